@@ -1,0 +1,170 @@
+"""The configuration: frozen pydantic models, one per TOML table.
+
+Unknown keys are errors, every error names file, key and reason, secrets are redacted in
+every output. Loading (TOML, environment) is in `config_load.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Watts = Annotated[float, Field(ge=0, le=2_000_000, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[\x21-\x7e ]+$")]
+
+
+class Section(BaseModel):
+    """Base of every table: frozen, unknown keys refused, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Station(Section):
+    """Identity: as the central system sees it."""
+
+    id: Annotated[str, Field(min_length=1, max_length=48, pattern=r"^[^:\s]+$")]
+    vendor: Name = "chargerd"
+    model: Annotated[Name, Field(max_length=20)] = "chargerd"
+    serial: Annotated[str, Field(max_length=25)] = ""
+    firmware: Annotated[str, Field(max_length=50)] = ""  # "" = this package's version
+
+
+class Device(Section):
+    """One device: its driver and where it is.
+
+    `at` is a transport address: "serial:/dev/ttyS1?baud=115200",
+    "modbus-tcp:127.0.0.1:502", "modbus-rtu:/dev/ttyS2?baud=19200&parity=E",
+    "can:socketcan/can0", "can:slcan/dev/ttyACM0", "can:udp/239.74.163.2".
+    """
+
+    driver: Name
+    at: Annotated[str, Field(min_length=3, max_length=200)]
+    unit: Annotated[int, Field(ge=0, le=247)] = 1  # Modbus unit or module address
+    poll_s: Annotated[float, Field(gt=0, le=60)] | None = None  # None: the driver's own
+
+
+class Connector(Section):
+    id: Annotated[int, Field(ge=1, le=9)] = 1
+    type: str = "cG105"  # OCPP ConnectorEnumType; cG105 = CHAdeMO
+
+
+class EvseDevices(Section):
+    """Devices by role; leave out what the board does not have."""
+
+    pilot: Device
+    stage: Device | None = None
+    meter: Device
+    insulation: Device | None = None
+    chademo: Device | None = None  # the vehicle's CAN bus
+    reader: Device | None = None  # RFID
+
+
+class Evse(Section):
+    """One EVSE: ratings at the AC terminals in W, at the DC output in V and A."""
+
+    id: Annotated[int, Field(ge=1, le=99)]
+    connectors: Annotated[tuple[Connector, ...], Field(min_length=1, max_length=4)] = (
+        Connector(),
+    )
+    charge_w: Watts = 6000.0
+    discharge_w: Watts = 6000.0  # magnitude; 0 = cannot discharge
+    voltage_min_v: Annotated[float, Field(ge=0, le=1500)] = 150.0
+    voltage_max_v: Annotated[float, Field(ge=0, le=1500)] = 500.0
+    current_max_a: Annotated[float, Field(ge=0, le=1000)] = 30.0
+    efficiency: Annotated[float, Field(ge=0.5, le=1.0)] = 0.94
+    ac_phases: Literal[1, 3] = 1
+    ac_voltage_v: Annotated[float, Field(ge=90, le=480)] = 230.0
+    ac_current_max_a: Annotated[float, Field(ge=0, le=80)] = 32.0  # PWM charging
+    ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 10_000.0
+    command_lifetime_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
+    devices: EvseDevices
+
+
+class Ocpp(Section):
+    """The central system. `device_model` presets: "Component.Variable" = value."""
+
+    url: str = ""  # "" = no central system; ws:// only with security_profile 0 or 1
+    versions: Annotated[
+        tuple[Literal["ocpp2.1", "ocpp2.0.1"], ...], Field(min_length=1)
+    ] = ("ocpp2.1", "ocpp2.0.1")
+    identity: str = ""  # "" = station.id
+    password: SecretStr = SecretStr("")
+    security_profile: Annotated[int, Field(ge=0, le=3)] = 1
+    certificates_dir: Path = Path("/etc/chargerd/certificates")
+    device_model: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
+    message_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
+    offline_limit_w: Watts = 0.0  # safe charge limit when offline rules say "no limit"
+
+
+class Chademo(Section):
+    """`[vehicle.chademo]`."""
+
+    discharge: bool = True
+    protocol_number: Annotated[int, Field(ge=0, le=3)] = 2
+    sequence_number: Annotated[int, Field(ge=0, le=2)] = 1
+    rewake_after_s: Annotated[float, Field(ge=60, le=86_400)] = 1800.0
+
+
+class Owner(Section):
+    """`[vehicle.promise]`: the owner's standing wish, until told otherwise."""
+
+    departure: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^$")] = ""
+    timezone: str = "Asia/Tokyo"
+    target_soc_pct: Percent = 80.0
+    floor_soc_pct: Percent = 20.0
+
+
+class Vehicle(Section):
+    chademo: Chademo = Chademo()
+    promise: Owner = Owner()
+
+
+class Site(Section):
+    """The grid connection: limits and permits. Export needs an explicit permit."""
+
+    import_w: Watts = 10_000.0
+    export_w: Watts = 0.0  # magnitude
+    failsafe_import_w: Watts = 1_500.0  # while the site meter is silent
+    export_permit: str = ""  # who allowed it, e.g. "TEPCO 2026-113"; "" = no export
+    meter: Device | None = None
+    ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 1.0e9
+
+
+class Grid(Section):
+    """`[grid.*]`: more sources of dispatch. Each is off until configured."""
+
+
+class StoreConfig(Section):
+    path: Path = Path("/var/lib/chargerd/state.db")
+
+
+class Local(Section):
+    """The local API. Peers: root, our own user, members of `group`."""
+
+    socket: Path = Path("/run/chargerd/chargerd.sock")
+    group: str = ""
+    metrics: str = ""  # "127.0.0.1:9464" serves Prometheus metrics; "" = off
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Config(Section):
+    """The whole file."""
+
+    station: Station
+    evse: Annotated[tuple[Evse, ...], Field(min_length=1, max_length=32)]
+    ocpp: Ocpp = Ocpp()
+    vehicle: Vehicle = Vehicle()
+    grid: Grid = Grid()
+    site: Site = Site()
+    store: StoreConfig = StoreConfig()
+    local: Local = Local()
+    log: Log = Log()

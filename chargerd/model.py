@@ -1,0 +1,415 @@
+"""Values that everybody shares: frozen, neutral, with units in their names.
+
+Owns no behaviour but reading itself, imports no door. Positive power = into the vehicle
+(charge, grid import), negative = discharge. Times end in `_mono` or `_utc`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import Protocol
+
+from chargerd.clock import Now
+from firmware_bridge.api import Telemetry
+
+
+class OperationMode(Enum):
+    """OCPP 2.1 OperationModeEnumType, the field's words for who decides the power."""
+
+    IDLE = "Idle"
+    CHARGING_ONLY = "ChargingOnly"
+    CENTRAL_SETPOINT = "CentralSetpoint"
+    EXTERNAL_SETPOINT = "ExternalSetpoint"
+    EXTERNAL_LIMITS = "ExternalLimits"
+    CENTRAL_FREQUENCY = "CentralFrequency"
+    LOCAL_FREQUENCY = "LocalFrequency"
+    LOCAL_LOAD_BALANCING = "LocalLoadBalancing"
+
+
+class Priority(IntEnum):
+    """Dispatch signals by rank, refs: arbitration stage 7. Higher wins, then newer."""
+
+    EMERGENCY = 50
+    RESERVE = 40  # aFRR, LFC
+    SETPOINT = 30  # OCPP, OpenADR, IEEE 2030.5, S2
+    HOME = 20  # ECHONET Lite, HEMS
+    LOCAL = 10  # MQTT, CLI
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a signal asks from `start_mono` on. None = says nothing about it.
+
+    `limit_w` >= 0 and `discharge_limit_w` <= 0 are caps; `setpoint_w` is a wish.
+    """
+
+    start_mono: float
+    mode: OperationMode
+    setpoint_w: float | None = None
+    limit_w: float | None = None
+    discharge_limit_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSignal:
+    """A grid request: newest per (source, evse_id), dead after `valid_until_mono`.
+
+    `evse_id` 0 = the whole station. Segments are in order of start; the last one runs
+    to `valid_until_mono`.
+    """
+
+    source: str  # "ocpp.tx", "ocpp.site", "mqtt", "cli"
+    evse_id: int
+    priority: Priority
+    segments: tuple[Segment, ...]
+    received_mono: float
+    valid_until_mono: float
+
+    def at(self, now_mono: float) -> Segment | None:
+        """The segment in force, None before the first and after the end."""
+        if now_mono >= self.valid_until_mono:
+            return None
+        current = None
+        for segment in self.segments:
+            if segment.start_mono > now_mono:
+                break
+            current = segment
+        return current
+
+
+class VehiclePhase(Enum):
+    """Where the vehicle's protocol stands, in the words all protocols share."""
+
+    NONE = "none"  # no vehicle, or no communication with it
+    HANDSHAKE = "handshake"  # talking, connector not yet locked
+    CABLE_CHECK = "cable_check"  # insulation test
+    PRECHARGE = "precharge"  # matching voltages, contactors closing
+    ENERGY = "energy"  # power may flow
+    STOPPING = "stopping"  # current to zero, contactors opening, weld check
+    ENDED = "ended"  # over until the connector is pulled or a new start is asked
+    FAULT = "fault"  # over, and the reason is a fault
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleLimits:
+    """What the vehicle allows now, DC side. Discharge values are <= 0."""
+
+    at_mono: float
+    charge_a: float = 0.0  # >= 0
+    discharge_a: float = 0.0  # <= 0
+    voltage_max_v: float = 0.0
+    voltage_min_v: float = 0.0
+    requested_a: float | None = None  # the current the vehicle asks for when charging
+    discharge_allowed: bool = False  # the vehicle's own positive permission
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleDemand:
+    """What the vehicle's protocol needs of pins and stage outside ENERGY.
+
+    In ENERGY the scheduler decides the current; `close_dc`, pins and lock stay the
+    protocol's. `voltage_v` is the wanted output voltage in CABLE_CHECK and PRECHARGE,
+    and the charge ceiling in ENERGY; `cutoff_v` is the floor in discharge.
+    """
+
+    d1: bool = False
+    d2: bool = False
+    lock: bool = False
+    close_dc: bool = False
+    insulation_on: bool = False
+    voltage_v: float = 0.0
+    current_a: float = 0.0  # magnitude, for CABLE_CHECK and PRECHARGE only
+    cutoff_v: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleState:
+    """A vehicle door's whole view, replaced as one value."""
+
+    protocol: str = ""  # "chademo", "iso15118-20", ... ; "" = none
+    phase: VehiclePhase = VehiclePhase.NONE
+    limits: VehicleLimits | None = None
+    demand: VehicleDemand = field(default_factory=VehicleDemand)
+    soc_pct: float | None = None
+    soc_at_mono: float = 0.0
+    capacity_wh: float | None = None
+    departure_mono: float | None = None
+    vehicle_id: str = ""
+    stop_cause: str = ""  # name of the stop cause, "" while running
+    faults: frozenset[str] = frozenset()  # names in chargerd.faults
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleOffer:
+    """What the station tells a vehicle door each tick. DC side; discharge_a <= 0."""
+
+    at_mono: float
+    energise: bool = False  # authorised and wanted: start, or keep going
+    charge_a: float = 0.0
+    discharge_a: float = 0.0
+    setpoint_a: float = 0.0  # signed DC current the station is about to drive
+    voltage_max_v: float = 0.0
+    voltage_min_v: float = 0.0
+    fault_stop: bool = False  # stop at once, a fault is present
+    telemetry: Telemetry = field(default_factory=Telemetry)
+
+
+class VehicleDoor(Protocol):
+    """A vehicle protocol's shell. `offer` and `state` never wait."""
+
+    def offer(self, offer: VehicleOffer) -> None: ...
+    def state(self) -> VehicleState: ...
+    async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An identity as read. `kind` is an OCPP IdTokenEnumType value; never logged."""
+
+    value: str = field(repr=False)
+    kind: str = "ISO14443"
+    group: str = field(default="", repr=False)
+
+
+class SessionPhase(Enum):
+    """Plug-in to plug-out."""
+
+    IDLE = "idle"  # nothing plugged in
+    CONNECTED = "connected"  # plugged, waiting for authorisation
+    STARTING = "starting"  # authorised, power path not closed yet
+    ENERGY = "energy"  # power path closed
+    SUSPENDED_EV = "suspended_ev"  # the vehicle takes a break
+    SUSPENDED_EVSE = "suspended_evse"  # the station takes a break
+    STOPPING = "stopping"
+    FINISHED = "finished"  # over, still plugged in
+
+
+class StopReason(Enum):
+    """Why a session ended; values are OCPP 2.x ReasonEnumType."""
+
+    LOCAL = "Local"
+    REMOTE = "Remote"
+    EV_DISCONNECTED = "EVDisconnected"
+    STOPPED_BY_EV = "StoppedByEV"
+    DEAUTHORIZED = "DeAuthorized"
+    EMERGENCY_STOP = "EmergencyStop"
+    IMMEDIATE_RESET = "ImmediateReset"
+    POWER_LOSS = "PowerLoss"
+    REBOOT = "Reboot"
+    TIMEOUT = "Timeout"
+    MASTER_PASS = "MasterPass"  # noqa: S105 - an OCPP reason, not a password
+    GROUND_FAULT = "GroundFault"
+    OVERCURRENT_FAULT = "OvercurrentFault"
+    OTHER = "Other"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Energy by departure. `target_wh` and `floor_wh` count in the battery."""
+
+    departure_mono: float
+    target_soc_pct: float
+    floor_soc_pct: float = 0.0
+    reachable_soc_pct: float | None = None  # < target when the target is out of reach
+    slack_s: float | None = None  # time left before charging must start
+    forced: bool = False  # the must-charge line holds the setpoint up now
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Plug-in to plug-out on one connector. `id` is "" in IDLE."""
+
+    evse_id: int
+    connector_id: int = 1
+    phase: SessionPhase = SessionPhase.IDLE
+    id: str = ""
+    plugged_utc: datetime | None = None
+    token: Token | None = None  # who started it
+    stop_token: Token | None = None
+    authorised: bool = False
+    discharge_authorised: bool = True  # Authorize may forbid V2X transfer
+    remote_start_id: int | None = None
+    stop_reason: StopReason | None = None
+    promise: Promise | None = None
+    energy_in_wh: float = 0.0  # into the vehicle since plug-in, AC side
+    energy_out_wh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """The grid connection as seen now. `export_limit_w` <= 0."""
+
+    import_limit_w: float
+    export_limit_w: float
+    discharge_permitted: bool  # grid code, utility and owner all said yes
+    permit: str = ""  # which permit, for the record
+    others_w: float = 0.0  # house load plus the other EVSEs, signed
+    meter_age_s: float | None = None  # None: no site meter fitted
+    frequency_hz: float | None = None
+    ramp_w_per_s: float = 1.0e9
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One stage's word in a decision. `won` marks those that shaped the result."""
+
+    stage: str  # "safety", "vehicle", "grid", "der", "site", "promise", "dispatch", ...
+    source: str  # "chademo.200", "config.site.export_w", "ocpp.tx"
+    low_w: float
+    high_w: float
+    wish_w: float | None = None
+    won: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The power for one EVSE at its AC terminals, and why. A lease."""
+
+    evse_id: int
+    at_mono: float
+    valid_until_mono: float
+    power_w: float  # after ramp and envelope: what goes to the wire
+    wanted_w: float  # before ramp and envelope
+    low_w: float
+    high_w: float
+    mode: OperationMode
+    source: str  # who won
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFault:
+    """A fault from the one table (chargerd.faults) that is present now."""
+
+    name: str
+    evse_id: int  # 0 = station
+    since_utc: datetime
+    info: str = ""  # the measured value, for the technician
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything one tick of one EVSE may know. Never changes during the tick."""
+
+    now: Now
+    evse_id: int
+    telemetry: Telemetry
+    vehicle: VehicleState
+    session: Session
+    site: SiteState
+    signals: tuple[DispatchSignal, ...] = ()
+    faults: tuple[ActiveFault, ...] = ()
+    operative: bool = True  # ChangeAvailability
+
+
+@dataclass(frozen=True, slots=True)
+class EvseReport:
+    """What each tick tells its readers (OCPP, local API): one way, no answer."""
+
+    snapshot: Snapshot
+    decision: Decision
+    previous_power_w: float = 0.0
+
+
+# Requests into the heart: values in a bounded inbox, drained at the start of a tick.
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRead:
+    """A token was presented for one of `evse_ids` (any of them may take it)."""
+
+    evse_ids: tuple[int, ...]
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """The answer about a token, from the central system or offline rules."""
+
+    evse_id: int
+    token: Token
+    accepted: bool
+    discharge_allowed: bool = True
+    info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """Start without a reader: remote start, CLI. `authorised` skips the question."""
+
+    evse_id: int
+    token: Token
+    remote_start_id: int | None = None
+    authorised: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    evse_id: int
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityRequest:
+    """Takes effect when no session runs; `evse_id` 0 = the whole station."""
+
+    evse_id: int
+    operative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockRequest:
+    evse_id: int
+    connector_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseRequest:
+    """The owner's wish: `soc_pct` at `departure_mono`; None clears the promise."""
+
+    evse_id: int
+    departure_mono: float | None
+    soc_pct: float = 0.0
+    floor_soc_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultNotice:
+    """A door reports a fault by name, present or gone."""
+
+    evse_id: int
+    name: str
+    present: bool
+    info: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequest:
+    """Restart of the daemon. `evse_id` 0 = all; scheduled waits for sessions to end."""
+
+    evse_id: int = 0
+    immediate: bool = False
+
+
+Request = (
+    TokenRead
+    | Authorisation
+    | StartRequest
+    | StopRequest
+    | AvailabilityRequest
+    | UnlockRequest
+    | PromiseRequest
+    | FaultNotice
+    | ResetRequest
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthQuestion:
+    """The heart asks whoever can say: may this token start (or stop) a session?"""
+
+    evse_id: int
+    token: Token

@@ -1,0 +1,113 @@
+"""What the pure OCPP station asks its shell to do: values, drained by `to_send()`.
+
+Owns the seam between the pure half (`station.py`, `blocks/`) and the shell
+(`client.py`). Payloads are camelCase dicts exactly as on the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from chargerd.model import DispatchSignal, Request
+
+Payload = dict[str, Any]
+
+
+class OcppError(Exception):
+    """Any failure of this package; `code` is an OCPP-J RPC error code where sent."""
+
+    def __init__(self, description: str, code: str = "InternalError") -> None:
+        super().__init__(description)
+        self.code = code
+        self.description = description[:255]
+
+
+class Gate(Enum):
+    """What may leave: B01-B03. Answers to the CSMS's CALLs always may."""
+
+    SILENT = "silent"  # link up, wait before BootNotification (Rejected interval)
+    BOOT = "boot"  # only BootNotification and what TriggerMessage asked for
+    OPEN = "open"  # everything
+
+
+class Durability(Enum):
+    """How hard a message fights to be delivered (refs: queue and drop rules)."""
+
+    NOW_OR_NEVER = "volatile"  # dropped when the link is down
+    QUEUED = "queued"  # kept in memory while offline
+    DURABLE = "durable"  # on disk before it counts; in order; survives kill -9
+    THINNABLE = "thinnable"  # durable, but dropped first when the disk is full
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A CALL to make. `handle` comes back with its result; 0 = nobody waits for it.
+
+    `while_gated` lets a message through Gate.BOOT (BootNotification, triggered ones).
+    """
+
+    action: str
+    payload: Payload
+    durability: Durability = Durability.QUEUED
+    handle: int = 0
+    while_gated: bool = False
+    first: bool = False  # before everything else that waits (BootNotification)
+
+
+@dataclass(frozen=True, slots=True)
+class SetGate:
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A signal for the scheduler's cell."""
+
+    signal: DispatchSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for the heart's inbox."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Persist `value` (JSON-able) under a namespaced key; None deletes."""
+
+    namespace: str  # "device_model", "profile", "transaction", ...
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LearnTime:
+    """The CSMS's currentTime, at the instant its answer arrived."""
+
+    utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Close the link and connect again (new password, new network profile)."""
+
+    why: str
+
+
+Effect = Send | SetGate | Dispatch | Ask | Save | LearnTime | Reconnect
+
+
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """An error answer, ours or theirs."""
+
+    code: str
+    description: str = ""
+
+
+Answer = Payload | CallError
