@@ -1,0 +1,1 @@
+"""The main job as a story: rig, CSMS and daemon play one evening in a minute."""
