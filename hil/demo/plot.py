@@ -139,13 +139,13 @@ def panel_svg(
         shape = _path([at(p) for p in line.points], line.step)
         out.append(f'<path class="{line.css}" fill="none" d="{shape}"/>')
     x = WIDTH - RIGHT
-    for item in reversed((*panel.bands, *panel.lines)):
-        x -= 14 + 6.4 * len(item.label)
-        mark = "key " + item.css
+    keys = [(b.label, b.css) for b in panel.bands]
+    keys += [(n.label, n.css) for n in panel.lines]
+    for label, css in reversed(keys):
+        x -= 14 + 6.4 * len(label)
+        mark = "key " + css
         out.append(f'<path class="{mark}" d="M{x - 16:.0f} 10h12"/>')
-        out.append(
-            f'<text class="tick" x="{x:.0f}" y="14">{html.escape(item.label)}</text>'
-        )
+        out.append(f'<text class="tick" x="{x:.0f}" y="14">{html.escape(label)}</text>')
         x -= 14
     out.append("</svg>")
     return "\n".join(out)

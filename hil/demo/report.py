@@ -19,7 +19,8 @@ max-width:1000px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}
 p.sub{color:var(--soft);margin:.2rem 0 1rem}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .6rem;
-border-bottom:1px solid var(--line)}td.n{text-align:right;font-variant-numeric:tabular-nums}
+border-bottom:1px solid var(--line)}
+td.n{text-align:right;font-variant-numeric:tabular-nums}
 .ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
 svg{width:100%;height:auto;display:block;margin:.3rem 0}
 svg text{fill:var(--soft);font:11px system-ui,sans-serif}svg .title{fill:var(--ink);
@@ -88,7 +89,7 @@ class Story:
 def _panels(story: Story) -> list[Panel]:
     s = story.samples
     power = Panel(
-        "Power at the EVSE's AC terminals, kW  (up: into the vehicle, down: to the grid)",
+        "Power at the EVSE's AC terminals, kW (up: into the vehicle; down: to the grid)",
         lines=(
             Line("setpoint", [(x.t, x.setpoint_w / 1e3) for x in s], "setpoint", True),
             Line("measured", [(x.t, x.actual_w / 1e3) for x in s], "actual"),
