@@ -89,7 +89,7 @@ class Story:
 def _panels(story: Story) -> list[Panel]:
     s = story.samples
     power = Panel(
-        "Power at the EVSE's AC terminals, kW (up: into the vehicle; down: to the grid)",
+        "Power at the EVSE's AC terminals, kW (up: into the vehicle, down: out)",
         lines=(
             Line("setpoint", [(x.t, x.setpoint_w / 1e3) for x in s], "setpoint", True),
             Line("measured", [(x.t, x.actual_w / 1e3) for x in s], "actual"),
