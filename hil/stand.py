@@ -1,7 +1,7 @@
-"""A test stand: the rig and the daemon as child processes with their own folder and ports.
+"""A test stand: rig and daemon as child processes with their own folder and ports.
 
-Used by the demo, the scenario tests and the benchmarks. Starts only what it ends, by pid.
-Must never import the daemon: it talks to it as anybody would, over its wires.
+Used by the demo, the scenario tests and the benchmarks. Ends only what it started, by
+pid. Must never import the daemon: it talks to it as anybody would, over its wires.
 """
 
 from __future__ import annotations
