@@ -1,0 +1,182 @@
+"""What the functional blocks share: config, device model, EVSEs, and the out-tray.
+
+Owns the effects in order, the handles of our own CALLs and what is known about each
+EVSE. Knows no OCPP use case: those are the other modules of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from chargerd.clock import Now
+from chargerd.config import Config, Evse
+from chargerd.model import EvseReport, Request, SessionPhase
+from chargerd.ocpp.device_model import DeviceModel
+from chargerd.ocpp.effects import (
+    Answer,
+    Ask,
+    CallError,
+    Durability,
+    Effect,
+    Payload,
+    Save,
+    Send,
+)
+from chargerd.ocpp.profiles import Supply
+from chargerd.ocpp.v2 import dialect
+
+OnAnswer = Callable[[Payload, Answer, Now], None]
+
+# One shape for each kind of refusal inside an Accepted/Rejected answer.
+
+
+def refusal(reason: str, text: str = "", status: str = "Rejected") -> Payload:
+    """An answer with `status` and a StatusInfoType; the code has at most 20 letters."""
+    info: Payload = {"reasonCode": reason[:20]}
+    if text:
+        info["additionalInfo"] = text[:512]
+    return {"status": status, "statusInfo": info}
+
+
+def stamp(moment: datetime) -> str:
+    """A time as OCPP writes it: UTC, milliseconds, Z (2.1 part 2, 2.1.3)."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class EvseView:
+    """What the station knows of one EVSE. `transaction_id` "" = none runs."""
+
+    config: Evse
+    report: EvseReport | None = None
+    transaction_id: str = ""
+    transaction_authorised: bool = False
+    ready_mono: float | None = None  # authorised and connected since (K01.FR.42)
+    status: str = ""  # the last known connector status, "" = not seen yet
+
+    @property
+    def is_dc(self) -> bool:
+        return self.config.devices.stage is not None
+
+    @property
+    def supply(self) -> Supply:
+        return Supply(self.config.ac_voltage_v, self.config.ac_phases)
+
+    @property
+    def plugged(self) -> bool:
+        return (
+            self.report is not None
+            and self.report.snapshot.session.phase is not SessionPhase.IDLE
+        )
+
+
+class Desk:
+    """The shared state. Blocks call `send`, `ask` and `save`; the shell drains."""
+
+    def __init__(self, config: Config, saved: Mapping[str, Mapping[str, Any]]) -> None:
+        self.config = config
+        self.saved = saved
+        self.model = DeviceModel(config, saved.get("device_model", {}))
+        self.evses = {evse.id: EvseView(evse) for evse in config.evse}
+        self.version: str = config.ocpp.versions[0]
+        self.online = False
+        self.offline_since_mono: float | None = None
+        self.accepted = False
+        self.last_sent_mono = 0.0
+        self.effects: list[Effect] = []
+        self._handles = 0
+        self._waiting: dict[int, tuple[str, OnAnswer]] = {}
+        self._sequences: dict[str, int] = {}
+
+    # Out.
+
+    def send(
+        self,
+        action: str,
+        payload: Payload,
+        now: Now,
+        durability: Durability = Durability.QUEUED,
+        *,
+        answered: OnAnswer | None = None,
+        while_gated: bool = False,
+        first: bool = False,
+    ) -> None:
+        """A CALL to the CSMS, in the dialect of the link. `answered` gets its result.
+
+        `answered` is forgotten by a restart: what must react to the answer of a durable
+        message has to go by the request, see `OcppStation.result`.
+        """
+        dialected = dialect.outgoing(self.version, action, payload)
+        if dialected is None:
+            return
+        self.last_sent_mono = now.mono
+        self.effects.append(
+            Send(
+                action,
+                dialected,
+                durability,
+                self._handle(action, answered),
+                while_gated=while_gated,
+                first=first,
+            )
+        )
+
+    def _handle(self, action: str, answered: OnAnswer | None) -> int:
+        """Durable messages carry a handle too, so that their answers come back."""
+        if answered is None and action != "TransactionEvent":
+            return 0
+        self._handles += 1
+        if answered is not None:
+            self._waiting[self._handles] = (action, answered)
+        return self._handles
+
+    def answered(
+        self, handle: int, action: str, request: Payload, answer: Answer, now: Now
+    ) -> None:
+        """Hand an answer to whoever waits; an unknown or foreign handle is nobody's."""
+        waiting = self._waiting.get(handle)
+        if waiting is not None and waiting[0] == action:
+            del self._waiting[handle]
+            waiting[1](request, answer, now)
+
+    def ask(self, request: Request) -> None:
+        self.effects.append(Ask(request))
+
+    def save(self, namespace: str, key: str, value: Any) -> None:
+        self.effects.append(Save(namespace, key, value))
+
+    def security_event(self, kind: str, now: Now, info: str = "") -> None:
+        """A SecurityEventNotification: delivered like transactions (A04.FR.02)."""
+        payload: Payload = {"type": kind, "timestamp": stamp(now.utc)}
+        if info:
+            payload["techInfo"] = info[:255]
+        self.send("SecurityEventNotification", payload, now, Durability.DURABLE)
+
+    def next_number(self, name: str) -> int:
+        """0, 1, 2, ... per name, since the start."""
+        number = self._sequences.get(name, 0)
+        self._sequences[name] = number + 1
+        return number
+
+    # Known.
+
+    def evse_of_transaction(self, transaction_id: str) -> EvseView | None:
+        for view in self.evses.values():
+            if view.transaction_id and view.transaction_id == transaction_id:
+                return view
+        return None
+
+    def queue_class(self) -> Durability:
+        """For messages about a state that is reported again after a reconnect."""
+        if self.model.flag("OCPPCommCtrlr", "QueueAllMessages"):
+            return Durability.QUEUED
+        return Durability.NOW_OR_NEVER
+
+
+def failed(answer: Answer) -> bool:
+    """True when a CALL got an error, a timeout or no link instead of an answer."""
+    return isinstance(answer, CallError)

@@ -1,0 +1,281 @@
+"""The composite schedule: what all charging profiles together ask, at any instant.
+
+Pure functions: profiles and a context in, `Demand`s with the time they hold until out
+(OCPP 2.1 K01, K08, V2X.03-05). Never reads a clock and never changes a profile.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from chargerd.model import OperationMode
+from chargerd.ocpp.profiles import Period, Profile
+
+NEVER = math.inf
+STATION_CAPS = ("ChargingStationMaxProfile", "ChargingStationExternalConstraints")
+TX_PURPOSES = ("PriorityCharging", "TxProfile", "TxDefaultProfile")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the profiles depend on. Times in POSIX seconds.
+
+    `relative_s` is when the EVSE was ready to deliver energy (K01.FR.42), None while
+    it is not: then a Relative profile starts at the instant asked about (K08.FR.06).
+    """
+
+    evse_id: int
+    now_s: float
+    relative_s: float | None = None
+    transaction_id: str = ""
+    priority_charging: bool = False
+    soc_pct: float | None = None
+    offline_since_s: float | None = None
+    ignored_offline: frozenset[str] = frozenset()
+    offline_limit_w: float = 0.0
+    dyn_updated_s: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the profiles ask; None = nothing. Same signs as model.Segment."""
+
+    mode: OperationMode
+    limit_w: float | None = None
+    discharge_limit_w: float | None = None
+    setpoint_w: float | None = None
+
+
+Answer = tuple[Demand | None, float]  # what holds, and until when it surely does
+Branch = Callable[[float], Answer]
+
+
+def running(profile: Profile, ctx: Context, at_s: float) -> tuple[Period | None, float]:
+    """The period at `at_s`, and the first later instant that may change it."""
+    if profile.valid_from_s is not None and at_s < profile.valid_from_s:
+        return None, profile.valid_from_s
+    end = NEVER if profile.valid_to_s is None else profile.valid_to_s
+    if ctx.offline_since_s is not None:
+        if profile.purpose in ctx.ignored_offline:
+            return None, NEVER
+        if profile.max_offline_s is not None:
+            end = min(end, ctx.offline_since_s + profile.max_offline_s)
+    if at_s >= end:
+        return None, NEVER
+    period, until = _by_schedule(profile, ctx, at_s)
+    if period is None and until >= end:
+        return None, NEVER
+    return period, min(until, end)
+
+
+def _by_schedule(
+    profile: Profile, ctx: Context, at_s: float
+) -> tuple[Period | None, float]:
+    """As `running`, by kind and schedule alone (K01.FR.11, .12, .30, .40-.42, K28)."""
+    again = NEVER
+    if profile.kind == "Dynamic":
+        anchor = ctx.dyn_updated_s.get(profile.id, -NEVER)
+    elif profile.kind == "Relative":
+        anchor = ctx.now_s if ctx.relative_s is None else ctx.relative_s
+    else:
+        anchor = profile.anchor_s if profile.anchor_s is not None else NEVER
+    if anchor == -NEVER:
+        return None, NEVER  # a dynamic profile waits for its first update
+    if at_s < anchor:
+        return None, anchor
+    if profile.recurrence_s is not None:
+        anchor += ((at_s - anchor) // profile.recurrence_s) * profile.recurrence_s
+        again = anchor + profile.recurrence_s
+    end = again
+    if profile.duration_s is not None:
+        end = min(end, anchor + profile.duration_s)
+    if at_s >= end:
+        return None, again
+    index = bisect_right(profile.starts_s, at_s - anchor) - 1
+    if index + 1 < len(profile.starts_s):
+        end = min(end, anchor + profile.starts_s[index + 1])
+    # Float dust: an instant that is not after `at_s` would never let time move on.
+    return profile.periods[index], max(end, math.nextafter(at_s, NEVER))
+
+
+def _cap_at_soc(profile: Profile, period: Period, ctx: Context) -> Period:
+    """K01.FR.100: above the state of charge, limit or setpoint are capped."""
+    if profile.soc_pct is None or ctx.soc_pct is None or ctx.soc_pct < profile.soc_pct:
+        return period
+    cap = profile.soc_limit_w
+    if period.setpoint_w is not None:
+        period = replace(period, setpoint_w=min(period.setpoint_w, cap))
+    if period.limit_w is not None:
+        period = replace(period, limit_w=max(0.0, min(period.limit_w, cap)))
+    return period
+
+
+def choose(
+    profiles: Iterable[Profile], ctx: Context, at_s: float
+) -> tuple[Period | None, float]:
+    """Of one purpose: the highest stack level that runs; gaps fall through."""
+    until = NEVER
+    for profile in sorted(profiles, key=lambda p: -p.stack_level):
+        period, end = running(profile, ctx, at_s)
+        until = min(until, end)
+        if period is not None:
+            return _cap_at_soc(profile, period, ctx), until
+    return None, until
+
+
+class Composite:
+    """The profiles that matter for one EVSE, grouped once by purpose."""
+
+    def __init__(self, profiles: Iterable[Profile], ctx: Context) -> None:
+        self.ctx = ctx
+        self._of: dict[str, list[Profile]] = {}
+        for profile in profiles:
+            if profile.evse_id not in (0, ctx.evse_id):
+                continue
+            if profile.purpose == "TxProfile" and (
+                not ctx.transaction_id or profile.transaction_id != ctx.transaction_id
+            ):
+                continue
+            if profile.purpose == "PriorityCharging" and not ctx.priority_charging:
+                continue
+            self._of.setdefault(profile.purpose, []).append(profile)
+
+    def _period(self, purpose: str, at_s: float) -> tuple[Period | None, float]:
+        return choose(self._of.get(purpose, ()), self.ctx, at_s)
+
+    def _generation(self, at_s: float) -> tuple[float, float]:
+        """LocalGeneration, added to every limit (K27)."""
+        period, until = self._period("LocalGeneration", at_s)
+        return (period.limit_w or 0.0) if period else 0.0, until
+
+    def site(self, at_s: float) -> Answer:
+        """Caps of the station and of external systems: never a setpoint."""
+        limits, floors, until = [], [], NEVER
+        for purpose in STATION_CAPS:
+            period, end = self._period(purpose, at_s)
+            until = min(until, end)
+            if period is not None and period.limit_w is not None:
+                limits.append(period.limit_w)
+            if period is not None and period.discharge_limit_w is not None:
+                floors.append(period.discharge_limit_w)
+        extra, end = self._generation(at_s)
+        until = min(until, end)
+        if not limits and not floors:
+            return None, until
+        return Demand(
+            OperationMode.EXTERNAL_LIMITS,
+            min(limits) + extra if limits else None,
+            max(floors) if floors else None,
+        ), until
+
+    def tx(self, at_s: float) -> Answer:
+        """PriorityCharging, else TxProfile, else TxDefaultProfile, capped (V2X.03-04).
+
+        Offline, where a profile has gone out and nothing is left, the configured safe
+        limit holds instead of "no limit" (K01.FR.101, Q11).
+        """
+        until = NEVER
+        for purpose in TX_PURPOSES:
+            period, end = self._period(purpose, at_s)
+            until = min(until, end)
+            if period is None:
+                continue
+            extra, end = self._generation(at_s)
+            until = min(until, end)
+            return _demand(period, extra), until
+        if self._lost_offline(at_s):
+            return Demand(
+                OperationMode.CHARGING_ONLY, self.ctx.offline_limit_w, 0.0
+            ), until
+        return None, until
+
+    def _lost_offline(self, at_s: float) -> bool:
+        """True when being offline has put a profile of the Tx branch out."""
+        since = self.ctx.offline_since_s
+        if since is None:
+            return False
+        for purpose in TX_PURPOSES:
+            for profile in self._of.get(purpose, ()):
+                out = _out_offline(profile, self.ctx, since)
+                valid = profile.valid_to_s is None or profile.valid_to_s > out
+                if out <= at_s and valid:
+                    return True
+        return False
+
+    def whole(self, at_s: float) -> Answer:
+        """Everything merged, as GetCompositeSchedule reports it (K08.FR.04, .08)."""
+        caps, site_end = self.site(at_s)
+        wish, tx_end = self.tx(at_s)
+        return merge(caps, wish), min(site_end, tx_end)
+
+
+def _out_offline(profile: Profile, ctx: Context, since_s: float) -> float:
+    """When being offline puts the profile out: by rule, or as no update can come."""
+    if profile.purpose in ctx.ignored_offline:
+        return since_s
+    out = NEVER
+    if profile.max_offline_s is not None:
+        out = since_s + profile.max_offline_s
+    if profile.kind == "Dynamic" and profile.duration_s is not None:
+        end = ctx.dyn_updated_s.get(profile.id, -NEVER) + profile.duration_s
+        if end > since_s:
+            out = min(out, end)
+    return out
+
+
+def _demand(period: Period, extra_w: float) -> Demand:
+    limit = None if period.limit_w is None else period.limit_w + extra_w
+    floor = period.discharge_limit_w
+    if period.mode is OperationMode.CHARGING_ONLY:
+        floor = 0.0  # this mode means: no discharge
+    if period.mode is OperationMode.IDLE:
+        limit = 0.0
+    return Demand(period.mode, limit, floor, capped(period.setpoint_w, floor, limit))
+
+
+def capped(
+    setpoint_w: float | None, floor_w: float | None, limit_w: float | None
+) -> float | None:
+    """The setpoint inside [discharge limit, limit] (V2X.03, V2X.04, K08.FR.08)."""
+    if setpoint_w is None:
+        return None
+    if limit_w is not None:
+        setpoint_w = min(setpoint_w, limit_w)
+    if floor_w is not None:
+        setpoint_w = max(setpoint_w, floor_w)
+    return setpoint_w
+
+
+def merge(caps: Demand | None, wish: Demand | None) -> Demand | None:
+    """Narrow the Tx branch by the site's caps: lower limit, discharge nearer to 0."""
+    if caps is None or wish is None:
+        return wish or caps
+    limits = [v for v in (caps.limit_w, wish.limit_w) if v is not None]
+    floors = [
+        v for v in (caps.discharge_limit_w, wish.discharge_limit_w) if v is not None
+    ]
+    limit = min(limits) if limits else None
+    floor = max(floors) if floors else None
+    return Demand(wish.mode, limit, floor, capped(wish.setpoint_w, floor, limit))
+
+
+def timeline(
+    branch: Branch, start_s: float, end_s: float, most: int
+) -> tuple[list[tuple[float, Demand | None]], float]:
+    """(start, demand) of every change in [start, end), and where the list ends.
+
+    Equal neighbours are one entry. It ends early when `most` entries are full.
+    """
+    entries: list[tuple[float, Demand | None]] = []
+    at_s = start_s
+    while at_s < end_s:
+        demand, until = branch(at_s)
+        if not entries or entries[-1][1] != demand:
+            if len(entries) == most:
+                return entries, at_s
+            entries.append((at_s, demand))
+        at_s = until if until > at_s else math.nextafter(at_s, NEVER)
+    return entries, end_s

@@ -1,0 +1,146 @@
+"""Charging profiles as flat frozen values: parsed once, in W, then only read.
+
+Owns the reading of ChargingProfileType (OCPP 2.1 section 2 and K01) into tuples that
+`composite.py` can search. Whether a profile may be installed is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from chargerd.model import OperationMode
+from chargerd.ocpp.effects import OcppError, Payload
+
+RECURRENCE_S = {"Daily": 86_400.0, "Weekly": 604_800.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The AC side that turns A into W (K01.FR.50: configured, not measured, volts)."""
+
+    voltage_v: float
+    phases: int
+
+    def watts(self, amperes_per_phase: float, phases: int | None = None) -> float:
+        return amperes_per_phase * self.voltage_v * min(phases or 3, self.phases)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One ChargingSchedulePeriod in W; None = says nothing about it."""
+
+    mode: OperationMode
+    limit_w: float | None = None
+    discharge_limit_w: float | None = None
+    setpoint_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A parsed profile. Times are POSIX seconds, offsets seconds from the anchor.
+
+    `anchor_s` is None for Relative and Dynamic. `starts_s` and `periods` belong
+    together and ascend.
+    """
+
+    id: int
+    evse_id: int
+    purpose: str
+    kind: str
+    stack_level: int
+    starts_s: tuple[float, ...]
+    periods: tuple[Period, ...]
+    anchor_s: float | None = None
+    duration_s: float | None = None
+    recurrence_s: float | None = None
+    valid_from_s: float | None = None
+    valid_to_s: float | None = None
+    max_offline_s: float | None = None
+    invalid_after_offline: bool = False
+    dyn_interval_s: float | None = None
+    transaction_id: str = ""
+    soc_pct: float | None = None  # limitAtSoC
+    soc_limit_w: float = 0.0
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time as UTC (no offset: UTC). Raises OcppError when it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise OcppError(
+            f"{text[:40]!r} is not a date and time", "FormatViolation"
+        ) from None
+
+
+def _posix(payload: Payload, name: str) -> float | None:
+    text = payload.get(name)
+    return None if text is None else parse_time(text).timestamp()
+
+
+def phase_sum_w(values: Payload, name: str, unit: str, supply: Supply) -> float | None:
+    """A field of a period as total W; with _L2 or _L3 the plain one is L1 (2.1 K01)."""
+    first = values.get(name)
+    if first is None:
+        return None
+    others = [values[key] for key in (f"{name}_L2", f"{name}_L3") if key in values]
+    if unit == "W":
+        return float(first + sum(others))
+    if others:
+        return float((first + sum(others)) * supply.voltage_v)
+    return supply.watts(float(first), values.get("numberPhases"))
+
+
+def parse_period(values: Payload, unit: str, supply: Supply) -> Period:
+    mode = OperationMode(values.get("operationMode", "ChargingOnly"))
+    if mode is OperationMode.IDLE:
+        return Period(mode, 0.0, 0.0, 0.0)
+    return Period(
+        mode,
+        phase_sum_w(values, "limit", unit, supply),
+        phase_sum_w(values, "dischargeLimit", unit, supply),
+        phase_sum_w(values, "setpoint", unit, supply),
+    )
+
+
+def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:
+    """The flat form of a checked ChargingProfileType. Raises OcppError on bad times.
+
+    Only the first schedule counts: more need ISO 15118 (K01.FR.34).
+    """
+    schedule = payload["chargingSchedule"][0]
+    unit = schedule["chargingRateUnit"]
+    raw = schedule["chargingSchedulePeriod"]
+    soc = schedule.get("limitAtSoC")
+    kind = payload["chargingProfileKind"]
+    duration = schedule.get("duration")
+    offline = payload.get("maxOfflineDuration")
+    interval = payload.get("dynUpdateInterval")
+    profile = Profile(
+        id=payload["id"],
+        evse_id=evse_id,
+        purpose=payload["chargingProfilePurpose"],
+        kind=kind,
+        stack_level=payload["stackLevel"],
+        starts_s=tuple(float(period["startPeriod"]) for period in raw),
+        periods=tuple(parse_period(period, unit, supply) for period in raw),
+        anchor_s=_posix(schedule, "startSchedule"),
+        duration_s=None if duration is None else float(duration),
+        valid_from_s=_posix(payload, "validFrom"),
+        valid_to_s=_posix(payload, "validTo"),
+        max_offline_s=None if offline is None else float(offline),
+        invalid_after_offline=payload.get("invalidAfterOfflineDuration", False),
+        dyn_interval_s=float(interval) if interval else None,
+        transaction_id=payload.get("transactionId", ""),
+    )
+    if kind == "Recurring":
+        recurrence = RECURRENCE_S[payload["recurrencyKind"]]
+        profile = replace(profile, recurrence_s=recurrence)
+    if soc is None:
+        return profile
+    limit_w = phase_sum_w(soc, "limit", unit, supply) or 0.0
+    return replace(profile, soc_pct=float(soc["soc"]), soc_limit_w=limit_w)

@@ -1,0 +1,192 @@
+"""2.0.1 on the same code: 2.1 payloads reduced to what the 2.0.1 schemas know.
+
+Owns the differences between the two versions and nothing else. Every function is pure
+and idempotent: what is already 2.0.1 comes back equal, so a message queued under 2.1
+may be reduced when it leaves on a 2.0.1 link. 2.0.1 payloads are valid 2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chargerd.ocpp.effects import Payload
+
+V21 = "ocpp2.1"
+V201 = "ocpp2.0.1"
+
+ONLY_21 = frozenset(
+    {"UpdateDynamicSchedule", "UsePriorityCharging", "PullDynamicScheduleUpdate"}
+)
+
+_TOKEN_KINDS = frozenset(
+    {
+        "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress",
+        "NoAuthorization",
+    }
+)  # fmt: skip
+_TRIGGERS = {  # 2.1 TriggerReasonEnumType values that 2.0.1 lacks
+    "CostLimitReached": "EnergyLimitReached",
+    "LimitSet": "Trigger",
+    "OperationModeChanged": "ChargingRateChanged",
+    "RunningCost": "Trigger",
+    "SoCLimitReached": "EnergyLimitReached",
+    "TariffChanged": "Trigger",
+    "TariffNotAccepted": "Deauthorized",
+    "TxResumed": "Trigger",
+}
+_NEW_MEASURANDS = frozenset(
+    {
+        "Power.Active.Setpoint",
+        "Power.Active.Residual",
+        "Energy.Active.Setpoint.Interval",
+    }
+)
+_PROFILE_21 = (
+    "maxOfflineDuration", "invalidAfterOfflineDuration", "dynUpdateInterval",
+    "dynUpdateTime", "priceScheduleSignature",
+)  # fmt: skip
+_SCHEDULE_201 = frozenset(
+    {
+        "id", "startSchedule", "duration", "chargingRateUnit", "chargingSchedulePeriod",
+        "minChargingRate", "salesTariff",
+    }
+)  # fmt: skip
+_PERIOD_201 = ("startPeriod", "limit", "numberPhases", "phaseToUse")
+
+
+def outgoing(version: str, action: str, payload: Payload) -> Payload | None:
+    """The CALL as `version` wants it; None where that version has no such message."""
+    if version != V201:
+        return payload
+    if action in ONLY_21:
+        return None
+    reduce = _REDUCERS.get(action)
+    return reduce(payload) if reduce else payload
+
+
+def reduced_answer(version: str, action: str, answer: Payload) -> Payload:
+    """Our answer to a CALL as `version` wants it."""
+    if version == V201 and action == "GetCompositeSchedule" and "schedule" in answer:
+        schedule = dict(answer["schedule"])
+        schedule["chargingSchedulePeriod"] = _periods(
+            schedule["chargingSchedulePeriod"]
+        )
+        return {**answer, "schedule": schedule}
+    return answer
+
+
+def _token(token: Payload) -> Payload:
+    if token["type"] in _TOKEN_KINDS:
+        return token
+    return {**token, "idToken": token["idToken"][:36], "type": "Central"}
+
+
+def _transaction_event(payload: Payload) -> Payload | None:
+    out = {
+        k: v
+        for k, v in payload.items()
+        if k not in ("costDetails", "preconditioningStatus", "evseSleep", "meterValue")
+    }
+    out["triggerReason"] = _TRIGGERS.get(out["triggerReason"], out["triggerReason"])
+    info = {
+        k: v
+        for k, v in out["transactionInfo"].items()
+        if k not in ("operationMode", "tariffId", "transactionLimit")
+    }
+    if info.get("stoppedReason") == "ReqEnergyTransferRejected":
+        info["stoppedReason"] = "Other"
+    out["transactionInfo"] = info
+    if "idToken" in out:
+        out["idToken"] = _token(out["idToken"])
+    values = _meter_values(payload.get("meterValue", ()))
+    if values:
+        out["meterValue"] = values
+    return out
+
+
+def _meter_values(values: list[Payload]) -> list[Payload]:
+    kept = []
+    for value in values:
+        samples = [
+            sample
+            for sample in value["sampledValue"]
+            if sample.get("measurand") not in _NEW_MEASURANDS
+        ]
+        if samples:
+            kept.append({**value, "sampledValue": samples})
+    return kept
+
+
+def _meter_message(payload: Payload) -> Payload | None:
+    values = _meter_values(payload["meterValue"])
+    return {**payload, "meterValue": values} if values else None
+
+
+def _notify_event(payload: Payload) -> Payload:
+    events = [
+        {k: v for k, v in event.items() if k != "severity"}
+        for event in payload["eventData"]
+    ]
+    return {**payload, "eventData": events}
+
+
+def _notify_report(payload: Payload) -> Payload:
+    if "reportData" not in payload:
+        return payload
+    rows = []
+    for row in payload["reportData"]:
+        traits = row.get("variableCharacteristics", {})
+        traits = {k: v for k, v in traits.items() if k != "maxElements"}
+        rows.append({**row, "variableCharacteristics": traits} if traits else row)
+    return {**payload, "reportData": rows}
+
+
+def _authorize(payload: Payload) -> Payload:
+    return {**payload, "idToken": _token(payload["idToken"])}
+
+
+def _report_profiles(payload: Payload) -> Payload | None:
+    kept = [p for p in map(_profile, payload["chargingProfile"]) if p is not None]
+    return {**payload, "chargingProfile": kept} if kept else None
+
+
+def _profile(profile: Payload) -> Payload | None:
+    """The profile without what 2.0.1 lacks; None when nothing true is left of it."""
+    if profile["chargingProfileKind"] == "Dynamic":
+        return None
+    if profile["chargingProfilePurpose"] in ("PriorityCharging", "LocalGeneration"):
+        return None
+    schedules = []
+    for schedule in profile["chargingSchedule"]:
+        kept = {k: v for k, v in schedule.items() if k in _SCHEDULE_201}
+        kept["chargingSchedulePeriod"] = _periods(schedule["chargingSchedulePeriod"])
+        schedules.append(kept)
+    out = {k: v for k, v in profile.items() if k not in _PROFILE_21}
+    return {**out, "chargingSchedule": schedules}
+
+
+def _periods(periods: list[Payload]) -> list[Payload]:
+    """Each with a limit, which 2.0.1 requires: a setpoint shows as what it charges."""
+    kept = []
+    for period in periods:
+        out = {k: period[k] for k in _PERIOD_201 if k in period}
+        limit = period.get("limit", NO_LIMIT)
+        wish = period.get("setpoint", limit)
+        out["limit"] = max(0.0, min(limit, wish))
+        if "operationMode" in period and period["operationMode"] == "Idle":
+            out["limit"] = 0.0
+        kept.append(out)
+    return kept
+
+
+NO_LIMIT = 2_000_000.0  # W, the largest rating the configuration takes
+
+
+_REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
+    "Authorize": _authorize,
+    "MeterValues": _meter_message,
+    "NotifyEvent": _notify_event,
+    "NotifyReport": _notify_report,
+    "ReportChargingProfiles": _report_profiles,
+    "TransactionEvent": _transaction_event,
+}
