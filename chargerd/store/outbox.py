@@ -1,0 +1,131 @@
+"""Messages that must arrive: appended durably, read in order, removed when answered.
+
+Owns ids that grow for ever and thinning (E12.FR.04). Knows nothing of OCPP's contents.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chargerd.store.database import Database, StoreError
+from chargerd.store.packing import PackingError, pack, unpack
+
+MAX_BODY_BYTES = 1_000_000
+_RESERVE = 256  # ids taken from the counter at once: one page write for many rows
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One waiting message. `attempts` counts sends since this start of the daemon."""
+
+    id: int
+    kind: str
+    body: bytes
+    attempts: int = 0
+
+
+class Outbox:
+    """The durable queue. Every method raises StoreError on disk trouble."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._next = 0  # touched in the store's thread only
+        self._reserved = 0
+
+    async def append(self, kind: str, body: bytes, *, thinnable: bool) -> int:
+        """Store one message; on return it survives power loss. Returns its id."""
+        if len(body) > MAX_BODY_BYTES:
+            raise StoreError(
+                f"outbox: a {kind} of {len(body)} bytes is over {MAX_BODY_BYTES}"
+            )
+
+        def job(db: sqlite3.Connection) -> int:
+            number = self._take_id(db)
+            db.execute(
+                "INSERT INTO outbox VALUES (?, ?, ?, ?)",
+                (number, kind, int(thinnable), pack(body)),
+            )
+            return number
+
+        return await self._database.run(job)
+
+    async def batch(self, after: int, limit: int) -> list[Entry]:
+        """Up to `limit` messages with id > `after`, oldest first."""
+
+        def job(db: sqlite3.Connection) -> list[tuple[int, str, bytes]]:
+            return db.execute(
+                "SELECT id, kind, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
+                (after, max(0, limit)),
+            ).fetchall()
+
+        entries, damaged = [], []
+        for number, kind, packed in await self._database.read(job):
+            try:
+                entries.append(Entry(number, kind, unpack(packed)))
+            except PackingError as error:
+                damaged.append(number)
+                self._database.damage = f"outbox: {kind} {number} dropped: {error}"
+        await self.remove(damaged)  # or they would block those behind them for ever
+        return entries
+
+    async def remove(self, ids: Sequence[int]) -> None:
+        """Forget messages that were answered or given up; unknown ids are no error."""
+
+        def job(db: sqlite3.Connection) -> None:
+            db.executemany("DELETE FROM outbox WHERE id = ?", [(i,) for i in ids])
+
+        if ids:
+            await self._database.run(job)
+
+    async def count(self) -> int:
+        def job(db: sqlite3.Connection) -> int:
+            return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+        return await self._database.read(job)
+
+    async def thin(self, keep: int) -> int:
+        """Drop thinnable messages until at most `keep` remain; returns how many.
+
+        Every second one first, the oldest pairs first (E12.FR.04), then every second
+        of the rest. Others are never dropped, even if more than `keep` remain.
+        """
+
+        def job(db: sqlite3.Connection) -> int:
+            total = int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
+            rows = db.execute("SELECT id FROM outbox WHERE thinnable ORDER BY id")
+            dropped = thinned([row[0] for row in rows], total - keep)
+            db.executemany("DELETE FROM outbox WHERE id = ?", [(i,) for i in dropped])
+            return len(dropped)
+
+        return await self._database.run(job)
+
+    def _take_id(self, db: sqlite3.Connection) -> int:
+        row = db.execute("SELECT value FROM counter WHERE name = 'outbox'").fetchone()
+        reserved = int(row[0]) if row else 0
+        # After a start, or when a rolled-back transaction lost the reservation, go on
+        # above whatever the file says: gaps are free, a number used twice is not.
+        if self._next >= reserved or self._reserved != reserved:
+            self._next = max(self._next, reserved)
+            self._reserved = self._next + _RESERVE
+            db.execute(
+                "INSERT INTO counter VALUES ('outbox', ?)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (self._reserved,),
+            )
+        self._next += 1
+        return self._next
+
+
+def thinned(ids: Sequence[int], excess: int) -> list[int]:
+    """Which of `ids` (oldest first) go when `excess` must: every second, repeatedly."""
+    dropped: list[int] = []
+    left = list(ids)
+    while left and len(dropped) < excess:
+        taken = left[1::2] or left
+        taken = taken[: excess - len(dropped)]
+        dropped += taken
+        gone = set(taken)
+        left = [i for i in left if i not in gone]
+    return dropped
