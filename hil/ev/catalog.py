@@ -1,0 +1,77 @@
+"""Makes a simulated vehicle by the word the rig's `plug_in` verb uses. Pure."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from typing import Any
+
+from hil.ev.base import Ev
+from hil.ev.basic import BasicEv
+from hil.ev.battery import Battery
+from hil.ev.chademo import ChademoEv, Traits
+from hil.ev.external import ExternalEv
+
+# Keyword arguments under one name; an explicit key wins over its profile.
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {
+    "basic": {
+        "one_phase": {},
+        "three_phase": {"phases": 3, "max_a": 16.0},
+    },
+    "chademo": {
+        "guideline_1_1": {},
+        "guideline_1_0": {"old_protocol": True, "sequence_number": 0},
+        # times of a real car as measured on the bus (project refs, grid 4.3)
+        "real_times": {
+            "k_delay_s": 3.9,
+            "request_delay_s": 1.3,
+            "weld_check_s": 2.9,
+        },
+        "charge_only": {"discharge_compatible": False},
+    },
+    "external": {},
+}
+NOT_FOR_USERS = {"soc_pct", "capacity_wh", "energy_in_wh", "energy_out_wh", "loss_wh"}
+BATTERY_KEYS = {field.name for field in fields(Battery)} - NOT_FOR_USERS
+
+
+def _keys(model: type) -> set[str]:
+    names = set(inspect.signature(model).parameters)
+    return names - {"battery", "traits", "seed"}
+
+
+MODEL_KEYS: dict[str, set[str]] = {
+    "basic": _keys(BasicEv),
+    "external": _keys(ExternalEv),
+    "chademo": _keys(Traits),
+}
+
+
+def make(
+    kind: str,
+    soc: float = 60.0,
+    capacity_wh: float = 40_000,
+    seed: int = 0,
+    profile: str = "",
+    **kw: Any,
+) -> Ev:
+    """A vehicle just plugged in. `soc` in percent; `kw` are keys of its model or of
+    its battery. ValueError names what is unknown and lists what there is."""
+    if kind not in MODEL_KEYS:
+        raise ValueError(f"ev {kind!r}: known are {', '.join(sorted(MODEL_KEYS))}")
+    profiles = PROFILES[kind]
+    if profile and profile not in profiles:
+        raise ValueError(f"{kind} profile {profile!r}: known are {sorted(profiles)}")
+    wanted = {**profiles.get(profile, {}), **kw}
+    known = MODEL_KEYS[kind] | BATTERY_KEYS
+    if set(wanted) - known:
+        unknown = sorted(set(wanted) - known)
+        raise ValueError(f"{kind}: unknown {unknown}; known are {sorted(known)}")
+    model_kw = {key: wanted[key] for key in wanted if key in MODEL_KEYS[kind]}
+    battery_kw = {key: wanted[key] for key in wanted if key not in model_kw}
+    battery = Battery(float(soc), float(capacity_wh), **battery_kw)
+    if kind == "basic":
+        return BasicEv(battery, **model_kw)
+    if kind == "external":
+        return ExternalEv(battery, **model_kw)
+    return ChademoEv(battery, Traits(**model_kw), seed)

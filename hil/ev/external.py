@@ -1,0 +1,63 @@
+"""A vehicle moved by hand: its pilot state is what the `pilot` verb says. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hil.ev.base import Given, Seen
+from hil.ev.battery import Battery
+
+STATES = "ABCDEF"
+
+
+class ExternalEv:
+    """Draws `power_w` while it shows C or D and the AC output is live."""
+
+    kind = "external"
+    faults: tuple[str, ...] = ()
+
+    def __init__(self, battery: Battery, *, power_w: float = 3_680.0) -> None:
+        self.battery = battery
+        self.power_w = power_w
+        self.pilot_state = "B"
+        self.paused = False
+        self.energy_in_wh = 0.0
+        self._before = "B"
+
+    def set_pilot(self, state: str) -> None:
+        """Show `state` from now on; A to F."""
+        if state not in STATES or len(state) != 1:
+            raise ValueError(f"pilot state {state!r}: use one of {', '.join(STATES)}")
+        self.pilot_state = state
+
+    def step(self, now_s: float, dt_s: float, seen: Seen) -> Given:
+        flowed_w = max(0.0, seen.ac_power_w)
+        self.energy_in_wh += flowed_w * dt_s / 3600.0
+        self.battery.step(self.battery.current_for(flowed_w), dt_s)
+        draws = seen.ac_live and not self.paused and self.pilot_state in "CD"
+        return Given(self.pilot_state, ac_power_w=self.power_w if draws else 0.0)
+
+    def can(self, frame_id: int, data: bytes, now_s: float) -> None:
+        """No CAN on this connector."""
+
+    def pause(self) -> None:
+        """C (or D) becomes B, as any car pauses."""
+        if not self.paused:
+            self.paused, self._before = True, self.pilot_state
+        if self.pilot_state in "CD":
+            self.pilot_state = "B"
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused, self.pilot_state = False, self._before
+
+    def fault(self, kind: str, on: bool, **args: Any) -> None:
+        raise ValueError(f"fault {kind}: an external vehicle has none; use pilot")
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "phase": self.pilot_state,
+            "ac_energy_in_wh": round(self.energy_in_wh, 4),
+            **self.battery.state(),
+        }
