@@ -1,0 +1,476 @@
+"""One connector from plug-in to plug-out: `step(state, inputs, now)`.
+
+Owns authorisation (one place, S27), the phases of model.SessionPhase, and whether the
+vehicle may be energised. Plug detection is the pilot (IEC 61851-1 B, C, D) or CHAdeMO
+pin 7. Must never leave `energise` true without an accepted token and a plugged vehicle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from chargerd.clock import Now
+from chargerd.evse import authorize, outcome, pilot
+from chargerd.evse.outcome import Outcome, Progress
+from chargerd.model import (
+    Authorisation,
+    AuthQuestion,
+    AvailabilityRequest,
+    FaultNotice,
+    PromiseRequest,
+    Request,
+    Session,
+    SessionPhase,
+    StartRequest,
+    StopReason,
+    StopRequest,
+    Token,
+    TokenRead,
+    UnlockRequest,
+    VehiclePhase,
+    VehicleState,
+)
+from chargerd.model import Promise as PromiseWish
+from firmware_bridge.api import MeterReading, PilotReading, PilotState
+
+Phase = SessionPhase
+Event = AuthQuestion | FaultNotice | Outcome
+RUNNING = authorize.RUNNING
+
+_VEHICLE_OVER = (VehiclePhase.STOPPING, VehiclePhase.ENDED, VehiclePhase.FAULT)
+_VEHICLE_IDLE = (VehiclePhase.NONE, VehiclePhase.ENDED, VehiclePhase.FAULT)
+_FLOWING_W = 50.0
+_REBASE_WH = 50_000.0  # a register that jumps by more was replaced or reset
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times of a session in seconds."""
+
+    authorise_timeout_s: float = 120.0  # plug-in without a token: tell, keep waiting
+    question_timeout_s: float = 45.0  # nobody answered: the token may be shown again
+    connect_timeout_s: float = 60.0  # token first, then the plug (EVConnectionTimeOut)
+    stop_timeout_s: float = 20.0  # an orderly stop takes no longer
+    suspend_after_s: float = 2.0
+    unlock_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one tick knows. `stop` is set while a fault forbids a session."""
+
+    pilot: PilotReading | None
+    vehicle: VehicleState
+    meter: MeterReading | None = None
+    requests: tuple[Request, ...] = ()
+    stop: StopReason | None = None
+    faults: tuple[str, ...] = ()
+    decided_w: float = 0.0
+    current_a: float = 0.0  # DC current measured, signed
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A token somebody was asked about."""
+
+    token: Token
+    at_mono: float
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A session and what its steps must remember. Start with `fresh(evse_id)`."""
+
+    session: Session
+    energise: bool = False
+    operative: bool = True
+    operative_wanted: bool = True
+    question: Question | None = None
+    hold_until_mono: float = 0.0  # an accepted token waits for the plug until then
+    phase_mono: float = 0.0
+    quiet_mono: float | None = None
+    seen_vehicle: bool = False  # the vehicle's protocol has started in this session
+    gone: bool = False  # unplugged in the last step
+    timed_out: bool = False  # AuthorizationTimeout was raised
+    registers_wh: tuple[float, float] | None = None
+    unlock_until_mono: float = 0.0
+    progress: Progress = field(default_factory=Progress)
+
+
+def fresh(evse_id: int, *, connector_id: int = 1, operative: bool = True) -> State:
+    """The state after a start: nothing is known, nothing is energised."""
+    session = Session(evse_id, connector_id)
+    return State(session, operative=operative, operative_wanted=operative)
+
+
+def plugged(reading: PilotReading | None, before: bool) -> bool:
+    """Is a vehicle connected? E, F and '?' say nothing, so what was known stays."""
+    if reading is None:
+        return before
+    if reading.chademo_proximity or reading.pilot_state in pilot.PLUGGED:
+        return True
+    return before and reading.pilot_state is not PilotState.A
+
+
+def step(
+    state: State, inputs: Inputs, now: Now, settings: Settings = Settings()
+) -> tuple[State, tuple[Event, ...]]:
+    """One tick. The plug comes first: a late answer never meets the next vehicle."""
+    events: list[Event] = []
+    state = _plug(state, inputs, now, events)
+    for request in inputs.requests:
+        state = _request(state, request, inputs, now, settings, events)
+    if state.operative != state.operative_wanted and _quiet(state):
+        state = replace(state, operative=state.operative_wanted)
+    state = _timers(state, now, settings, events)
+    if state.session.phase in RUNNING:
+        state = _run(state, inputs, now, settings)
+    if state.session.phase is Phase.STOPPING:
+        state = _stopping(state, inputs, now, settings, events)
+    state = _meter(state, inputs)
+    if state.session.id:
+        progress = outcome.advance(
+            state.progress,
+            state.session,
+            inputs.vehicle.protocol,
+            inputs.faults,
+            now.mono,
+        )
+        if progress is not state.progress:
+            state = replace(state, progress=progress)
+    return state, tuple(events)
+
+
+def _quiet(state: State) -> bool:
+    return state.session.phase in (Phase.IDLE, Phase.FINISHED)
+
+
+def _enter(state: State, phase: SessionPhase, now: Now) -> State:
+    """Change the phase; `energise` follows it, never the other way round."""
+    session = replace(state.session, phase=phase)
+    return replace(
+        state,
+        session=session,
+        energise=phase in RUNNING,
+        phase_mono=now.mono,
+        quiet_mono=None,
+    )
+
+
+def _plug(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
+    if state.gone:
+        state = _cleared(state)
+    phase = state.session.phase
+    is_plugged = plugged(inputs.pilot, phase is not Phase.IDLE)
+    if phase is Phase.IDLE:
+        return _connect(state, now, events) if is_plugged else state
+    if is_plugged:
+        return state
+    if state.timed_out:
+        events.append(FaultNotice(state.session.evse_id, "AuthorizationTimeout", False))
+    if phase is Phase.FINISHED:
+        return _cleared(state)
+    reason = state.session.stop_reason or StopReason.EV_DISCONNECTED
+    state = replace(state, session=replace(state.session, stop_reason=reason))
+    state = _finish(state, now, events)
+    return replace(state, gone=True, question=None, timed_out=False)
+
+
+def _cleared(state: State) -> State:
+    """IDLE again: only availability outlives a session."""
+    session = Session(state.session.evse_id, state.session.connector_id)
+    return State(
+        session,
+        operative=state.operative,
+        operative_wanted=state.operative_wanted,
+        unlock_until_mono=state.unlock_until_mono,
+    )
+
+
+def _connect(state: State, now: Now, events: list[Event]) -> State:
+    session = replace(
+        state.session,
+        phase=Phase.CONNECTED,
+        id=_session_id(state.session.evse_id, now),
+        plugged_utc=now.utc,
+        stop_reason=None,
+    )
+    state = replace(
+        state,
+        session=session,
+        phase_mono=now.mono,
+        progress=Progress(plugged_mono=now.mono),
+        registers_wh=None,
+        timed_out=False,
+    )
+    if session.authorised and state.operative:
+        return _enter(state, Phase.STARTING, now)
+    return state
+
+
+def _session_id(evse_id: int, now: Now) -> str:
+    """Unique on this station: two plug-ins never share a microsecond and an EVSE."""
+    return f"{evse_id}-{now.utc:%Y%m%dT%H%M%S.%f}"
+
+
+def _finish(state: State, now: Now, events: list[Event]) -> State:
+    state = _enter(state, Phase.FINISHED, now)
+    events.append(outcome.conclude(state.progress, state.session, now))
+    return state
+
+
+def _request(
+    state: State,
+    request: Request,
+    inputs: Inputs,
+    now: Now,
+    settings: Settings,
+    events: list[Event],
+) -> State:
+    session = state.session
+    match request:
+        case TokenRead(token=token):
+            return _token(state, token, inputs, now, events)
+        case Authorisation():
+            return _answer(state, request, inputs, now, settings, events)
+        case StartRequest(token=token, remote_start_id=start_id):
+            return _start(
+                state, request, token, start_id, inputs, now, settings, events
+            )
+        case StopRequest(reason=reason):
+            return _stop(state, reason, now, events)
+        case AvailabilityRequest(operative=operative):
+            return replace(state, operative_wanted=operative)
+        case UnlockRequest() if session.phase not in (*RUNNING, Phase.STOPPING):
+            return replace(state, unlock_until_mono=now.mono + settings.unlock_s)
+        case PromiseRequest() if session.id:
+            return replace(state, session=replace(session, promise=_promise(request)))
+    return state
+
+
+def _promise(request: PromiseRequest) -> PromiseWish | None:
+    if request.departure_mono is None:
+        return None
+    floor = request.floor_soc_pct if request.floor_soc_pct is not None else 0.0
+    return PromiseWish(request.departure_mono, request.soc_pct, floor)
+
+
+def _may_start(state: State, inputs: Inputs) -> bool:
+    free = state.session.phase in (Phase.IDLE, Phase.CONNECTED, Phase.FINISHED)
+    return free and state.operative and state.operative_wanted and inputs.stop is None
+
+
+def _token(
+    state: State, token: Token, inputs: Inputs, now: Now, events: list[Event]
+) -> State:
+    use = authorize.use(state.session, token)
+    if use is authorize.Use.STOP:
+        return _stop_by(state, token, now, events)
+    running = state.session.phase in RUNNING
+    if use is authorize.Use.IGNORE or not (running or _may_start(state, inputs)):
+        return state
+    events.append(AuthQuestion(state.session.evse_id, token))
+    return replace(state, question=Question(token, now.mono))
+
+
+def _start(
+    state: State,
+    request: StartRequest,
+    token: Token,
+    start_id: int | None,
+    inputs: Inputs,
+    now: Now,
+    settings: Settings,
+    events: list[Event],
+) -> State:
+    if not _may_start(state, inputs):
+        return state
+    if request.authorised:
+        return _accept(state, token, start_id, True, now, settings)
+    events.append(AuthQuestion(state.session.evse_id, token))
+    return replace(state, question=Question(token, now.mono, start_id))
+
+
+def _answer(
+    state: State,
+    answer: Authorisation,
+    inputs: Inputs,
+    now: Now,
+    settings: Settings,
+    events: list[Event],
+) -> State:
+    """An answer counts when its question is open, or when it is about our own token."""
+    session, question = state.session, state.question
+    if question is not None and authorize.same(question.token, answer.token):
+        state = replace(state, question=None)
+        if session.phase in RUNNING and not authorize.same(session.token, answer.token):
+            stops = answer.accepted and authorize.may_stop(session, answer.token)
+            return _stop_by(state, answer.token, now, events) if stops else state
+        if answer.accepted and _may_start(state, inputs):
+            token, start_id = answer.token, question.remote_start_id
+            allowed = answer.discharge_allowed
+            return _accept(state, token, start_id, allowed, now, settings)
+    if not (session.authorised and authorize.same(session.token, answer.token)):
+        return state
+    if not answer.accepted:
+        return _stop(state, StopReason.DEAUTHORIZED, now, events)
+    allowed = answer.discharge_allowed
+    known = answer.token if answer.token.group else session.token
+    return replace(
+        state, session=replace(session, token=known, discharge_authorised=allowed)
+    )
+
+
+def _accept(
+    state: State,
+    token: Token,
+    start_id: int | None,
+    discharge_allowed: bool,
+    now: Now,
+    settings: Settings,
+) -> State:
+    """A token is good: start now, or hold it until the vehicle is plugged in."""
+    if state.session.phase is Phase.FINISHED:  # a new start without a new plug-in
+        operative = state.operative
+        state = _connect(_cleared(state), now, [])
+        state = replace(state, operative=operative)
+    session = replace(
+        state.session,
+        token=token,
+        authorised=True,
+        discharge_authorised=discharge_allowed,
+        remote_start_id=start_id,
+        stop_reason=None,
+    )
+    state = replace(
+        state,
+        session=session,
+        question=None,
+        hold_until_mono=now.mono + settings.connect_timeout_s,
+    )
+    if session.phase is Phase.IDLE:
+        return state
+    return _enter(state, Phase.STARTING, now)
+
+
+def _stop_by(state: State, token: Token, now: Now, events: list[Event]) -> State:
+    state = replace(state, session=replace(state.session, stop_token=token))
+    return _stop(state, StopReason.LOCAL, now, events)
+
+
+def _stop(state: State, reason: StopReason, now: Now, events: list[Event]) -> State:
+    """End the session in order; a held token or a waiting vehicle ends at once."""
+    phase = state.session.phase
+    if phase is Phase.IDLE:
+        dropped = Session(state.session.evse_id, state.session.connector_id)
+        return replace(state, session=dropped, question=None)
+    if phase in (Phase.STOPPING, Phase.FINISHED):
+        return state
+    session = replace(state.session, stop_reason=reason)
+    state = replace(state, session=session, question=None)
+    if phase is Phase.CONNECTED:
+        return _finish(state, now, events)
+    return _enter(state, Phase.STOPPING, now)
+
+
+def _timers(state: State, now: Now, settings: Settings, events: list[Event]) -> State:
+    session, question = state.session, state.question
+    if question and now.mono - question.at_mono >= settings.question_timeout_s:
+        state = replace(state, question=None)
+    held = session.phase is Phase.IDLE and session.authorised
+    if held and now.mono >= state.hold_until_mono:
+        late = Session(
+            session.evse_id, session.connector_id, stop_reason=StopReason.TIMEOUT
+        )
+        state = replace(state, session=late)
+    waits = session.phase is Phase.CONNECTED and not state.timed_out
+    if waits and now.mono - state.phase_mono >= settings.authorise_timeout_s:
+        events.append(FaultNotice(session.evse_id, "AuthorizationTimeout", True))
+        state = replace(state, timed_out=True)
+    if state.timed_out and session.authorised:
+        events.append(FaultNotice(session.evse_id, "AuthorizationTimeout", False))
+        state = replace(state, timed_out=False)
+    return state
+
+
+def _run(state: State, inputs: Inputs, now: Now, settings: Settings) -> State:
+    """Follow the power path while authorised."""
+    vehicle = inputs.vehicle.phase
+    if inputs.stop is not None:
+        return _enter(_with_reason(state, inputs.stop), Phase.STOPPING, now)
+    if vehicle in _VEHICLE_OVER and state.seen_vehicle:
+        fault = vehicle is VehiclePhase.FAULT
+        reason = StopReason.OTHER if fault else StopReason.STOPPED_BY_EV
+        return _enter(_with_reason(state, reason), Phase.STOPPING, now)
+    if vehicle not in _VEHICLE_IDLE and not state.seen_vehicle:
+        state = replace(state, seen_vehicle=True)
+    wanted = _wanted_phase(inputs, state.session.phase)
+    if wanted is state.session.phase:
+        return state if state.quiet_mono is None else replace(state, quiet_mono=None)
+    suspends = wanted in (Phase.SUSPENDED_EV, Phase.SUSPENDED_EVSE)
+    if suspends and _path_closed(inputs):
+        if state.quiet_mono is None:
+            return replace(state, quiet_mono=now.mono)
+        if now.mono - state.quiet_mono < settings.suspend_after_s:
+            return state
+    return _enter(state, wanted, now)
+
+
+def _with_reason(state: State, reason: StopReason) -> State:
+    return replace(state, session=replace(state.session, stop_reason=reason))
+
+
+def _path_closed(inputs: Inputs) -> bool:
+    if inputs.vehicle.phase is not VehiclePhase.NONE:
+        return inputs.vehicle.phase is VehiclePhase.ENERGY
+    reading = inputs.pilot
+    return bool(reading and reading.ac_closed and reading.pilot_state in pilot.READY)
+
+
+def _wanted_phase(inputs: Inputs, phase: SessionPhase) -> SessionPhase:
+    if not _path_closed(inputs):
+        return Phase.STARTING if phase is Phase.STARTING else Phase.SUSPENDED_EV
+    if abs(inputs.decided_w) >= _FLOWING_W:
+        return Phase.ENERGY
+    if phase is Phase.STARTING:
+        return Phase.ENERGY
+    limits = inputs.vehicle.limits
+    takes = limits is None or limits.charge_a > 0.0 or limits.discharge_a < 0.0
+    return Phase.SUSPENDED_EVSE if takes else Phase.SUSPENDED_EV
+
+
+def _stopping(
+    state: State, inputs: Inputs, now: Now, settings: Settings, events: list[Event]
+) -> State:
+    """FINISHED when the vehicle's protocol is over, the contactors are open, 0 A."""
+    reading = inputs.pilot
+    closed = bool(reading and (reading.dc_closed or reading.ac_closed))
+    over = inputs.vehicle.phase in _VEHICLE_IDLE or not state.seen_vehicle
+    if over and not closed and abs(inputs.current_a) < 1.0:
+        return _finish(state, now, events)
+    if now.mono - state.phase_mono < settings.stop_timeout_s:
+        return state
+    return _finish(state, now, events)
+
+
+def _meter(state: State, inputs: Inputs) -> State:
+    """Energy is what the registers counted, never power times time."""
+    meter, session = inputs.meter, state.session
+    if meter is None or session.phase in (Phase.IDLE, Phase.FINISHED):
+        return state
+    read = (meter.import_wh, meter.export_wh)
+    if read == state.registers_wh:
+        return state
+    if state.registers_wh is None:
+        return replace(state, registers_wh=read)
+    in_wh = read[0] - state.registers_wh[0]
+    out_wh = read[1] - state.registers_wh[1]
+    if not (0.0 <= in_wh < _REBASE_WH and 0.0 <= out_wh < _REBASE_WH):
+        return replace(state, registers_wh=read)
+    session = replace(
+        session,
+        energy_in_wh=session.energy_in_wh + in_wh,
+        energy_out_wh=session.energy_out_wh + out_wh,
+    )
+    return replace(state, session=session, registers_wh=read)
