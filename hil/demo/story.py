@@ -1,0 +1,165 @@
+"""One evening in a minute: what the grid, the driver and the central system do.
+
+The battery is scaled down so that a minute shows an evening; powers, wires, protocols
+and times of reaction are the real ones. Owns the script; judges nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hil.csms.server import Csms, Peer
+from hil.demo.record import Record, Signal, Tick
+from hil.stand import Stand, StandError
+
+TOKEN = "04A2B3C4D5"  # an RFID card's uid, not a secret of anything real
+BATTERY_WH = 600.0
+START_SOC = 60.0
+PROMISE_SOC = 60.0
+SCRIPT_S = 60.0  # the script's own length; --seconds stretches it
+
+
+class Evening:
+    """Runs the script against a stand whose rig and daemon are up."""
+
+    def __init__(
+        self,
+        stand: Stand,
+        csms: Csms,
+        peer: Peer,
+        *,
+        seconds: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self.stand = stand
+        self.csms = csms
+        self.peer = peer
+        self.record = Record()
+        self.latest: dict[str, Any] = {}  # newest status and rig state, for the screen
+        self._scale = seconds / SCRIPT_S
+        self._say = say
+
+    async def run(self) -> Record:
+        """The whole evening; returns what was seen."""
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(self._watch())
+            await self._script()
+            watcher.cancel()
+        self.record.transaction = list(self.csms.events)
+        return self.record
+
+    async def _until(self, script_s: float) -> None:
+        target = self.record.start_mono + script_s * self._scale
+        await asyncio.sleep(max(0.0, target - time.monotonic()))
+
+    def _note(self, text: str) -> None:
+        self.record.note(time.monotonic(), text)
+        self._say(text)
+
+    async def _script(self) -> None:
+        await self._arrive()
+        await self._until(14)
+        await self._grid_peaks()
+        await self._until(31)
+        await self.stand.rig.ask(verb="ws", up=False)
+        self._note("the link to the central system drops; the setpoint stays in force")
+        await self._until(36)
+        await self.stand.rig.ask(verb="ws", up=True)
+        self._note("the link is back: queued events are sent")
+        await self._until(52)
+        self._note("departure")
+        await self._leave()
+
+    async def _arrive(self) -> None:
+        rig, record = self.stand.rig, self.record
+        record.start_mono = time.monotonic()
+        record.departure_mono = record.start_mono + 52 * self._scale
+        record.promise_soc_pct = PROMISE_SOC
+        await rig.ask(
+            verb="plug_in",
+            connector=1,
+            ev="chademo",
+            soc=START_SOC,
+            capacity_wh=BATTERY_WH,
+        )
+        self._note(f"a CHAdeMO car arrives with {START_SOC:g} %")
+        await rig.ask(verb="swipe", token=TOKEN, connectors=[1])
+        self._note("the driver holds the card to the reader")
+        await self._promise(record.departure_mono)
+        self._note(
+            f"the driver wants {PROMISE_SOC:g} % at departure, "
+            f"in {52 * self._scale:.0f} s"
+        )
+
+    async def _promise(self, departure_mono: float) -> None:
+        """The owner's app speaks to the local API, like `chargerctl promise`."""
+        for _ in range(20):  # the session exists one tick after the plug was seen
+            try:
+                await self.stand.local.ask(
+                    verb="promise",
+                    evse=1,
+                    soc=PROMISE_SOC,
+                    seconds=departure_mono - time.monotonic(),
+                )
+                return
+            except StandError as error:
+                last = error
+                await asyncio.sleep(0.1)
+        raise last
+
+    async def _grid_peaks(self) -> None:
+        await self.stand.rig.ask(verb="grid", frequency_hz=49.92)
+        await self.stand.rig.ask(verb="load", power_w=3500)
+        self._note("the evening peak: 49.92 Hz, the house takes 3.5 kW")
+        await self._setpoint(-7000.0)
+        await self._until(21)
+        await self._setpoint(-3000.0)
+        await self._until(26)
+        await self._setpoint(-5000.0)
+
+    async def _setpoint(self, power_w: float) -> None:
+        text = f"central system: setpoint {power_w / 1000:+.0f} kW"
+        self.record.signals.append(Signal(time.monotonic(), power_w, text))
+        self._note(text)
+        await self.csms.set_setpoint(self.peer_now(), 1, power_w, 120 * self._scale)
+
+    def peer_now(self) -> Peer:
+        """The newest link of the station (the old one died with the cut)."""
+        return self.csms.peer or self.peer
+
+    async def _leave(self) -> None:
+        await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
+        self._note("the driver ends the session with the same card")
+        await self._until(56.5)
+        await self.stand.rig.ask(verb="plug_out", connector=1)
+        self._note("the car leaves")
+        await self._until(59)
+
+    async def _watch(self) -> None:
+        """Ten looks a second at the daemon, like a technician with a laptop."""
+        while True:
+            try:
+                await self._look()
+            except (StandError, OSError, TimeoutError) as error:
+                self.latest["error"] = str(error)
+            await asyncio.sleep(0.1)
+
+    async def _look(self) -> None:
+        answer = await self.stand.local.ask(verb="status")
+        evse = answer["evses"][0]
+        decision = evse["decision"]
+        self.record.ticks.append(
+            Tick(
+                time.monotonic(),
+                decision["power_w"],
+                decision["low_w"],
+                decision["high_w"],
+                decision["source"],
+                decision["why"],
+            )
+        )
+        self.latest["status"] = answer
+        self.latest["rig"] = await self.stand.rig.ask(verb="state")
