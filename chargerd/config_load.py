@@ -1,0 +1,279 @@
+"""From TOML and environment to a `Config`, or every reason why not.
+
+`CHARGERD__OCPP__URL=...` overrides `[ocpp] url`; lists go by index
+(`CHARGERD__EVSE__0__CHARGE_W`). Owns the checks across tables. Reads the file, nothing
+else; never shows a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from chargerd.config import Config, Evse, EvseDevices
+from chargerd.log import REDACTED, is_secret
+
+PREFIX = "CHARGERD__"
+MAX_BYTES = 1_000_000
+MIN_PASSWORD = 16  # A00.FR.205: random, at least 16 characters
+# Which wires may lead to a device of which role; the bridge knows the drivers.
+_TRANSPORTS = ("serial:", "modbus-tcp:", "modbus-rtu:", "can:")
+_ROLE_TRANSPORTS = {"chademo": ("can:",), "reader": ("serial:",)}
+
+
+class ConfigError(Exception):
+    """Everything that is wrong; `str()` gives one `file: key: reason` a line."""
+
+    def __init__(self, path: Path, problems: list[tuple[str, str]]) -> None:
+        self.path = path
+        self.problems = problems
+        super().__init__(
+            "\n".join(
+                f"{path}: {key}: {reason}" if key else f"{path}: {reason}"
+                for key, reason in problems
+            )
+        )
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read `path`, lay `CHARGERD__...` of `environ` over it, check all of it.
+
+    Raises ConfigError with every problem at once.
+    """
+    problems: list[tuple[str, str]] = []
+    tree = _read(path)
+    for name, text in sorted(environ.items()):
+        if name.startswith(PREFIX):
+            problem = _override(tree, name, text)
+            if problem:
+                problems.append((name, problem))
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        problems += [_explain(item) for item in error.errors(include_url=False)]
+        raise ConfigError(path, problems) from None
+    problems += _contradictions(config)
+    if problems:
+        raise ConfigError(path, problems)
+    return config
+
+
+def warnings(config: Config) -> list[str]:
+    """What is allowed but probably not meant, as `key: reason`."""
+    found = []
+    can_discharge = any(evse.discharge_w > 0 for evse in config.evse)
+    if can_discharge and not config.site.export_permit:
+        found.append(
+            "site.export_permit: empty, so nothing is ever fed to the grid although "
+            "evse.discharge_w is over 0; name who permitted it"
+        )
+    if config.site.export_permit and config.site.export_w == 0:
+        found.append("site.export_w: 0 W, so the permit has no effect")
+    if config.site.meter is None:
+        found.append("site.meter: none, so the house load is not known")
+    if config.ocpp.url and config.ocpp.security_profile == 0:
+        found.append("ocpp.security_profile: 0 sends no password and is not encrypted")
+    elif config.ocpp.url.startswith("ws://"):
+        found.append("ocpp.url: ws:// is not encrypted; use it inside a VPN only")
+    return found
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """Plain JSON values of everything, secrets as `**********` ("" stays "")."""
+    values: dict[str, Any] = config.model_dump(mode="json")
+    presets = values["ocpp"]["device_model"]
+    for name in presets:
+        if is_secret(name):  # "SecurityCtrlr.BasicAuthPassword"
+            presets[name] = REDACTED
+    return values
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the file, for editors; `config/schema.json` holds it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chargerd.toml",
+        **Config.model_json_schema(),
+    }
+
+
+def schema_text() -> str:
+    """`config/schema.json`, byte for byte (`python -m chargerd.config_load`)."""
+    return json.dumps(schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}; give --config or CHARGERD_CONFIG"
+        raise ConfigError(path, [("", reason)]) from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(path, [("", f"is over {MAX_BYTES} bytes")])
+    try:
+        return tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(path, [("", f"is not TOML: {error}")]) from error
+
+
+def _override(tree: dict[str, Any], name: str, text: str) -> str:
+    """Set one value in place; returns what is wrong with it, or ""."""
+    written = name.removeprefix(PREFIX).split("__")
+    steps = [step.lower() for step in written]
+    if not all(steps):
+        return "empty step; write CHARGERD__TABLE__KEY"
+    if steps[:2] == ["ocpp", "device_model"] and len(steps) > 2:
+        steps[2:] = ["__".join(written[2:])]  # OCPP's names keep their case
+    value = _value(steps, text)
+    here: Any = tree
+    for step, following in zip(steps, [*steps[1:], ""], strict=True):
+        last = following == ""
+        fresh: Any = [] if following.isdigit() else {}
+        if isinstance(here, list):
+            index = int(step) if step.isdigit() else -1
+            if not 0 <= index <= min(len(here), 99):
+                return f"{step!r} is no index of a list of {len(here)}"
+            if index == len(here):
+                here.append(fresh)
+            if last:
+                here[index] = value
+            else:
+                here = here[index]
+        elif isinstance(here, dict):
+            if last:
+                here[step] = value
+            else:
+                here = here.setdefault(step, fresh)
+        else:
+            return f"{step!r} stands inside a value, not a table"
+    return ""
+
+
+def _value(steps: list[str], text: str) -> Any:
+    """A TOML value if it is one (`6000`, `true`, `["ocpp2.1"]`), else the text.
+
+    Where the configuration holds text, `12` and `08:00` stay text.
+    """
+    try:
+        value = tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    if isinstance(value, str):
+        return value
+    field = _table(steps[:-1]).get(steps[-1])
+    return text if field and field.annotation in (str, SecretStr, Path) else value
+
+
+def _explain(item: Any) -> tuple[str, str]:
+    """One pydantic error as (key, reason), without the input where it is secret."""
+    location: tuple[Any, ...] = tuple(item["loc"])
+    key = _dotted(location)
+    if item["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(
+            str(location[-1]), list(_table(location[:-1])), n=1, cutoff=0.6
+        )
+        hint = f"; did you mean {near[0]!r}?" if near else "; remove it"
+        return key, f"unknown key{hint}"
+    if item["type"] == "missing":
+        return key, "is missing"
+    reason = str(item["msg"])
+    value = item.get("input")
+    if "password" not in key and isinstance(value, str | int | float | bool):
+        reason += f" (is {value!r})"
+    return key, reason[:1].lower() + reason[1:]
+
+
+def _dotted(location: tuple[Any, ...]) -> str:
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _table(location: Sequence[Any]) -> dict[str, FieldInfo]:
+    """The fields of the table at `location`; {} if there is no such table."""
+    model: type[BaseModel] = Config
+    for step in location:
+        if isinstance(step, int) or step.isdigit():
+            continue
+        field = model.model_fields.get(step)
+        inner = next(_models_in(field.annotation), None) if field else None
+        if inner is None:
+            return {}
+        model = inner
+    return model.model_fields
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _contradictions(config: Config) -> list[tuple[str, str]]:
+    """What each value alone cannot show."""
+    found: list[tuple[str, str]] = []
+    ids = [evse.id for evse in config.evse]
+    for index, evse in enumerate(config.evse):
+        where = f"evse[{index}]"
+        if ids.index(evse.id) != index:
+            found.append((f"{where}.id", f"{evse.id} is used twice"))
+        found += [(f"{where}.{key}", reason) for key, reason in _evse_problems(evse)]
+    return [*found, *_ocpp_problems(config)]
+
+
+def _evse_problems(evse: Evse) -> Iterator[tuple[str, str]]:
+    connectors = [connector.id for connector in evse.connectors]
+    if len(set(connectors)) != len(connectors):
+        yield "connectors", "connector ids are not unique"
+    if evse.voltage_min_v > evse.voltage_max_v:
+        yield "voltage_min_v", f"is over voltage_max_v ({evse.voltage_max_v})"
+    if evse.devices.chademo and not evse.devices.stage:
+        yield "devices.stage", "is missing: a CHAdeMO vehicle needs a power stage"
+    for role in EvseDevices.model_fields:
+        device = getattr(evse.devices, role)
+        allowed = _ROLE_TRANSPORTS.get(role, _TRANSPORTS)
+        if device is not None and not device.at.startswith(allowed):
+            yield (
+                f"devices.{role}.at",
+                f"{device.at!r} must start with {' or '.join(allowed)}",
+            )
+
+
+def _ocpp_problems(config: Config) -> Iterator[tuple[str, str]]:
+    ocpp = config.ocpp
+    if not ocpp.url:
+        return
+    if not ocpp.url.startswith(("ws://", "wss://")):
+        yield "ocpp.url", f"{ocpp.url!r} must start with wss:// or ws://"
+    if ":" in (ocpp.identity or config.station.id):
+        yield "ocpp.identity", "must not contain ':' (it is the HTTP user name)"
+    if ocpp.security_profile >= 2 and not ocpp.url.startswith("wss://"):
+        yield "ocpp.url", f"profile {ocpp.security_profile} needs wss://"
+    if ocpp.security_profile in (1, 2):
+        yield from _password_problems(ocpp.password)
+
+
+def _password_problems(password: SecretStr) -> Iterator[tuple[str, str]]:
+    length = len(password.get_secret_value())
+    if length == 0:
+        yield "ocpp.password", "is missing: security profile 1 and 2 need one"
+    elif length < MIN_PASSWORD:
+        yield (
+            "ocpp.password",
+            f"has {length} characters, at least {MIN_PASSWORD} are needed (A00.FR.205)",
+        )
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(schema_text())

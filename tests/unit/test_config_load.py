@@ -1,0 +1,250 @@
+"""Configuration: every problem at once with file, key and reason; no secret shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from chargerd import config_load
+from chargerd.config_load import ConfigError, load
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "config" / "chargerd.toml"
+GOOD = """
+[station]
+id = "CS1"
+[[evse]]
+id = 1
+[[evse.connectors]]
+id = 1
+[evse.devices.pilot]
+driver = "chargebyte"
+at = "serial:/dev/ttyS1"
+[evse.devices.meter]
+driver = "eastron_sdm630"
+at = "modbus-tcp:127.0.0.1:502"
+[ocpp]
+url = "wss://csms.example/"
+security_profile = 2
+password = "sixteen-letters!"
+"""
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "chargerd.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _problems(
+    folder: Path, text: str, environ: dict[str, str] | None = None
+) -> list[str]:
+    path = _write(folder, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ or {})
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+def test_the_shipped_file_is_good_and_says_what_it_means() -> None:
+    config = load(SHIPPED, {})
+    assert [evse.id for evse in config.evse] == [1, 2]
+    assert config.evse[1].devices.meter.unit == 2
+    assert config.site.export_permit
+    assert config_load.warnings(config) == [
+        "ocpp.url: ws:// is not encrypted; use it inside a VPN only"
+    ]
+
+
+def test_the_generated_schema_is_current() -> None:
+    text = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
+    assert text == config_load.schema_text(), (
+        "run: python -m chargerd.config_load > config/schema.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        ('id = "CS1"', "", "station.id", "is missing"),
+        ("[station]", "[staton]", "staton", "did you mean 'station'?"),
+        ("[station]", '[station]\nvendr = "x"', "station.vendr", "did you mean 'vend"),
+        (
+            "[[evse.connectors]]\nid = 1",
+            "[[evse.connectors]]\nid = 1\ntyp = 'x'",
+            "evse[0].connectors[0].typ",
+            "did you mean 'type'?",
+        ),
+        ("[ocpp]", "[ocpp]\nzzz = 1", "ocpp.zzz", "unknown key; remove it"),
+        (
+            "[[evse]]\nid = 1",
+            "[[evse]]\nid = 1\ncharge_w = nan",
+            "evse[0].charge_w",
+            "finite",
+        ),
+        (
+            "[[evse]]\nid = 1",
+            "[[evse]]\nid = 1\ncharge_w = 1e400",
+            "evse[0].charge_w",
+            "finite",
+        ),
+        (
+            "[[evse]]\nid = 1",
+            "[[evse]]\nid = 1\ncharge_w = -5",
+            "evse[0].charge_w",
+            "(is -5)",
+        ),
+        (
+            "[[evse]]\nid = 1",
+            "[[evse]]\nid = 1\nvoltage_min_v = 600",
+            "evse[0].voltage_min_v",
+            "is over voltage_max_v",
+        ),
+        ("wss://", "ws://", "ocpp.url", "profile 2 needs wss://"),
+        ("wss://", "http://", "ocpp.url", "must start with wss:// or ws://"),
+        ('password = "sixteen-letters!"', "", "ocpp.password", "is missing"),
+        ("sixteen-letters!", "short-canary", "ocpp.password", "has 12 characters"),
+        ('id = "CS1"', 'id = "C:1"', "station.id", "pattern"),
+        ("[ocpp]", '[ocpp]\nidentity = "a:b"', "ocpp.identity", "':'"),
+        ("serial:/dev", "tty:/dev", "evse[0].devices.pilot.at", "must start with"),
+        (
+            "[ocpp]",
+            '[evse.devices.chademo]\ndriver = "can"\nat = "serial:/dev/x"\n[ocpp]',
+            "evse[0].devices.chademo.at",
+            "must start with can:",
+        ),
+        (
+            "[ocpp]",
+            '[evse.devices.chademo]\ndriver = "can"\nat = "can:socketcan/can0"\n[ocpp]',
+            "evse[0].devices.stage",
+            "needs a power stage",
+        ),
+        (
+            "[[evse.connectors]]\nid = 1",
+            "[[evse.connectors]]\nid = 1\n[[evse.connectors]]\nid = 1",
+            "evse[0].connectors",
+            "not unique",
+        ),
+    ],
+)
+def test_each_mistake_is_named(
+    tmp_path: Path, old: str, new: str, key: str, reason: str
+) -> None:
+    assert old in GOOD
+    lines = _problems(tmp_path, GOOD.replace(old, new, 1))
+    hits = [line for line in lines if line.startswith(f"{key}: ")]
+    assert hits, lines
+    assert reason in hits[0]
+    assert "canary" not in "".join(lines)
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace('id = "CS1"', 'id = ""\ncolour = "red"').replace(
+        "security_profile = 2", "security_profile = 9"
+    )
+    keys = {line.split(":")[0] for line in _problems(tmp_path, text)}
+    assert keys == {"station.id", "station.colour", "ocpp.security_profile"}
+
+
+def test_two_evses_of_one_id(tmp_path: Path) -> None:
+    second = GOOD[GOOD.index("[[evse]]") : GOOD.index("[ocpp]")]
+    text = GOOD.replace("[ocpp]", second + "[ocpp]")
+    assert _problems(tmp_path, text) == ["evse[1].id: 1 is used twice"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[station\n", "is not TOML"),
+        (b"\xff\xfe", "is not TOML"),
+        (b"a = " + b"[" * 50_000, "is not TOML"),
+        (b"#" * 1_000_001, "is over 1000000 bytes"),
+    ],
+)
+def test_a_file_that_is_no_configuration(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=reason):
+        load(path, {})
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load(tmp_path / "absent.toml", {})
+
+
+def test_environment_overrides_every_kind_of_value(tmp_path: Path) -> None:
+    config = load(
+        _write(tmp_path, GOOD),
+        {
+            "CHARGERD__OCPP__URL": "wss://other.example/",
+            "CHARGERD__OCPP__PASSWORD": "1234567890123456",
+            "CHARGERD__OCPP__VERSIONS": '["ocpp2.0.1"]',
+            "CHARGERD__OCPP__DEVICE_MODEL__OCPPCommCtrlr.HeartbeatInterval": "60",
+            "CHARGERD__EVSE__0__CHARGE_W": "3300",
+            "CHARGERD__EVSE__0__AC_PHASES": "3",
+            "CHARGERD__EVSE__0__CONNECTORS__1__ID": "2",
+            "CHARGERD__EVSE__0__DEVICES__PILOT__AT": "serial:/dev/ttyS9?baud=1&x=y",
+            "CHARGERD__VEHICLE__PROMISE__DEPARTURE": "07:30",
+            "CHARGERD__VEHICLE__CHADEMO__DISCHARGE": "false",
+            "CHARGERD__STATION__SERIAL": "42",
+            "CHARGERD__STORE__PATH": "/x/y.db",
+            "CHARGERD_CONFIG": "ignored",
+            "PATH": "ignored",
+        },
+    )
+    assert config.ocpp.url == "wss://other.example/"
+    assert config.ocpp.password == SecretStr("1234567890123456")
+    assert config.ocpp.versions == ("ocpp2.0.1",)
+    assert config.ocpp.device_model == {"OCPPCommCtrlr.HeartbeatInterval": 60}
+    assert config.evse[0].charge_w == 3300
+    assert config.evse[0].ac_phases == 3
+    assert [c.id for c in config.evse[0].connectors] == [1, 2]
+    assert config.evse[0].devices.pilot.at == "serial:/dev/ttyS9?baud=1&x=y"
+    assert config.vehicle.promise.departure == "07:30"
+    assert config.vehicle.chademo.discharge is False
+    assert config.station.serial == "42"
+    assert str(config.store.path) == "/x/y.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("CHARGERD__EVSE__7__ID", "1", "no index of a list of 1"),
+        ("CHARGERD__EVSE__X__ID", "1", "no index"),
+        ("CHARGERD__STATION__ID__X", "1", "inside a value"),
+        ("CHARGERD__STATION____ID", "1", "empty step"),
+        ("CHARGERD__STATON__ID", "1", "did you mean 'station'?"),
+        ("CHARGERD__SITE__EXPORT_W", "1\nimport_w = 2", "valid number"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    tmp_path: Path, name: str, text: str, reason: str
+) -> None:
+    lines = _problems(tmp_path, GOOD, {name: text})
+    assert any(reason in line for line in lines), lines
+
+
+def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
+    config = load(_write(tmp_path, GOOD), {})
+    assert [line.split(":")[0] for line in config_load.warnings(config)] == [
+        "site.export_permit",
+        "site.meter",
+    ]
+
+
+def test_no_secret_in_any_dump(tmp_path: Path) -> None:
+    preset = '[ocpp.device_model]\n"SecurityCtrlr.BasicAuthPassword" = "canary"'
+    config = load(_write(tmp_path, GOOD + preset), {})
+    assert "canary" not in json.dumps(config_load.dump(config))
+    for text in (
+        json.dumps(config_load.dump(config)),
+        repr(config),
+        str(config),
+        json.dumps(config_load.schema()),
+    ):
+        assert "sixteen-letters" not in text
+    assert config_load.dump(config)["ocpp"]["password"] == "**********"
