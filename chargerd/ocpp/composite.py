@@ -265,9 +265,10 @@ def merge(caps: Demand | None, wish: Demand | None) -> Demand | None:
 def timeline(
     branch: Branch, start_s: float, end_s: float, most: int
 ) -> tuple[list[tuple[float, Demand | None]], float]:
-    """(start, demand) of every change in [start, end), and where the list ends.
+    """(start, demand) of every change in [start, end), and until when the last holds.
 
-    Equal neighbours are one entry. It ends early when `most` entries are full.
+    Equal neighbours are one entry. The end may lie beyond `end_s` (inf: for ever), or
+    before it when `most` entries are full.
     """
     entries: list[tuple[float, Demand | None]] = []
     at_s = start_s
@@ -278,4 +279,4 @@ def timeline(
                 return entries, at_s
             entries.append((at_s, demand))
         at_s = until if until > at_s else math.nextafter(at_s, NEVER)
-    return entries, end_s
+    return entries, at_s

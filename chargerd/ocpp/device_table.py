@@ -203,7 +203,7 @@ _TX = (
         values=TX_POINTS),
     _flag("TxCtrlr", "StopTxOnInvalidId", default=True),
     _read("TxCtrlr", "StopTxOnEVSideDisconnect", "boolean", "true"),
-    _read("TxCtrlr", "EVConnectionTimeOut", "integer", "120", unit="s"),
+    _read("TxCtrlr", "EVConnectionTimeOut", "integer", "60", unit="s"),
     _read("TxCtrlr", "TxBeforeAcceptedEnabled", "boolean", "true"),
 )  # fmt: skip
 
@@ -267,7 +267,7 @@ _SMART = (
           instance="TxProfile"),
     _read("SmartChargingCtrlr", "ChargingProfilePersistence", "boolean", "false",
           instance="LocalGeneration"),
-    Row("SmartChargingCtrlr", "MaxExternalConstraintsId", "integer", "1000", low=0,
+    Row("SmartChargingCtrlr", "MaxExternalConstraintsId", "integer", "0", low=0,
         high=2_000_000_000),
 )  # fmt: skip
 

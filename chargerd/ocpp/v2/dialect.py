@@ -150,11 +150,16 @@ def _report_profiles(payload: Payload) -> Payload | None:
     return {**payload, "chargingProfile": kept} if kept else None
 
 
+def known_201(profile: Payload) -> bool:
+    """True when a 2.0.1 CSMS can be told about this profile."""
+    return profile["chargingProfileKind"] != "Dynamic" and profile[
+        "chargingProfilePurpose"
+    ] not in ("PriorityCharging", "LocalGeneration")
+
+
 def _profile(profile: Payload) -> Payload | None:
     """The profile without what 2.0.1 lacks; None when nothing true is left of it."""
-    if profile["chargingProfileKind"] == "Dynamic":
-        return None
-    if profile["chargingProfilePurpose"] in ("PriorityCharging", "LocalGeneration"):
+    if not known_201(profile):
         return None
     schedules = []
     for schedule in profile["chargingSchedule"]:

@@ -1,0 +1,178 @@
+"""Charging profiles -> dispatch signals: leases in W on the monotonic clock.
+
+Owns the two signals of each EVSE ("ocpp.site" caps, "ocpp.tx" wish and limits) and the
+station's "ocpp.site" (evse_id 0). Recomputed on change and at the next instant a
+profile changes, never per tick. A vanished profile's signal is sent once more, dead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from chargerd.clock import Now
+from chargerd.model import DispatchSignal, OperationMode, Priority, Segment
+from chargerd.ocpp.blocks.desk import Desk, EvseView
+from chargerd.ocpp.composite import Branch, Composite, Context, Demand, timeline
+from chargerd.ocpp.device_model import split
+from chargerd.ocpp.effects import Dispatch
+from chargerd.ocpp.profiles import Profile
+
+HORIZON_S = 3600.0
+LEASE_S = 86_400.0
+MOST_SEGMENTS = 200
+SITE, TX = "ocpp.site", "ocpp.tx"
+STATION = 0
+
+
+def context(
+    desk: Desk,
+    evse_id: int,
+    now: Now,
+    dyn_mono: Mapping[int, float],
+    priority: bool = False,
+) -> Context:
+    """The composite's context of an EVSE (0 = the station) at `now`."""
+    posix = now.utc.timestamp()
+    view = desk.evses.get(evse_id)
+    ignored = desk.model.text("SmartChargingCtrlr", "IgnoredProfilePurposesOffline")
+    since = desk.offline_since_mono
+    return Context(
+        evse_id=evse_id,
+        now_s=posix,
+        relative_s=_posix(now, view.ready_mono if view else None),
+        transaction_id=view.transaction_id if view else "",
+        priority_charging=priority,
+        soc_pct=soc_of(view),
+        offline_since_s=_posix(now, since),
+        ignored_offline=frozenset(split(ignored)),
+        offline_limit_w=desk.config.ocpp.offline_limit_w,
+        dyn_updated_s={
+            number: posix + (mono - now.mono) for number, mono in dyn_mono.items()
+        },
+    )
+
+
+def soc_of(view: EvseView | None) -> float | None:
+    if view is None or view.report is None:
+        return None
+    return view.report.snapshot.vehicle.soc_pct
+
+
+def _posix(now: Now, mono: float | None) -> float | None:
+    return None if mono is None else now.utc.timestamp() + (mono - now.mono)
+
+
+class Dispatcher:
+    """Remembers what was sent, so that only changes and renewals go out."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._sent: dict[tuple[str, int], DispatchSignal] = {}
+        self.next_mono = math.inf
+
+    def refresh(
+        self,
+        profiles: Iterable[Profile],
+        now: Now,
+        dyn_mono: Mapping[int, float],
+        priority: Iterable[str],
+        suspended: Iterable[int],
+    ) -> None:
+        """Recompute all signals; sets `next_mono` to when it must happen again.
+
+        `priority` holds transactions with priority charging, `suspended` EVSEs whose
+        token became invalid: no energy either way (E05.FR.01-04).
+        """
+        profiles, priority = list(profiles), set(priority)
+        self.next_mono = math.inf
+        station = Composite(profiles, context(self._desk, STATION, now, dyn_mono))
+        self._signal(SITE, STATION, station.site, now)
+        for evse_id, view in self._desk.evses.items():
+            first = view.transaction_id in priority
+            ctx = context(self._desk, evse_id, now, dyn_mono, first)
+            composite = Composite(profiles, ctx)
+            self._signal(SITE, evse_id, composite.site, now)
+            branch = _nothing if evse_id in suspended else composite.tx
+            self._signal(TX, evse_id, branch, now)
+
+    def _signal(self, source: str, evse_id: int, branch: Branch, now: Now) -> None:
+        start = now.utc.timestamp()
+        entries, end = timeline(branch, start, start + HORIZON_S, MOST_SEGMENTS)
+        live: list[Segment] = []
+        for at_s, demand in entries:
+            if demand is None:
+                end = at_s
+                break
+            live.append(_segment(now.mono + (at_s - start), demand))
+        if live:
+            held = now.mono + min(end - start, LEASE_S)
+            # The signal ends here or must be renewed; a lease is renewed half way.
+            again = held if end - start < LEASE_S else now.mono + LEASE_S / 2
+        else:
+            held = now.mono
+            again = now.mono + (entries[1][0] if len(entries) > 1 else end) - start
+        self.next_mono = min(self.next_mono, again)
+        self._emit(
+            DispatchSignal(
+                source, evse_id, Priority.SETPOINT, tuple(live), now.mono, held
+            )
+        )
+
+    def _emit(self, signal: DispatchSignal) -> None:
+        key = signal.source, signal.evse_id
+        old = self._sent.get(key)
+        now_mono = signal.received_mono
+        if old is None or old.valid_until_mono <= now_mono:
+            if not signal.segments:
+                self._sent.pop(key, None)
+                return
+        elif _same(old, signal):
+            return
+        if signal.segments:
+            self._sent[key] = signal
+        else:
+            self._sent.pop(key, None)
+        self._desk.effects.append(Dispatch(signal))
+
+
+def _nothing(at_s: float) -> tuple[Demand, float]:
+    return Demand(OperationMode.CHARGING_ONLY, 0.0, 0.0), math.inf
+
+
+def _segment(start_mono: float, demand: Demand) -> Segment:
+    return Segment(
+        start_mono,
+        demand.mode,
+        demand.setpoint_w,
+        demand.limit_w,
+        demand.discharge_limit_w,
+    )
+
+
+def _same(old: DispatchSignal, new: DispatchSignal) -> bool:
+    """True when `old`, still running, says all that `new` would and lives on."""
+    now_mono = new.received_mono
+    ends = abs(old.valid_until_mono - new.valid_until_mono) < 0.5
+    both_leases = (
+        min(old.valid_until_mono, new.valid_until_mono) > now_mono + LEASE_S / 2 + 1
+    )
+    if not (ends or both_leases):
+        return False
+    current = old.at(now_mono)
+    rest = [s for s in old.segments if s.start_mono > now_mono]
+    left = [current, *rest] if current else rest
+    return len(left) == len(new.segments) and all(
+        _equal(a, b, now_mono) for a, b in zip(left, new.segments, strict=True)
+    )
+
+
+def _equal(one: Segment, other: Segment, now_mono: float) -> bool:
+    starts = max(one.start_mono, now_mono), max(other.start_mono, now_mono)
+    return (
+        abs(starts[0] - starts[1]) < 0.5
+        and one.mode is other.mode
+        and one.setpoint_w == other.setpoint_w
+        and one.limit_w == other.limit_w
+        and one.discharge_limit_w == other.discharge_limit_w
+    )

@@ -1,0 +1,310 @@
+"""May this charging profile be installed? The semantic rules of K01, K28 and Q.
+
+Owns the refusals with their reason codes (appendix 5 of part 2). Changes nothing; the
+schema has been checked before, numbers are finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+from chargerd.model import OperationMode
+from chargerd.ocpp.blocks.desk import Desk, EvseView
+from chargerd.ocpp.device_table import MAX_PERIODS, MAX_PROFILES
+from chargerd.ocpp.effects import OcppError, Payload
+from chargerd.ocpp.profiles import (
+    Profile,
+    Supply,
+    parse_profile,
+    parse_time,
+    phase_sum_w,
+)
+
+MAX_W = 10_000_000.0  # beyond any station: a value above it is an error, not a limit
+MAX_SECONDS = 10 * 366 * 86_400
+CENTRAL = (OperationMode.CENTRAL_SETPOINT, OperationMode.CENTRAL_FREQUENCY)
+CHARGING_ONLY = OperationMode.CHARGING_ONLY
+_PHASED = ("limit", "dischargeLimit", "setpoint", "setpointReactive")
+_FORBIDDEN = {
+    CHARGING_ONLY: ("dischargeLimit", "setpoint", "setpointReactive"),
+    OperationMode.CENTRAL_FREQUENCY: ("setpointReactive",),
+    OperationMode.IDLE: _PHASED,
+}
+_REQUIRED = {
+    CHARGING_ONLY: "limit",
+    OperationMode.CENTRAL_SETPOINT: "setpoint",
+    OperationMode.CENTRAL_FREQUENCY: "setpoint",
+}
+_CHARGING_ONLY_PURPOSES = (
+    "ChargingStationMaxProfile", "PriorityCharging", "LocalGeneration",
+)  # fmt: skip
+
+
+class Refusal(Exception):
+    """The profile is not taken: `reason` is an OCPP reason code."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+class ProfileCheck:
+    """Checks against the device model, the EVSEs and the installed profiles."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def parse(
+        self,
+        payload: Payload,
+        evse_id: int,
+        installed: Iterable[Profile],
+        *,
+        at_start: bool = False,
+    ) -> Profile:
+        """The parsed profile. Raises Refusal.
+
+        `at_start`: it came with RequestStartTransaction, so it has no transactionId yet
+        (F01.FR.09, F01.FR.11).
+        """
+        if evse_id and evse_id not in self._desk.evses:
+            raise Refusal("UnknownEvse", f"there is no EVSE {evse_id}")
+        self._identity(payload)
+        self._purpose(payload, evse_id, at_start)
+        self._kind(payload)
+        views = (
+            [self._desk.evses[evse_id]] if evse_id else list(self._desk.evses.values())
+        )
+        self._schedule(payload, views)
+        try:
+            profile = parse_profile(payload, evse_id, views[0].supply)
+        except OcppError as error:
+            raise Refusal("InvalidProfile", str(error)) from error
+        self._against(profile, [p for p in installed if p.id != profile.id])
+        return profile
+
+    def _identity(self, payload: Payload) -> None:
+        model = self._desk.model
+        lowest = model.number("SmartChargingCtrlr", "MaxExternalConstraintsId")
+        if lowest > 0 and payload["id"] <= lowest:
+            raise Refusal("InvalidProfileId", f"id must exceed {lowest} (K01.FR.81)")
+        top = model.number("SmartChargingCtrlr", "ProfileStackLevel")
+        if not 0 <= payload["stackLevel"] <= top:
+            raise Refusal("InvalidStackLevel", f"stackLevel must be 0..{top}")
+
+    def _purpose(self, payload: Payload, evse_id: int, at_start: bool) -> None:
+        purpose = payload["chargingProfilePurpose"]
+        extra = self._desk.model.members(
+            "SmartChargingCtrlr", "SupportedAdditionalPurposes"
+        )
+        if purpose in ("PriorityCharging", "LocalGeneration") and purpose not in extra:
+            raise Refusal("UnsupportedPurpose", f"{purpose} (K01.FR.120)")
+        if purpose == "ChargingStationExternalConstraints":
+            raise Refusal("InvalidProfile", "set by external systems only (K01.FR.22)")
+        if at_start and (purpose != "TxProfile" or "transactionId" in payload):
+            raise Refusal("InvalidProfile", "TxProfile without transactionId (F01)")
+        if purpose == "TxProfile" and not at_start:
+            view = self._desk.evse_of_transaction(payload.get("transactionId", ""))
+            if evse_id == 0 or view is None or view.config.id != evse_id:
+                raise Refusal("TxNotFound", "no such transaction here (K01.FR.09, .33)")
+        if purpose == "ChargingStationMaxProfile" and evse_id != 0:
+            raise Refusal("InvalidProfile", "ChargingStationMaxProfile needs evseId 0")
+
+    def _kind(self, payload: Payload) -> None:
+        kind, purpose = (
+            payload["chargingProfileKind"],
+            payload["chargingProfilePurpose"],
+        )
+        schedules = payload["chargingSchedule"]
+        if len(schedules) > 1:
+            raise Refusal("InvalidSchedule", "one schedule per profile (K01.FR.34)")
+        schedule = schedules[0]
+        if kind == "Dynamic":
+            periods = schedule["chargingSchedulePeriod"]
+            if len(periods) != 1 or periods[0]["startPeriod"] != 0:
+                raise Refusal("InvalidSchedule", "Dynamic: one period at 0 (K28.FR.03)")
+        elif "dynUpdateInterval" in payload or "dynUpdateTime" in payload:
+            raise Refusal("InvalidProfile", "dynUpdate* needs Dynamic (K01.FR.122)")
+        if kind == "Recurring" and "recurrencyKind" not in payload:
+            raise Refusal("InvalidProfile", "Recurring needs recurrencyKind")
+        if kind in ("Absolute", "Recurring") and "startSchedule" not in schedule:
+            raise Refusal("InvalidSchedule", f"{kind}: startSchedule (K01.FR.40)")
+        if kind in ("Relative", "Dynamic") and "startSchedule" in schedule:
+            raise Refusal("InvalidSchedule", f"{kind}: no startSchedule (K01.FR.41)")
+        if kind == "Relative" and purpose == "ChargingStationMaxProfile":
+            raise Refusal("InvalidProfile", "Max profile is not Relative (K01.FR.38)")
+        if purpose == "PriorityCharging" and "duration" in schedule:
+            raise Refusal("InvalidSchedule", "no duration with priority (K01.FR.70)")
+        for name in ("dynUpdateInterval", "maxOfflineDuration"):
+            if not 0 <= payload.get(name, 0) <= MAX_SECONDS:
+                raise Refusal("InvalidProfile", f"{name} is out of range")
+
+    def _schedule(self, payload: Payload, views: list[EvseView]) -> None:
+        schedule = payload["chargingSchedule"][0]
+        model = self._desk.model
+        unit = schedule["chargingRateUnit"]
+        if unit not in model.members("SmartChargingCtrlr", "RateUnit"):
+            raise Refusal("UnsupportedRateUnit", f"{unit} (K01.FR.26)")
+        if not 0 < schedule.get("duration", 1) <= MAX_SECONDS:
+            raise Refusal("InvalidSchedule", "duration is out of range")
+        if schedule.get("useLocalTime") or schedule.get("randomizedDelay", 0) > 0:
+            raise Refusal(
+                "InvalidSchedule",
+                "useLocalTime, randomizedDelay unsupported (K01.FR.123-124)",
+            )
+        soc = schedule.get("limitAtSoC")
+        if soc is not None and not 0 <= soc["limit"] <= MAX_W:
+            raise Refusal("InvalidSchedule", "limitAtSoC.limit is out of range")
+        periods = schedule["chargingSchedulePeriod"]
+        if len(periods) > MAX_PERIODS:
+            raise Refusal("TooManyElements", f"at most {MAX_PERIODS} periods")
+        starts = [period["startPeriod"] for period in periods]
+        if starts[0] != 0:
+            raise Refusal("InvalidSchedule", "first startPeriod is 0 (K01.FR.31)")
+        if any(b <= a for a, b in pairwise(starts)) or starts[-1] > MAX_SECONDS:
+            raise Refusal("InvalidSchedule", "startPeriod must ascend (K01.FR.35)")
+        check = self._period_check(payload["chargingProfilePurpose"], unit, views)
+        for period in periods:
+            check(period)
+
+    def _period_check(
+        self, purpose: str, unit: str, views: list[EvseView]
+    ) -> Callable[[Payload], None]:
+        """One closure for up to 1024 periods: what they share is looked up once."""
+        modes = self._modes(purpose, views)
+        phases = _phase_check(purpose, views)
+        supply = views[0].supply
+
+        def check(period: Payload) -> None:
+            mode = OperationMode(period.get("operationMode", "ChargingOnly"))
+            if mode not in modes:
+                raise Refusal(*_mode_refusal(purpose, mode))
+            check_power(period, mode, unit, supply)
+            phases(period)
+            if period.get("evseSleep"):
+                raise Refusal("InvalidSchedule", "evseSleep unsupported (K01.FR.126)")
+
+        return check
+
+    def _modes(self, purpose: str, views: list[EvseView]) -> set[OperationMode]:
+        if purpose in _CHARGING_ONLY_PURPOSES:
+            return {CHARGING_ONLY}
+        model = self._desk.model
+        modes = {CHARGING_ONLY, OperationMode.IDLE}
+        for view in views:  # a profile for all EVSEs needs one that can
+            if model.flag("V2XChargingCtrlr", "Enabled", view.config.id):
+                names = model.members(
+                    "V2XChargingCtrlr", "SupportedOperationModes", view.config.id
+                )
+                modes |= {OperationMode(name) for name in names}
+        return modes
+
+    def _against(self, profile: Profile, others: list[Profile]) -> None:
+        """Duplicates by stack level (K01.FR.06, .39, .52, .53) and the store's size."""
+        if len(others) >= MAX_PROFILES:
+            raise Refusal("TooManyElements", f"at most {MAX_PROFILES} profiles")
+        if (
+            profile.valid_from_s is not None
+            and profile.valid_to_s is not None
+            and profile.valid_from_s >= profile.valid_to_s
+        ):
+            raise Refusal("InvalidProfile", "validTo must be after validFrom")
+        for other in others:
+            if other.purpose != profile.purpose:
+                continue
+            if other.stack_level != profile.stack_level:
+                continue
+            same_evse = other.evse_id == profile.evse_id
+            if profile.purpose == "TxProfile":
+                clash = same_evse and other.transaction_id == profile.transaction_id
+            elif profile.purpose == "TxDefaultProfile" and not same_evse:
+                clash = 0 in (other.evse_id, profile.evse_id)
+            else:
+                clash = same_evse and _overlap(other, profile)
+            if clash:
+                raise Refusal(
+                    "DuplicateProfile", f"profile {other.id} has this stackLevel"
+                )
+
+
+def _mode_refusal(purpose: str, mode: OperationMode) -> tuple[str, str]:
+    if purpose == "PriorityCharging":
+        return "InvalidSchedule", "PriorityCharging: ChargingOnly (K01.FR.71)"
+    if mode is OperationMode.LOCAL_LOAD_BALANCING:
+        return "UnsupportedParam", "LocalLoadBalancing is not supported"
+    return "InvalidOperationMode", f"{mode.value} is not supported here (K01.FR.115)"
+
+
+def _phase_check(purpose: str, views: list[EvseView]) -> Callable[[Payload], None]:
+    is_dc = all(view.is_dc for view in views)
+    one_phase = any(view.config.ac_phases == 1 for view in views)
+
+    def check(period: Payload) -> None:
+        if "numberPhases" in period or "phaseToUse" in period:
+            if is_dc:
+                raise Refusal("NoPhaseForDC", "the EVSE is DC (K01.FR.44)")
+            if "phaseToUse" in period:
+                raise Refusal("InvalidSchedule", "no phase switching (K01.FR.20, .48)")
+        for name in _PHASED:
+            if f"{name}_L2" in period or f"{name}_L3" in period:
+                if purpose != "TxProfile" or one_phase:
+                    raise Refusal("PhaseConflict", f"{name}_L2 or _L3 is not possible")
+                if name not in period:
+                    raise Refusal("PhaseConflict", f"{name}_L2 or _L3 without {name}")
+
+    return check
+
+
+def check_power(
+    values: Payload, mode: OperationMode, unit: str, supply: Supply
+) -> None:
+    """The power fields of a period or update for its mode. Raises Refusal.
+
+    Setpoint inside [dischargeLimit, limit]: V2X.05; both ends of every range; phases of
+    one setpoint share its sign.
+    """
+    for name in _FORBIDDEN.get(mode, ()):
+        if name in values:
+            raise Refusal("InvalidSchedule", f"{name} is not for {mode.value}")
+    needed = _REQUIRED.get(mode)
+    if needed and needed not in values:
+        raise Refusal("InvalidSchedule", f"{mode.value} needs {needed}")
+    limit = phase_sum_w(values, "limit", unit, supply)
+    floor = phase_sum_w(values, "dischargeLimit", unit, supply)
+    setpoint = phase_sum_w(values, "setpoint", unit, supply)
+    if limit is not None and not 0 <= limit <= MAX_W:
+        raise Refusal("InvalidSchedule", "limit is out of range")
+    if floor is not None and not -MAX_W <= floor <= 0:
+        raise Refusal("InvalidSchedule", "dischargeLimit is out of range")
+    if setpoint is None:
+        return
+    if not -MAX_W <= setpoint <= MAX_W:
+        raise Refusal("InvalidSchedule", "setpoint is out of range")
+    if (limit is not None and setpoint > limit) or (
+        floor is not None and setpoint < floor
+    ):
+        raise Refusal("InvalidSchedule", "setpoint is outside its limits (V2X.05)")
+    signs = [
+        values[k] for k in ("setpoint", "setpoint_L2", "setpoint_L3") if k in values
+    ]
+    if min(signs) < 0 < max(signs):
+        raise Refusal("InvalidSchedule", "setpoints of the phases differ in sign")
+
+
+def _overlap(one: Profile, other: Profile) -> bool:
+    never = float("inf")
+    start = max(one.valid_from_s or -never, other.valid_from_s or -never)
+    return start < min(one.valid_to_s or never, other.valid_to_s or never)
+
+
+def check_dyn_time(payload: Payload) -> float | None:
+    """dynUpdateTime as POSIX seconds, None when absent. Raises Refusal."""
+    text = payload.get("dynUpdateTime")
+    if text is None:
+        return None
+    try:
+        return parse_time(text).timestamp()
+    except OcppError as error:
+        raise Refusal("InvalidProfile", str(error)) from error

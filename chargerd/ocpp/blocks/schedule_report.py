@@ -1,0 +1,155 @@
+"""GetCompositeSchedule (K08): the merged schedules as an answer in W or A.
+
+Owns the conversion of `Demand`s into ChargingSchedulePeriods. Where no profile speaks,
+the EVSE's rating stands: the most it can take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from chargerd.clock import Now
+from chargerd.model import OperationMode
+from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
+from chargerd.ocpp.blocks.dispatch import context
+from chargerd.ocpp.composite import Composite, Demand, timeline
+from chargerd.ocpp.effects import Answer, Payload
+from chargerd.ocpp.profiles import Profile
+
+MOST_PERIODS = 300
+MAX_DURATION_S = 31 * 86_400
+Timeline = list[tuple[float, Demand]]
+
+
+def answer(
+    desk: Desk,
+    profiles: Iterable[Profile],
+    request: Payload,
+    now: Now,
+    dyn_mono: Mapping[int, float],
+    priority: Iterable[str],
+) -> Answer:
+    """The answer: Rejected for an unknown EVSE or unit (K08.FR.05, .07)."""
+    evse_id = request["evseId"]
+    unit = request.get("chargingRateUnit", "W")
+    if evse_id and evse_id not in desk.evses:
+        return refusal("UnknownEvse", f"there is no EVSE {evse_id}")
+    if unit not in desk.model.members("SmartChargingCtrlr", "RateUnit"):
+        return refusal("UnsupportedRateUnit", unit)
+    if not 0 <= request["duration"] <= MAX_DURATION_S:
+        return refusal("ValueOutOfRange", f"duration is 0..{MAX_DURATION_S} s")
+    begin = float(int(now.utc.timestamp()))
+    length = request["duration"]
+    views = [desk.evses[evse_id]] if evse_id else list(desk.evses.values())
+    profiles, priority = list(profiles), set(priority)
+    lines = []
+    for view in views:
+        first = view.transaction_id in priority
+        ctx = context(desk, view.config.id, now, dyn_mono, first)
+        lines.append(_line(Composite(profiles, ctx), view, begin, length))
+    if evse_id:
+        line, whole = lines[0]
+    else:
+        station = Composite(profiles, context(desk, 0, now, dyn_mono))
+        line, whole = _sum(lines, station, desk.config.site.import_w)
+    amps = views[0].supply.watts(1.0)
+    factor = 1.0 if unit == "W" else 1.0 / amps
+    periods = _periods(line, begin, factor)
+    return {
+        "status": "Accepted",
+        "schedule": {
+            "evseId": evse_id,
+            "duration": min(length, int(whole - begin)),
+            "scheduleStart": stamp(datetime.fromtimestamp(begin, UTC)),
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": periods,
+        },
+    }
+
+
+def _line(
+    composite: Composite, view: EvseView, begin: float, length: int
+) -> tuple[Timeline, float]:
+    """The EVSE's demands with its rating filled in; at least one entry."""
+    entries, end = timeline(
+        composite.whole, begin, begin + max(1, length), MOST_PERIODS
+    )
+    rating = view.config.charge_w
+    filled = [(at_s, _rated(demand, rating)) for at_s, demand in entries]
+    return filled, min(end, begin + length)
+
+
+def _rated(demand: Demand | None, rating_w: float) -> Demand:
+    if demand is None:
+        return Demand(OperationMode.CHARGING_ONLY, rating_w)
+    limit = rating_w if demand.limit_w is None else min(rating_w, demand.limit_w)
+    mode = demand.mode
+    if mode is OperationMode.EXTERNAL_LIMITS:  # caps alone: plain charging up to them
+        mode = OperationMode.CHARGING_ONLY
+    return Demand(mode, limit, demand.discharge_limit_w, demand.setpoint_w)
+
+
+def _sum(
+    lines: list[tuple[Timeline, float]], station: Composite, import_w: float
+) -> tuple[Timeline, float]:
+    """The station's expected total, within its own caps (K08.FR.03)."""
+    end = min(whole for _, whole in lines)
+    starts = sorted({at_s for line, _ in lines for at_s, _ in line})[:MOST_PERIODS]
+    result: Timeline = []
+    for at_s in starts:
+        now_each = [_at(line, at_s) for line, _ in lines]
+        caps, _ = station.site(at_s)
+        cap = import_w
+        if caps is not None and caps.limit_w is not None:
+            cap = min(cap, caps.limit_w)
+        limit = min(cap, sum(demand.limit_w or 0.0 for demand in now_each))
+        if all(demand.setpoint_w is None for demand in now_each):
+            result.append((at_s, Demand(OperationMode.CHARGING_ONLY, limit)))
+            continue
+        expected = sum(
+            demand.limit_w or 0.0 if demand.setpoint_w is None else demand.setpoint_w
+            for demand in now_each
+        )
+        result.append(
+            (
+                at_s,
+                Demand(
+                    OperationMode.CENTRAL_SETPOINT,
+                    limit,
+                    setpoint_w=min(expected, limit),
+                ),
+            )
+        )
+    return result, end
+
+
+def _at(line: Timeline, at_s: float) -> Demand:
+    current = line[0][1]
+    for start, demand in line:
+        if start > at_s:
+            break
+        current = demand
+    return current
+
+
+def _periods(line: Timeline, begin: float, factor: float) -> list[Payload]:
+    """On whole seconds, ascending: of two in one second the later counts."""
+    by_start: dict[int, Payload] = {}
+    for at_s, demand in line:
+        start = int(-(-(at_s - begin) // 1))
+        period: Payload = {"startPeriod": start}
+        if demand.mode is OperationMode.IDLE:
+            period["operationMode"] = demand.mode.value
+        elif demand.setpoint_w is None:
+            period["limit"] = round((demand.limit_w or 0.0) * factor, 1)
+        else:
+            period["operationMode"] = demand.mode.value
+            period["setpoint"] = round(demand.setpoint_w * factor, 1)
+            if demand.limit_w is not None:
+                period["limit"] = round(demand.limit_w * factor, 1)
+            if demand.discharge_limit_w is not None:
+                floor = demand.discharge_limit_w * factor
+                period["dischargeLimit"] = round(floor, 1)
+        by_start[start] = period
+    return [by_start[start] for start in sorted(by_start)]
