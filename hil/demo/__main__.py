@@ -59,9 +59,9 @@ async def play(args: argparse.Namespace, folder: Path) -> Story:
     trace = (folder / "trace.jsonl").read_text().splitlines()
     record.rig = [json.loads(line) for line in trace]
     subtitle = (
-        f"CHAdeMO V2H on the virtual bench, {args.seconds:.0f} s. The battery is scaled "
-        f"to {BATTERY_WH:g} Wh so that a minute shows an evening; powers, protocols and "
-        "times of reaction are real."
+        f"CHAdeMO V2H on the virtual bench, {args.seconds:.0f} s. The battery is "
+        f"scaled to {BATTERY_WH:g} Wh so that a minute shows an evening; powers, "
+        "protocols and times of reaction are real."
     )
     return judge(record, subtitle)
 

@@ -1,0 +1,114 @@
+"""Real processes for scenario, fault and security tests: rig, CSMS, daemon.
+
+Each stand has its own folder and ports. Waiting is always for a condition with a limit,
+never for a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hil.csms.server import Csms, Peer
+from hil.stand import Stand
+
+PASSWORD = "bench-password-0001"
+TOKEN = "04A2B3C4D5"
+
+
+async def until(
+    what: str,
+    condition: Callable[[], Awaitable[Any]],
+    limit_s: float = 10.0,
+    pause_s: float = 0.05,
+) -> Any:
+    """The first true value of `condition`; fails with `what` after `limit_s`."""
+    end = time.monotonic() + limit_s
+    last: Any = None
+    while time.monotonic() < end:
+        last = await condition()
+        if last:
+            return last
+        await asyncio.sleep(pause_s)
+    raise AssertionError(f"not within {limit_s} s: {what}; last {last!r}")
+
+
+@dataclass(slots=True)
+class Plant:
+    """A running station and its partners."""
+
+    stand: Stand
+    csms: Csms
+
+    @property
+    def peer(self) -> Peer:
+        peer = self.csms.peer
+        if peer is None:
+            raise AssertionError("the station is not connected")
+        return peer
+
+    async def truth(self, evse: int = 1) -> dict[str, Any]:
+        """What the rig knows about one EVSE."""
+        state = await self.stand.rig.ask(verb="state")
+        value: dict[str, Any] = state["evses"][str(evse)]
+        return value
+
+    async def status(self, evse: int = 1) -> dict[str, Any]:
+        """What the daemon says about one EVSE."""
+        answer = await self.stand.local.ask(verb="status")
+        found: dict[str, Any] = next(e for e in answer["evses"] if e["evse_id"] == evse)
+        return found
+
+    async def faults(self) -> list[str]:
+        """Names of the faults present now."""
+        answer = await self.stand.local.ask(verb="faults")
+        return [fault["name"] for fault in answer["active"]]
+
+    async def power_w(self) -> float:
+        return float((await self.truth())["ac_power_w"])
+
+    def trace(self) -> list[dict[str, Any]]:
+        """The rig's trace so far."""
+        text = (self.stand.folder / "trace.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+    async def start_session(self, **ev: Any) -> None:
+        """Plug a CHAdeMO car in, show the card, wait until power may flow."""
+        ev = {"ev": "chademo", "soc": 60.0, "capacity_wh": 40_000.0, **ev}
+        await self.stand.rig.ask(verb="plug_in", connector=1, **ev)
+        await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
+
+        async def energy() -> bool:
+            return bool((await self.status())["phase"] == "energy")
+
+        await until("session in energy", energy, 20.0)
+
+    async def discharge(self, power_w: float = -5000.0) -> None:
+        """Ask for power from the vehicle and wait until it flows."""
+        await self.csms.set_setpoint(self.peer, 1, power_w, 600)
+
+        async def flows() -> bool:
+            return abs(await self.power_w() - power_w) < 300.0
+
+        await until(f"{power_w} W at the terminals", flows, 10.0)
+
+
+@asynccontextmanager
+async def station(folder: Path, **environment: str) -> AsyncIterator[Plant]:
+    """Rig, CSMS and daemon, connected and accepted."""
+    stand = Stand(folder)
+    csms = await Csms.start("127.0.0.1", stand.csms_port, password=PASSWORD)
+    try:
+        await stand.start_rig()
+        await stand.start_daemon(**environment)
+        await csms.wait_station(timeout=15)
+        yield Plant(stand, csms)
+    finally:
+        await stand.stop()
+        await csms.stop()
