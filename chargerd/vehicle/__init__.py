@@ -1,0 +1,1 @@
+"""The vehicle doors: one package per protocol, all behind `model.VehicleDoor`."""

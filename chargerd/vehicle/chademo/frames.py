@@ -79,7 +79,7 @@ class BatteryVoltage:
 
 @dataclass(frozen=True, slots=True)
 class ExtendedRequest:
-    """110 (protocol 2.0): capabilities and the request when 102.3 is FF; 1 A a bit [K]."""
+    """110 (protocol 2.0): capabilities; the request when 102.3 is FF, 1 A a bit [K]."""
 
     dynamic_control: bool
     high_current: bool
@@ -138,7 +138,7 @@ class StationCaps:
 
 @dataclass(frozen=True, slots=True)
 class StationStatus:
-    """109: what we do. `current_a` >= 0 is charge current; `remaining_s` None = long."""
+    """109: what we do. `current_a` (>= 0) charges; `remaining_s` None = very long."""
 
     protocol: int
     voltage_v: float = 0.0

@@ -1,0 +1,52 @@
+"""What one session remembers from d1 to the end: values only.
+
+Made new at each wake, so that nothing of the last session can count in this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chargerd.vehicle.chademo.causes import AT_ONCE, FAULTS, StopCause
+from chargerd.vehicle.chademo.charge import ChargeCurrent
+from chargerd.vehicle.chademo.monitor import Monitor
+from chargerd.vehicle.chademo.peer import Peer
+from chargerd.vehicle.chademo.steps import Step
+
+
+@dataclass(slots=True)
+class Session:
+    """`step_mono`, `d1_mono`, `ready_mono`, `energy_mono`: when these began."""
+
+    charge: ChargeCurrent
+    d1_mono: float
+    step: Step = Step.IDLE
+    step_mono: float = 0.0
+    ready_mono: float = 0.0
+    energy_mono: float = 0.0
+    peer: Peer = field(default_factory=Peer)
+    monitor: Monitor = field(default_factory=Monitor)
+    cause: StopCause | None = None
+    faults: set[str] = field(default_factory=set)
+    hurry: bool = False  # contactors open without waiting for the weld check
+    live: bool = False  # voltage stayed on the connector
+    close_dc: bool = False
+    battery_v: float = 0.0
+    may_discharge: bool = False
+    steady_since_mono: float | None = None
+
+    def note(self, cause: StopCause) -> None:
+        """The first cause names the stop; each may add its fault and its hurry."""
+        self.cause = self.cause or cause
+        self.hurry |= cause in AT_ONCE
+        if cause in FAULTS:
+            self.faults.add(FAULTS[cause])
+
+    def steady(self, condition: bool, for_s: float, now_mono: float) -> bool:
+        """True once `condition` has held for `for_s` in this step."""
+        if not condition:
+            self.steady_since_mono = None
+            return False
+        if self.steady_since_mono is None:
+            self.steady_since_mono = now_mono
+        return now_mono - self.steady_since_mono >= for_s
