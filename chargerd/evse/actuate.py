@@ -1,0 +1,261 @@
+"""From a decided power to the wire: stage setpoint, pins, and the vehicle's offer.
+
+Pure. AC watts become DC volts and amperes inside every rating, the direction becomes a
+mode, and contactors open only when the current has gone. Must never hand out a lease
+longer than the EVSE's `command_lifetime_s` or than the decision itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chargerd.evse import pilot
+from chargerd.model import VehicleDemand, VehicleOffer, VehiclePhase, VehicleState
+from firmware_bridge.api import (
+    Command,
+    PilotOutputs,
+    PilotReading,
+    PilotState,
+    StageMode,
+    StageSetpoint,
+    Telemetry,
+)
+
+OPEN_BELOW_A = 1.0
+OPEN_AFTER_S = 1.0  # an orderly stop waits no longer for the current to fall
+EMERGENCY_AFTER_S = 0.1
+PREPARE_MAX_A = 10.0  # cable check and precharge never need more
+STATE_F_S = 1.0  # shown after a fault; IEC 61851-1 Table A.5 asks for 300 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """One EVSE's limits. Powers are AC magnitudes in W."""
+
+    charge_w: float
+    discharge_w: float
+    current_max_a: float
+    voltage_min_v: float
+    voltage_max_v: float
+    efficiency: float
+    ac_volts: float  # sum over the phases; 0 = no AC path
+    lifetime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What this tick wants of one EVSE. Powers are AC, positive into the vehicle."""
+
+    now_mono: float
+    valid_until_mono: float
+    power_w: float = 0.0  # clamped and trimmed
+    offer_low_w: float = 0.0
+    offer_high_w: float = 0.0
+    energise: bool = False
+    power_permitted: bool = False
+    fault_stop: bool = False
+    unplugged: bool = False
+    ac_path: bool = False
+    operative: bool = True
+    unlock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What actuation must remember between ticks."""
+
+    pwm: pilot.Pwm = field(default_factory=pilot.Pwm)
+    ac: pilot.AcPath = field(default_factory=pilot.AcPath)
+    mode: StageMode = StageMode.CHARGE
+    dc_closed: bool = False  # as last commanded
+    opening_mono: float | None = None
+    fault_mono: float | None = None
+
+
+def amps(power_w: float, volts: float, efficiency: float) -> float:
+    """DC current magnitude for an AC power; 0 without a voltage."""
+    if volts < 1.0:
+        return 0.0
+    if power_w >= 0.0:
+        return power_w * efficiency / volts
+    return -power_w / efficiency / volts
+
+
+def actuate(
+    memory: Memory,
+    intent: Intent,
+    vehicle: VehicleState,
+    telemetry: Telemetry,
+    ratings: Ratings,
+) -> tuple[Memory, Command, VehicleOffer]:
+    """One tick's command and offer. Both expire; neither needs an answer."""
+    reading = telemetry.pilot.value if telemetry.pilot else None
+    volts = _volts(vehicle, telemetry, ratings)
+    setpoint = _stage(intent, vehicle, volts, memory.mode, ratings)
+    close_dc, opening = _contactor(memory, intent, vehicle.demand, telemetry)
+    pwm, ac, fault_mono = _pilot(memory, intent, reading, telemetry, ratings)
+    demand = vehicle.demand
+    live = not intent.unplugged
+    pins = PilotOutputs(
+        duty=pwm.duty,
+        close_dc=close_dc,
+        close_ac=ac.closed,
+        chademo_d1=demand.d1 and live,
+        chademo_d2=demand.d2 and live,
+        lock=(demand.lock or (intent.ac_path and intent.energise))
+        and not intent.unlock,
+    )
+    until = min(intent.valid_until_mono, intent.now_mono + ratings.lifetime_s)
+    command = Command(until, pins, setpoint, demand.insulation_on and live)
+    offer = _offer(intent, vehicle, telemetry, volts, setpoint, ratings)
+    mode = memory.mode if setpoint.mode is StageMode.OFF else setpoint.mode
+    return Memory(pwm, ac, mode, close_dc, opening, fault_mono), command, offer
+
+
+def _volts(vehicle: VehicleState, telemetry: Telemetry, ratings: Ratings) -> float:
+    stage = telemetry.stage
+    if stage is not None and stage.value.voltage_v > 50.0:
+        return stage.value.voltage_v
+    top = vehicle.limits.voltage_max_v if vehicle.limits else 0.0
+    return min(top, ratings.voltage_max_v) if top > 0.0 else ratings.voltage_max_v
+
+
+def _stage(
+    intent: Intent,
+    vehicle: VehicleState,
+    volts: float,
+    mode: StageMode,
+    ratings: Ratings,
+) -> StageSetpoint:
+    demand = vehicle.demand
+    if not (intent.energise and intent.power_permitted or _preparing(intent, vehicle)):
+        return StageSetpoint()
+    if intent.unplugged or intent.ac_path:
+        return StageSetpoint()
+    if vehicle.phase is VehiclePhase.ENERGY:
+        return _energy(intent.power_w, vehicle, volts, mode, ratings)
+    if vehicle.phase in (VehiclePhase.CABLE_CHECK, VehiclePhase.PRECHARGE):
+        if demand.voltage_v <= 0.0:
+            return StageSetpoint()
+        current = min(demand.current_a, ratings.current_max_a, PREPARE_MAX_A)
+        wanted = min(demand.voltage_v, ratings.voltage_max_v)
+        return StageSetpoint(StageMode.CHARGE, wanted, max(0.0, current))
+    return StageSetpoint()
+
+
+def _preparing(intent: Intent, vehicle: VehicleState) -> bool:
+    """Before ENERGY the decision is 0 W, but the protocol needs voltage."""
+    phases = (VehiclePhase.CABLE_CHECK, VehiclePhase.PRECHARGE)
+    return intent.energise and not intent.fault_stop and vehicle.phase in phases
+
+
+def _energy(
+    power_w: float,
+    vehicle: VehicleState,
+    volts: float,
+    mode: StageMode,
+    ratings: Ratings,
+) -> StageSetpoint:
+    """Direction is the mode; 0 W keeps the mode, so that it can go on at once."""
+    limits, demand = vehicle.limits, vehicle.demand
+    if limits is None:
+        return StageSetpoint()
+    current = min(amps(power_w, volts, ratings.efficiency), ratings.current_max_a)
+    if power_w < 0.0 or (power_w == 0.0 and mode is StageMode.DISCHARGE):
+        current = min(current, -limits.discharge_a if limits.discharge_allowed else 0.0)
+        floor = max(demand.cutoff_v, limits.voltage_min_v, ratings.voltage_min_v)
+        return StageSetpoint(StageMode.DISCHARGE, floor, max(0.0, current))
+    takes = limits.charge_a if limits.requested_a is None else limits.requested_a
+    current = max(0.0, min(current, takes))
+    tops = (demand.voltage_v, limits.voltage_max_v)
+    ceiling = min([v for v in tops if v > 0.0], default=ratings.voltage_max_v)
+    ceiling = min(ceiling, ratings.voltage_max_v)
+    return StageSetpoint(StageMode.CHARGE, ceiling, current)
+
+
+def _contactor(
+    memory: Memory, intent: Intent, demand: VehicleDemand, telemetry: Telemetry
+) -> tuple[bool, float | None]:
+    """Close only when energised; open only without load, or when waiting is over."""
+    stays = memory.dc_closed or intent.energise
+    if demand.close_dc and stays and not intent.unplugged and not intent.ac_path:
+        return True, None
+    if not memory.dc_closed:
+        return False, None
+    since = intent.now_mono if memory.opening_mono is None else memory.opening_mono
+    patience = EMERGENCY_AFTER_S if intent.unplugged else OPEN_AFTER_S
+    current = abs(telemetry.stage.value.current_a) if telemetry.stage else 0.0
+    if current < OPEN_BELOW_A or intent.now_mono - since >= patience:
+        return False, None
+    return True, since
+
+
+def _pilot(
+    memory: Memory,
+    intent: Intent,
+    reading: PilotReading | None,
+    telemetry: Telemetry,
+    ratings: Ratings,
+) -> tuple[pilot.Pwm, pilot.AcPath, float | None]:
+    now = intent.now_mono
+    fault_mono = memory.fault_mono if intent.fault_stop else None
+    if intent.fault_stop and fault_mono is None:
+        fault_mono = now
+    wanted = pilot.STEADY
+    if not intent.operative or (
+        fault_mono is not None and now - fault_mono < STATE_F_S
+    ):
+        wanted = pilot.STATE_F
+    elif intent.ac_path and intent.energise and intent.power_permitted:
+        if ratings.ac_volts > 0.0:
+            wanted = pilot.duty_for_current(intent.power_w / ratings.ac_volts)
+    if reading is None or reading.ac_closed is None:
+        wanted = pilot.STEADY if intent.operative else wanted
+    pwm = pilot.step(memory.pwm, wanted, now)
+    meter = telemetry.meter
+    flowing = meter is None or abs(meter.value.power_w) >= ratings.ac_volts
+    state = reading.pilot_state if reading else PilotState.UNKNOWN
+    ac = pilot.step_contactor(
+        memory.ac,
+        state,
+        energised=intent.ac_path and intent.energise and intent.power_permitted,
+        duty=pwm.duty,
+        flowing=flowing,
+        now_mono=now,
+    )
+    return pwm, ac, fault_mono
+
+
+def _offer(
+    intent: Intent,
+    vehicle: VehicleState,
+    telemetry: Telemetry,
+    volts: float,
+    setpoint: StageSetpoint,
+    ratings: Ratings,
+) -> VehicleOffer:
+    """In ENERGY the offered charge current is the decided one; before it, what we can.
+
+    `charge_a` does not fall to the vehicle's request, or the request could never grow.
+    """
+    top = ratings.current_max_a
+    charge_w = intent.power_w
+    if vehicle.phase is not VehiclePhase.ENERGY:
+        charge_w = intent.offer_high_w
+    charge_a = min(top, amps(max(0.0, charge_w), volts, ratings.efficiency))
+    discharge_a = min(
+        top, amps(min(0.0, intent.offer_low_w), volts, ratings.efficiency)
+    )
+    sign = -1.0 if setpoint.mode is StageMode.DISCHARGE else 1.0
+    in_energy = vehicle.phase is VehiclePhase.ENERGY
+    return VehicleOffer(
+        at_mono=intent.now_mono,
+        energise=intent.energise and not intent.fault_stop,
+        charge_a=charge_a,
+        discharge_a=-discharge_a,
+        setpoint_a=sign * setpoint.current_a if in_energy else 0.0,
+        voltage_max_v=ratings.voltage_max_v,
+        voltage_min_v=ratings.voltage_min_v,
+        fault_stop=intent.fault_stop,
+        telemetry=telemetry,
+    )
