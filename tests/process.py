@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hil.csms.server import Csms, Peer
+from hil.csms.link import Peer
+from hil.csms.orders import set_setpoint
+from hil.csms.server import Csms
 from hil.stand import Stand
 
 PASSWORD = "bench-password-0001"
@@ -45,13 +47,7 @@ class Plant:
 
     stand: Stand
     csms: Csms
-
-    @property
-    def peer(self) -> Peer:
-        peer = self.csms.peer
-        if peer is None:
-            raise AssertionError("the station is not connected")
-        return peer
+    peer: Peer
 
     async def truth(self, evse: int = 1) -> dict[str, Any]:
         """What the rig knows about one EVSE."""
@@ -91,7 +87,7 @@ class Plant:
 
     async def discharge(self, power_w: float = -5000.0) -> None:
         """Ask for power from the vehicle and wait until it flows."""
-        await self.csms.set_setpoint(self.peer, 1, power_w, 600)
+        await set_setpoint(self.peer, 1, power_w, 600)
 
         async def flows() -> bool:
             return abs(await self.power_w() - power_w) < 300.0
@@ -107,8 +103,8 @@ async def station(folder: Path, **environment: str) -> AsyncIterator[Plant]:
     try:
         await stand.start_rig()
         await stand.start_daemon(**environment)
-        await csms.wait_station(timeout=15)
-        yield Plant(stand, csms)
+        peer = await csms.wait_station(15, booted=True)
+        yield Plant(stand, csms, peer)
     finally:
         await stand.stop()
         await csms.stop()

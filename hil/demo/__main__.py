@@ -48,9 +48,9 @@ async def play(args: argparse.Namespace, folder: Path) -> Story:
         screen.say("starting the virtual bench and the daemon ...")
         await stand.start_rig()
         await stand.start_daemon()
-        peer = await csms.wait_station(timeout=15)
+        peer = await csms.wait_station(15, booted=True)
         screen.say("the station is connected and accepted")
-        evening = Evening(stand, csms, peer, seconds=args.seconds, say=screen.say)
+        evening = Evening(stand, peer, seconds=args.seconds, say=screen.say)
         async with screen.follow(evening.latest):
             record = await evening.run()
     finally:

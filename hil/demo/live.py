@@ -72,8 +72,7 @@ def _table(latest: dict[str, Any]) -> Table:
     table.add_column("", style="dim")
     table.add_column("value", justify="right", min_width=14)
     table.add_column("", min_width=41)
-    evses = latest.get("status", {}).get("evses") or [{}]
-    evse, decision = evses[0], evses[0].get("decision", {})
+    evse, decision = latest.get("status", {}), latest.get("decision", {})
     truth = latest.get("rig", {}).get("evses", {}).get("1", {})
     setpoint = float(decision.get("power_w") or 0.0)
     actual = float(truth.get("ac_power_w") or 0.0)
@@ -83,5 +82,5 @@ def _table(latest: dict[str, Any]) -> Table:
     table.add_row("battery", "-" if soc is None else f"{soc:.2f} %", "")
     table.add_row("session", str(evse.get("phase", "-")), "")
     table.add_row("decided by", str(decision.get("source", "-")), "")
-    table.add_row("why", "", Text(str(decision.get("why", "-")), overflow="fold"))
+    table.add_row("why", "", Text(str(latest.get("why", "-")), overflow="fold"))
     return table

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hil.csms.server import Csms, Peer
+from hil.csms.link import Peer
+from hil.csms.orders import set_setpoint
 from hil.demo.record import Record, Signal, Tick
 from hil.stand import Stand, StandError
 
@@ -28,14 +29,12 @@ class Evening:
     def __init__(
         self,
         stand: Stand,
-        csms: Csms,
         peer: Peer,
         *,
         seconds: float,
         say: Callable[[str], None],
     ) -> None:
         self.stand = stand
-        self.csms = csms
         self.peer = peer
         self.record = Record()
         self.latest: dict[str, Any] = {}  # newest status and rig state, for the screen
@@ -48,7 +47,11 @@ class Evening:
             watcher = group.create_task(self._watch())
             await self._script()
             watcher.cancel()
-        self.record.transaction = list(self.csms.events)
+        self.record.transaction = [
+            {"t_mono": message.t_mono, "payload": message.payload}
+            for message in self.peer.messages
+            if message.asks("TransactionEvent")
+        ]
         return self.record
 
     async def _until(self, script_s: float) -> None:
@@ -100,9 +103,9 @@ class Evening:
             try:
                 await self.stand.local.ask(
                     verb="promise",
-                    evse=1,
-                    soc=PROMISE_SOC,
-                    seconds=departure_mono - time.monotonic(),
+                    evse_id=1,
+                    soc_pct=PROMISE_SOC,
+                    in_s=departure_mono - time.monotonic(),
                 )
                 return
             except StandError as error:
@@ -124,11 +127,7 @@ class Evening:
         text = f"central system: setpoint {power_w / 1000:+.0f} kW"
         self.record.signals.append(Signal(time.monotonic(), power_w, text))
         self._note(text)
-        await self.csms.set_setpoint(self.peer_now(), 1, power_w, 120 * self._scale)
-
-    def peer_now(self) -> Peer:
-        """The newest link of the station (the old one died with the cut)."""
-        return self.csms.peer or self.peer
+        await set_setpoint(self.peer, 1, power_w, 120 * self._scale)
 
     async def _leave(self) -> None:
         await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
@@ -148,9 +147,10 @@ class Evening:
             await asyncio.sleep(0.1)
 
     async def _look(self) -> None:
-        answer = await self.stand.local.ask(verb="status")
-        evse = answer["evses"][0]
-        decision = evse["decision"]
+        answer = await self.stand.local.ask(verb="why", evse_id=1, last=1)
+        decision = answer["evses"][0]["now"]
+        if decision is None:
+            return
         self.record.ticks.append(
             Tick(
                 time.monotonic(),
@@ -158,8 +158,17 @@ class Evening:
                 decision["low_w"],
                 decision["high_w"],
                 decision["source"],
-                decision["why"],
+                why(decision),
             )
         )
-        self.latest["status"] = answer
+        self.latest["decision"] = decision
+        self.latest["why"] = self.record.ticks[-1].why
+        self.latest["status"] = (await self.stand.local.ask(verb="status"))["evses"][0]
         self.latest["rig"] = await self.stand.rig.ask(verb="state")
+
+
+def why(decision: dict[str, Any]) -> str:
+    """The winning reasons as one line."""
+    won = [reason for reason in decision["reasons"] if reason["won"]]
+    said = [f"{r['stage']} ({r['source']}) {r['note']}".strip() for r in won]
+    return f"{decision['power_w'] / 1000:+.2f} kW: " + "; ".join(said)
