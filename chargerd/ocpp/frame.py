@@ -159,7 +159,8 @@ def error_text(kind: int, message_id: str, error: CallError) -> str:
     return dump([kind, message_id, code, error.description[:255], {}])
 
 
-def dump(message: list[Any]) -> str:
+def dump(message: Any) -> str:
+    """Compact JSON in ASCII. Raises OcppError for NaN and for what is no JSON."""
     try:
         return json.dumps(message, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

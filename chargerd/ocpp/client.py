@@ -1,0 +1,387 @@
+"""The OCPP shell: carries messages between the CSMS and the pure station.
+
+Owns the WebSocket's life, the clock and all waiting. Decides nothing about charging;
+its reader never waits for application work, and no input ends its tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Protocol
+
+import structlog
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from chargerd.clock import Clock, Now
+from chargerd.config import Ocpp
+from chargerd.model import AuthQuestion, DispatchSignal, EvseReport, Request
+from chargerd.ocpp import link
+from chargerd.ocpp.durable import Durable, Outbox
+from chargerd.ocpp.effects import (
+    Answer,
+    Ask,
+    CallError,
+    Dispatch,
+    Durability,
+    Effect,
+    LearnTime,
+    OcppError,
+    Payload,
+    Reconnect,
+    Save,
+    Send,
+    SetGate,
+)
+from chargerd.ocpp.queue import Done, Queue, is_durable
+from chargerd.ocpp.rpc import CallIn, Event, How, Outcome, Refused, Reply, Rpc, SendIn
+from chargerd.ocpp.schemas import Schemas
+
+log = structlog.get_logger(__name__)
+
+LARGE_BYTES = 32 * 1024  # from here on parsed in a thread: law 7
+
+
+class Station(Protocol):
+    """The pure half (station.OcppStation). After each call `to_send` is drained."""
+
+    def call(self, action: str, payload: Payload, now: Now) -> Answer: ...
+    def send(self, action: str, payload: Payload, now: Now) -> None: ...
+    def result(
+        self, handle: int, action: str, request: Payload, answer: Answer, now: Now
+    ) -> None: ...
+    def observe(self, report: EvseReport, now: Now) -> None: ...
+    def ask(self, question: AuthQuestion, now: Now) -> None: ...
+    def link(self, up: bool, version: str, now: Now) -> None: ...
+    def next_timer(self) -> float | None: ...
+    def on_timer(self, now: Now) -> None: ...
+    def to_send(self) -> list[Effect]: ...
+
+
+class OcppClient:
+    """The OCPP door. `report` and `ask` return at once; `run` never does."""
+
+    def __init__(
+        self,
+        config: Ocpp,
+        station_id: str,
+        station: Station,
+        outbox: Outbox,
+        clock: Clock,
+        signal: Callable[[DispatchSignal], None],
+        request: Callable[[Request], None],
+        save: Callable[[Save], None],
+        number: link.Numbers | None = None,
+    ) -> None:
+        """`number` reads the device model; without it the link's defaults hold.
+
+        Raises OcppError for an address the security profile forbids.
+        """
+        if config.url:
+            link.address(config, station_id)
+        self._config = config
+        self._station_id = station_id
+        self._station = station
+        self._clock = clock
+        self._signal = signal
+        self._request = request
+        self._save = save
+        self._number = number
+        self._schemas = {str(name): Schemas(name) for name in config.versions}
+        self._ids = _message_ids()
+        self._queue = Queue()
+        self._wake = asyncio.Event()
+        self._deadline_mono = math.inf  # until when the pump sleeps
+        self._durable = Durable(outbox, self._queue, self._wake.set)
+        self._session: link.Session | None = None
+        self._back_off = link.BackOff()
+        self._reported: set[str] = set()  # security events since the last link
+
+    # For the rest of the house
+
+    @property
+    def up(self) -> bool:
+        """True while a link stands."""
+        return self._session is not None
+
+    def report(self, report: EvseReport) -> None:
+        """What a tick decided (law: one way, cheap)."""
+        now = report.snapshot.now
+        self._station.observe(report, now)
+        self._drain(now)
+
+    def ask(self, question: AuthQuestion) -> None:
+        """The answer comes as an Authorisation request to the heart."""
+        now = self._clock.now()
+        self._station.ask(question, now)
+        self._drain(now)
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until durable messages are on disk; before the daemon exits."""
+        return await self._durable.flush(timeout_s)
+
+    async def run(self) -> None:
+        """For ever: keep the link, send, time out."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._durable.run())
+            group.create_task(self._pump())
+            if self._config.url:
+                group.create_task(self._keep_link())
+
+    # The link
+
+    async def _keep_link(self) -> None:
+        while True:
+            settings = self._settings()
+            try:
+                # Both end by themselves: a few files, and connect_timeout_s.
+                context = await asyncio.to_thread(link.tls, self._config)
+                websocket = await link.open_link(
+                    self._config, self._station_id, settings.ping_s, context
+                )
+            except link.LinkError as error:
+                log.warning("ocpp.no_link", why=error.description)
+                self._security_event(error.event, error.description)
+            else:
+                self._back_off.reset()
+                self._reported.clear()
+                await self._serve(websocket)
+            wait_s = self._back_off.next_s(settings, random.random())  # noqa: S311
+            await asyncio.sleep(wait_s)
+
+    async def _serve(self, websocket: ClientConnection) -> None:
+        version = websocket.subprotocol or ""
+        rpc = Rpc(version, self._schemas[version], self._ids.__next__)
+        session = link.Session(websocket, rpc)
+        self._link_up(session, version)
+        timeout_s = self._settings().message_timeout_s
+        why = "closed"
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(session, timeout_s))
+                group.create_task(session.write(timeout_s))
+                group.create_task(session.until_hang_up())
+        except* (ConnectionClosed, link.HangUp, TimeoutError, OSError) as ended:
+            why = "; ".join(str(error) or "timeout" for error in ended.exceptions)
+        finally:
+            self._link_down(session, version)
+            log.info("ocpp.link_down", why=why[:200])
+            await websocket.close()  # bounded by CLOSE_TIMEOUT_S
+
+    def _link_up(self, session: link.Session, version: str) -> None:
+        now = self._clock.now()
+        log.info("ocpp.link_up", version=version)
+        self._session = session
+        self._queue.link(True)
+        self._station.link(True, version, now)
+        self._drain(now)
+
+    def _link_down(self, session: link.Session, version: str) -> None:
+        now = self._clock.now()
+        self._session = None
+        for event in session.rpc.lost(now.mono):
+            self._event(session, event, now)
+        for done in self._queue.link(False):
+            self._done(done, now)
+        self._station.link(False, version, now)
+        self._drain(now)
+
+    async def _read(self, session: link.Session, timeout_s: float) -> None:
+        while True:
+            # No timeout: pings (and Heartbeats, when pings are off) find a dead link.
+            data = await session.websocket.recv(decode=False)
+            if len(data) > LARGE_BYTES:
+                frame = await asyncio.to_thread(session.rpc.read, data)
+            else:
+                frame = session.rpc.read(data)
+            now = self._clock.now()
+            for event in session.rpc.take(frame, now.mono):
+                self._event(session, event, now)
+            self._drain(now)
+            await session.room(timeout_s)
+            await asyncio.sleep(0)  # a flood of messages must not starve the others
+
+    # Events and effects
+
+    def _event(self, session: link.Session, event: Event, now: Now) -> None:
+        match event:
+            case CallIn():
+                session.put(session.rpc.answer(event, self._answer(event, now)))
+            case SendIn():
+                self._station.send(event.action, event.payload, now)
+            case Outcome():
+                self._outcome(session, event, now)
+            case Reply():
+                session.put(event.text)
+            case Refused():
+                _log_refused(session.rpc, event)
+
+    def _answer(self, call: CallIn, now: Now) -> Answer:
+        try:
+            return self._station.call(call.action, call.payload, now)
+        except OcppError as error:
+            log.warning("ocpp.call_failed", action=call.action, why=error.description)
+            return CallError(error.code, error.description)
+
+    def _outcome(self, session: link.Session, event: Outcome, now: Now) -> None:
+        if isinstance(event.answer, CallError):
+            why = f"{event.answer.code}: {event.answer.description}"
+            log.warning(
+                "ocpp.call_ended", action=event.action, how=event.how.value, why=why
+            )
+        retry = self._settings().retry
+        done = self._queue.ended(event.how, event.answer, now.mono, retry)
+        if done is not None:
+            self._done(done, now)
+        if event.how is How.MUTE:
+            session.hang_up("the CSMS is connected but mute")
+        self._wake.set()
+
+    def _done(self, done: Done, now: Now) -> None:
+        item = done.item
+        if item.entry_id:
+            self._durable.remove(item.entry_id)
+        send = item.send
+        if send.handle:
+            self._station.result(
+                send.handle, send.action, send.payload, done.answer, now
+            )
+
+    def _drain(self, now: Now) -> None:
+        """Carry out everything the station wants."""
+        while effects := self._station.to_send():
+            for effect in effects:
+                self._carry_out(effect, now)
+        due = self._station.next_timer()
+        if due is not None and due < self._deadline_mono:
+            self._wake.set()
+
+    def _carry_out(self, effect: Effect, now: Now) -> None:
+        match effect:
+            case Dispatch():
+                self._signal(effect.signal)
+            case Send():
+                self._take(effect, now)
+            case Ask():
+                self._request(effect.request)
+            case Save():
+                self._save(effect)
+            case SetGate():
+                self._queue.set_gate(effect.gate)
+                self._wake.set()
+            case LearnTime():
+                self._learn(effect)
+            case Reconnect():
+                if self._session is not None:
+                    self._session.hang_up(effect.why)
+
+    def _take(self, send: Send, now: Now) -> None:
+        if is_durable(send):
+            try:
+                self._durable.add(send)
+            except OcppError as error:
+                log.warning("ocpp.not_sent", action=send.action, why=error.description)
+            return
+        for done in self._queue.push(send):
+            self._done(done, now)
+        self._wake.set()
+
+    def _learn(self, effect: LearnTime) -> None:
+        step = self._clock.learn(effect.utc)
+        if step:
+            log.info("ocpp.clock_set", step_s=round(step.total_seconds(), 3))
+
+    def _security_event(self, kind: str, info: str) -> None:
+        """A04: delivered when the link is back; each kind once until then."""
+        if not kind or kind in self._reported:
+            return
+        self._reported.add(kind)
+        stamp = self._clock.now().utc.isoformat(timespec="milliseconds")
+        payload = {"type": kind, "timestamp": stamp, "techInfo": info[:255]}
+        self._durable.add(
+            Send("SecurityEventNotification", payload, Durability.DURABLE)
+        )
+
+    # Own CALLs and timers
+
+    async def _pump(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self._clock.now()
+            self._timers(now)
+            self._send_next(now)
+            if self._queue.need_load() is not None:
+                self._durable.nudge()
+            self._deadline_mono = self._next_timer()
+            await self._sleep_until(self._deadline_mono)
+
+    def _timers(self, now: Now) -> None:
+        session = self._session
+        if session is not None:
+            for event in session.rpc.on_timer(now.mono):
+                self._event(session, event, now)
+        due = self._station.next_timer()
+        if due is not None and due <= now.mono:
+            self._station.on_timer(now)
+        self._drain(now)
+
+    def _send_next(self, now: Now) -> None:
+        session = self._session
+        if session is None:
+            return
+        timeout_s = self._settings().message_timeout_s
+        while (item := self._queue.next(now.mono)) is not None:
+            send = item.send
+            try:
+                text = session.rpc.call(send.action, send.payload, now.mono, timeout_s)
+            except OcppError as error:
+                log.warning("ocpp.not_sent", action=send.action, why=error.description)
+                done = self._queue.discard(CallError(error.code, error.description))
+                if done is not None:
+                    self._done(done, now)
+                    self._drain(now)
+            else:
+                session.put(text)
+
+    def _next_timer(self) -> float:
+        session = self._session
+        times = (
+            session.rpc.next_timer() if session else None,
+            self._queue.next_timer(),
+            self._station.next_timer(),
+        )
+        return min((time for time in times if time is not None), default=math.inf)
+
+    async def _sleep_until(self, deadline_mono: float) -> None:
+        """Until the deadline or the next wake. Always lets others run."""
+        wait_s = None
+        if deadline_mono < math.inf:
+            wait_s = max(0.0, deadline_mono - self._clock.now().mono)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _settings(self) -> link.LinkSettings:
+        if self._number is None:
+            return link.LinkSettings(message_timeout_s=self._config.message_timeout_s)
+        return link.LinkSettings.read(self._number)
+
+
+def _message_ids() -> Iterator[str]:
+    """Unique over all links and restarts (part 4, 4.1.4), 36 characters at most."""
+    run = uuid.uuid4().hex[:16]
+    return (f"{run}-{number}" for number in count(1))
+
+
+def _log_refused(rpc: Rpc, event: Refused) -> None:
+    """The 1st, 2nd, 4th, 8th ... time: a flood must not fill the disk."""
+    number = rpc.counters.refused + rpc.counters.unmatched
+    if number & (number - 1) == 0:
+        log.warning("ocpp.refused", why=event.why, times=number)
