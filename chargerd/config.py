@@ -110,7 +110,7 @@ class Chademo(Section):
     rewake_after_s: Annotated[float, Field(ge=60, le=86_400)] = 1800.0
     # Who measures the connector's voltage: "connector" = the insulation monitor, wired
     # there; "stage" = the power stage alone, so our contactor closes before the car's.
-    voltage_sense: Literal["stage", "connector"] = "stage"
+    voltage_sense: Literal["connector", "stage"] = "connector"
     endless_discharge: bool = True  # V2H: 101's time never ends the session [K]
     current_pulse_s: Seconds = 0.0  # show 1 A in 109.3 every N s (Leaf quirk); 0 = off
     maker_code: Annotated[int, Field(ge=0, le=255)] = 0  # 0 = no frame 708
