@@ -134,9 +134,9 @@ def _request(session: Session, view: View) -> Next:
 
 def _ramp_down(session: Session, view: View) -> Next:
     """Out when the current is small; after half a second in any case."""
+    waited_s = view.now_mono - session.step_mono
     small = view.stage is not None and abs(view.current_a) <= view.times.open_a
-    waited = view.now_mono - session.step_mono >= view.times.ramp_down_s
-    if not (small or waited):
+    if waited_s < (view.times.stop_seen_s if small else view.times.ramp_down_s):
         return None
     return Step.RELEASE if session.hurry else Step.OPEN
 

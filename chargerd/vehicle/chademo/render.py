@@ -65,7 +65,8 @@ def _demand(session: Session, view: View) -> VehicleDemand:
         volts, amperes = view.threshold_v, view.times.test_a
     elif step in (Step.MATCH, Step.JOIN, Step.REQUEST):
         volts = session.battery_v
-        amperes = view.times.test_a if step is Step.MATCH and view.sensed else 0.0
+        if view.sensed and step is not Step.REQUEST:
+            amperes = view.times.test_a  # hold the output until our contactor is closed
     elif step is Step.ENERGY:
         volts = view.ceiling_v
     return VehicleDemand(

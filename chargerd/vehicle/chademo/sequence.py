@@ -161,13 +161,9 @@ class Sequence:
     def _view(self) -> View:
         now, session, telemetry = self._now, self._session, self._offer.telemetry
         told = self._offer.at_mono  # the offer's own age is a rule of its own
+        pilot = fresh(telemetry.pilot, TELEMETRY_MAX_AGE_S, told)
         stage = fresh(telemetry.stage, TELEMETRY_MAX_AGE_S, told)
         insulation = fresh(telemetry.insulation, INSULATION_MAX_AGE_S, told)
-        connector_v = None
-        if self._config.voltage_sense == "connector":
-            connector_v = insulation.voltage_v if insulation else None
-        elif session.close_dc and stage:
-            connector_v = stage.voltage_v
         return View(
             now_mono=now,
             offer=self._offer,
@@ -175,10 +171,12 @@ class Sequence:
             config=self._config,
             ratings=self._ratings,
             times=self._times,
-            pilot=fresh(telemetry.pilot, TELEMETRY_MAX_AGE_S, told),
+            pilot=pilot,
             stage=stage,
             insulation=insulation,
-            connector_v=connector_v,
+            joined=session.close_dc
+            and pilot is not None
+            and (pilot.dc_closed is not False),
             energy_mono=session.energy_mono,
             bus_failing=self._bus_failing,
         )

@@ -69,8 +69,9 @@ class Times:
     station_contactor_s: float = 2.0  # ours
     vehicle_contactor_s: float = 4.0
     old_contactor_s: float = 2.0  # protocol 0.9 has no 102.5.3: wait instead
-    match_s: float = 4.0  # ours
+    match_s: float = 5.0  # ours: an insulation monitor shows it a second late
     request_s: float = 4.0
+    stop_seen_s: float = 0.1  # 109.5.5 = 1 is on the bus before 109.5.0 = 0
     ramp_down_s: float = 0.5
     open_s: float = 10.0
     d2_to_d1_s: float = 0.5
@@ -138,10 +139,12 @@ STEPS: dict[Step, Row] = {
     Step.ENERGY: Row(VehiclePhase.ENERGY, _DOWN, d2=True, dc=_ALWAYS, insulation=True),
     # Closed during the weld check, so that we see the vehicle's voltage go.
     Step.RAMP_DOWN: Row(_STOP, Step.OPEN, d2=True, dc=_ALWAYS, insulation=True),
-    Step.OPEN: Row(_STOP, _OFF, StopCause.EV_CONTACTOR, d2=True, dc=_ALWAYS),
-    Step.RELEASE: Row(_STOP, Step.LIVE, StopCause.LIVE_CONNECTOR),
+    Step.OPEN: Row(
+        _STOP, _OFF, StopCause.EV_CONTACTOR, d2=True, dc=_ALWAYS, insulation=True
+    ),
+    Step.RELEASE: Row(_STOP, Step.LIVE, StopCause.LIVE_CONNECTOR, insulation=True),
     Step.UNLOCK: Row(_STOP, Step.DONE, StopCause.LOCK, d1=False, lock=False),
-    Step.LIVE: Row(VehiclePhase.FAULT, Step.UNLOCK, d1=False),
+    Step.LIVE: Row(VehiclePhase.FAULT, Step.UNLOCK, d1=False, insulation=True),
     Step.DONE: Row(VehiclePhase.ENDED, Step.DONE, d1=False, lock=False),
 }
 

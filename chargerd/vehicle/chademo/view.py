@@ -50,7 +50,7 @@ class View:
     pilot: PilotReading | None
     stage: StageReading | None
     insulation: InsulationReading | None
-    connector_v: float | None  # None: nobody sees it now
+    joined: bool  # our contactor is closed: the stage sees the connector
     energy_mono: float  # since when power may flow
     bus_failing: bool
 
@@ -58,6 +58,15 @@ class View:
     def sensed(self) -> bool:
         """Somebody measures the connector itself, whatever our contactor does."""
         return self.config.voltage_sense == "connector"
+
+    @property
+    def connector_v(self) -> float | None:
+        """Voltage where the vehicle is; None: nobody sees it now."""
+        if self.joined and self.stage is not None:
+            return self.stage.voltage_v
+        if self.sensed and self.insulation is not None:
+            return self.insulation.voltage_v
+        return None
 
     @property
     def current_a(self) -> float:
