@@ -1,0 +1,94 @@
+"""What the small CSMS answers when nobody overrides it. Pure: the time is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hil.csms.link import Peer
+
+Payload = dict[str, Any]
+
+# Answers that depend on nothing; every other action without an entry gets {}.
+FIXED: dict[str, Payload] = {
+    "BatterySwap": {},
+    "DataTransfer": {"status": "UnknownVendorId"},
+    "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
+    "GetCertificateChainStatus": {"certificateStatus": []},
+    "GetCertificateStatus": {"status": "Failed"},
+    "NotifyEVChargingNeeds": {"status": "Accepted"},
+    "NotifyEVChargingSchedule": {"status": "Accepted"},
+    "OpenPeriodicEventStream": {"status": "Accepted"},
+    "SignCertificate": {"status": "Accepted"},
+}
+
+
+def stamp(utc: datetime) -> str:
+    """RFC 3339 with milliseconds and Z, as OCPP likes it."""
+    return utc.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def token_status(peer: Peer, id_token: str) -> str:
+    """The table of cards: blocked, then known (None = all). Case does not count."""
+    token, csms = id_token.casefold(), peer.csms
+    if token in {blocked.casefold() for blocked in csms.blocked}:
+        return "Blocked"
+    known = csms.known_tokens
+    if known is None or token in {other.casefold() for other in known}:
+        return "Accepted"
+    return "Unknown"
+
+
+def _boot(peer: Peer, payload: Payload, utc: datetime) -> Payload:
+    csms = peer.csms
+    return {
+        "currentTime": stamp(utc),
+        "interval": csms.boot_interval_s,
+        "status": csms.boot_status,
+    }
+
+
+def _heartbeat(peer: Peer, payload: Payload, utc: datetime) -> Payload:
+    return {"currentTime": stamp(utc)}
+
+
+def _authorize(peer: Peer, payload: Payload, utc: datetime) -> Payload:
+    status = token_status(peer, payload["idToken"]["idToken"])
+    answer: Payload = {"idTokenInfo": {"status": status}}
+    allowed = peer.csms.allowed_energy_transfer
+    if allowed and peer.version == "ocpp2.1" and status == "Accepted":
+        answer["allowedEnergyTransfer"] = list(allowed)
+    return answer
+
+
+def _transaction(peer: Peer, payload: Payload, utc: datetime) -> Payload:
+    if "idToken" not in payload:
+        return {}
+    status = token_status(peer, payload["idToken"]["idToken"])
+    return {"idTokenInfo": {"status": status}}
+
+
+def _pull(peer: Peer, payload: Payload, utc: datetime) -> Payload:
+    """K28.FR.07 and .12: the newest dynamic values, or Rejected for unknown ids."""
+    for dynamic in peer.dynamic.values():
+        if dynamic.profile_id == payload["chargingProfileId"]:
+            return {"status": "Accepted", "scheduleUpdate": dict(dynamic.values)}
+    return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidProfile"}}
+
+
+MADE: dict[str, Callable[[Peer, Payload, datetime], Payload]] = {
+    "Authorize": _authorize,
+    "BootNotification": _boot,
+    "Heartbeat": _heartbeat,
+    "PullDynamicScheduleUpdate": _pull,
+    "TransactionEvent": _transaction,
+}
+
+
+def default_answer(peer: Peer, action: str, payload: Payload, utc: datetime) -> Payload:
+    """The answer to a valid CALL of the station."""
+    if action in MADE:
+        return MADE[action](peer, payload, utc)
+    return dict(FIXED.get(action, {}))
