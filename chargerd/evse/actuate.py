@@ -128,7 +128,8 @@ def _stage(
     ratings: Ratings,
 ) -> StageSetpoint:
     demand = vehicle.demand
-    if not (intent.energise and intent.power_permitted or _preparing(intent, vehicle)):
+    permitted = intent.energise and intent.power_permitted
+    if not (permitted or _preparing(intent, vehicle)):
         return StageSetpoint()
     if intent.unplugged or intent.ac_path:
         return StageSetpoint()
@@ -165,8 +166,8 @@ def _energy(
         current = min(current, -limits.discharge_a if limits.discharge_allowed else 0.0)
         floor = max(demand.cutoff_v, limits.voltage_min_v, ratings.voltage_min_v)
         return StageSetpoint(StageMode.DISCHARGE, floor, max(0.0, current))
-    takes = limits.charge_a if limits.requested_a is None else limits.requested_a
-    current = max(0.0, min(current, takes))
+    asked = limits.charge_a if limits.requested_a is None else limits.requested_a
+    current = max(0.0, min(current, limits.charge_a, asked))
     tops = (demand.voltage_v, limits.voltage_max_v)
     ceiling = min([v for v in tops if v > 0.0], default=ratings.voltage_max_v)
     ceiling = min(ceiling, ratings.voltage_max_v)
@@ -201,14 +202,14 @@ def _pilot(
     fault_mono = memory.fault_mono if intent.fault_stop else None
     if intent.fault_stop and fault_mono is None:
         fault_mono = now
+    energised = intent.ac_path and intent.energise and intent.power_permitted
     wanted = pilot.STEADY
     if not intent.operative or (
         fault_mono is not None and now - fault_mono < STATE_F_S
     ):
         wanted = pilot.STATE_F
-    elif intent.ac_path and intent.energise and intent.power_permitted:
-        if ratings.ac_volts > 0.0:
-            wanted = pilot.duty_for_current(intent.power_w / ratings.ac_volts)
+    elif energised and ratings.ac_volts > 0.0:
+        wanted = pilot.duty_for_current(intent.power_w / ratings.ac_volts)
     if reading is None or reading.ac_closed is None:
         wanted = pilot.STEADY if intent.operative else wanted
     pwm = pilot.step(memory.pwm, wanted, now)
@@ -218,7 +219,7 @@ def _pilot(
     ac = pilot.step_contactor(
         memory.ac,
         state,
-        energised=intent.ac_path and intent.energise and intent.power_permitted,
+        energised=energised,
         duty=pwm.duty,
         flowing=flowing,
         now_mono=now,
@@ -253,7 +254,7 @@ def _offer(
         energise=intent.energise and not intent.fault_stop,
         charge_a=charge_a,
         discharge_a=-discharge_a,
-        setpoint_a=sign * setpoint.current_a if in_energy else 0.0,
+        setpoint_a=sign * setpoint_a if live else 0.0,
         voltage_max_v=ratings.voltage_max_v,
         voltage_min_v=ratings.voltage_min_v,
         fault_stop=intent.fault_stop,

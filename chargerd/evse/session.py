@@ -66,6 +66,7 @@ class Inputs:
     stop: StopReason | None = None
     faults: tuple[str, ...] = ()
     decided_w: float = 0.0
+    vehicle_holds: bool = False  # the last decision was bounded by the vehicle
     current_a: float = 0.0  # DC current measured, signed
 
 
@@ -435,9 +436,7 @@ def _wanted_phase(inputs: Inputs, phase: SessionPhase) -> SessionPhase:
         return Phase.ENERGY
     if phase is Phase.STARTING:
         return Phase.ENERGY
-    limits = inputs.vehicle.limits
-    takes = limits is None or limits.charge_a > 0.0 or limits.discharge_a < 0.0
-    return Phase.SUSPENDED_EVSE if takes else Phase.SUSPENDED_EV
+    return Phase.SUSPENDED_EV if inputs.vehicle_holds else Phase.SUSPENDED_EVSE
 
 
 def _stopping(

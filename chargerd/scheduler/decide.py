@@ -241,8 +241,8 @@ def _safety(ledger: _Ledger, snap: Snapshot, ctx: Context) -> None:
 def _vehicle(ledger: _Ledger, snap: Snapshot, unit: Unit, ac_path: bool) -> bool:
     """Returns the vehicle's positive permission to discharge.
 
-    A vehicle that leads by request (`requested_a`) is followed when the command is
-    made: its request depends on what we offer, so it is no bound of the decision.
+    `requested_a` is no bound here: a vehicle's request depends on what we offer. It is
+    followed when the command is made (evse/actuate).
     """
     vehicle, now_mono = snap.vehicle, snap.now.mono
     if ac_path:
@@ -260,9 +260,7 @@ def _vehicle(ledger: _Ledger, snap: Snapshot, unit: Unit, ac_path: bool) -> bool
         ledger.cap("vehicle", source, 0.0, 0.0, "its limits are too old")
         return False
     volts = dc_volts(snap, unit)
-    high = math.inf
-    if limits.requested_a is None:
-        high = limits.charge_a * volts / unit.efficiency
+    high = limits.charge_a * volts / unit.efficiency
     allowed = limits.discharge_allowed
     low = limits.discharge_a * volts * unit.efficiency if allowed else 0.0
     ledger.cap("vehicle", source, low, high)
