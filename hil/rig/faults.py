@@ -76,8 +76,13 @@ class Faults:
             return 0.0
         return max(0.0, self.number("slow", "ms", 400.0)) / 1000.0
 
-    def distort(self, data: bytes) -> list[tuple[float, bytes]]:
-        """What the wire carries instead of `data`: (delay in s, bytes) in order."""
+    def distort(
+        self, data: bytes, corrupt_at: int | None = None
+    ) -> list[tuple[float, bytes]]:
+        """What the wire carries instead of `data`: (delay in s, bytes) in order.
+
+        `corrupt_at` is the byte that `corrupt` hits, the middle one by default.
+        """
         if self.mute or not data:
             return []
         if not self.active:
@@ -86,7 +91,8 @@ class Faults:
         if "corrupt" in self.active:
             every = max(1, int(self.number("corrupt", "every", 1)))
             if self._answers % every == 0:
-                data = flip_bit(data, len(data) // 2)
+                at = len(data) // 2 if corrupt_at is None else corrupt_at
+                data = flip_bit(data, at)
         if "short" in self.active:
             data = data[:-1]
         delay_s = self.delay_s()

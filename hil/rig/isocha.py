@@ -54,6 +54,7 @@ class IsoCha:
         self._measuring_since = now
         self._test_until = now
         self._frozen: list[int] | None = None
+        self._changed_at = now
         self._shown_ohm = self.resistance_ohm
 
     @property
@@ -74,7 +75,7 @@ class IsoCha:
         if true_ohm != self.resistance_ohm:
             self.resistance_ohm = true_ohm
             self._changed_at = now
-        if now - getattr(self, "_changed_at", now) >= self.bench.measure_s / 2:
+        if now - self._changed_at >= self.bench.measure_s / 2:
             self._shown_ohm = self.resistance_ohm
         if "frozen" not in self.faults:
             self._frozen = None

@@ -71,6 +71,7 @@ class Mcu:
         self.good_frames = 0
         self.bad_frames = 0
         self.safe_entries = 0
+        self.boots = 0
         self.reason = 0x02
         self.locked = False  # feedback
         self.lock_command = False
@@ -85,7 +86,7 @@ class Mcu:
         self._alive_at = now + self.bench.boot_s
         self._next_send = self._alive_at
         self._last_control = now
-        self.boots = getattr(self, "boots", -1) + 1
+        self.boots += 1
         self._off()
 
     def _off(self) -> None:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import Protocol
 
-from hil.rig.faults import Faults, flip_bit
+from hil.rig.faults import Faults
 
 READ_HOLDING, READ_INPUT, WRITE_ONE, WRITE_MANY = 3, 4, 6, 16
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
@@ -52,27 +52,31 @@ def with_crc(body: bytes) -> bytes:
 
 def answer_pdu(registers: Registers, pdu: bytes) -> bytes:
     """The answer to one request PDU, exceptions included."""
-    function = pdu[0]
     try:
-        if function in (READ_HOLDING, READ_INPUT) and len(pdu) == 5:
-            address, count = struct.unpack(">HH", pdu[1:])
-            if not 1 <= count <= READ_MAX:
-                raise ModbusError(ILLEGAL_VALUE)
-            values = registers.read(function, address, count)
-            return bytes((function, 2 * count)) + struct.pack(f">{count}H", *values)
-        if function == WRITE_ONE and len(pdu) == 5:
-            address, value = struct.unpack(">HH", pdu[1:])
-            registers.write(address, [value])
-            return pdu
-        if function == WRITE_MANY and len(pdu) >= 6:
-            address, count, size = struct.unpack(">HHB", pdu[1:6])
-            if size != 2 * count or len(pdu) != 6 + size or count > WRITE_MAX:
-                raise ModbusError(ILLEGAL_VALUE)
-            registers.write(address, list(struct.unpack(f">{count}H", pdu[6:])))
-            return pdu[:5]
-        raise ModbusError(ILLEGAL_FUNCTION)
+        return _serve(registers, pdu)
     except ModbusError as error:
-        return bytes((function | 0x80, error.code))
+        return bytes((pdu[0] | 0x80, error.code))
+
+
+def _serve(registers: Registers, pdu: bytes) -> bytes:
+    function = pdu[0]
+    if function in (READ_HOLDING, READ_INPUT) and len(pdu) == 5:
+        address, count = struct.unpack(">HH", pdu[1:])
+        if not 1 <= count <= READ_MAX:
+            raise ModbusError(ILLEGAL_VALUE)
+        values = registers.read(function, address, count)
+        return bytes((function, 2 * count)) + struct.pack(f">{count}H", *values)
+    if function == WRITE_ONE and len(pdu) == 5:
+        address, value = struct.unpack(">HH", pdu[1:])
+        registers.write(address, [value])
+        return pdu
+    if function == WRITE_MANY and len(pdu) >= 6:
+        address, count, size = struct.unpack(">HHB", pdu[1:6])
+        if size != 2 * count or len(pdu) != 6 + size or not 1 <= count <= WRITE_MAX:
+            raise ModbusError(ILLEGAL_VALUE)
+        registers.write(address, list(struct.unpack(f">{count}H", pdu[6:])))
+        return pdu[:5]
+    raise ModbusError(ILLEGAL_FUNCTION)
 
 
 class Unit:
@@ -165,9 +169,3 @@ class TcpServer:
                 head = struct.pack(">HHHB", tid, 0, len(answer[1]) + 1, answer[0])
                 out.append((unit, head + answer[1]))
         return out
-
-
-def mistake(frame: bytes) -> bytes:
-    """A TCP answer to another question: what a confused gateway sends. TCP itself
-    protects the bytes, so `corrupt` turns a bit of the transaction id."""
-    return flip_bit(frame, 1)

@@ -1,0 +1,334 @@
+"""One EVSE of the rig: its devices, its plant and the vehicle at its connector. Pure.
+
+`step` moves everything by some milliseconds and hands back the bytes and frames that
+leave on the wires. Must never reach for a clock or a wire itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hil.ev.base import Ev, Given, Seen
+from hil.rig import infy, isocha, sdm630
+from hil.rig.bench import EvseBench, Limits
+from hil.rig.faults import WIRE_KINDS, Faults, RigError
+from hil.rig.infy import Infy
+from hil.rig.isocha import IsoCha
+from hil.rig.mcu import REASONS, Inputs, Mcu
+from hil.rig.plant import Plant, Source
+from hil.rig.sdm630 import Sdm630
+
+CEILING_MARGIN = 1.02  # what a measurement may be off before it counts as exceeding
+AUX_W = 8.0  # controller, MCU, contactor coils
+MAINS_MIN_V = 50.0
+
+MCU_KINDS: Mapping[str, str] = {
+    **WIRE_KINDS,
+    "reboot": "resets now: outputs off, silent for a moment, then its safe state",
+    "diode": "the vehicle's pilot diode is missing (seen while PWM is on)",
+    "cp_short": "the pilot is short to earth",
+    "pilot_invalid": "the pilot voltage is out of range",
+    "pp_invalid": "the proximity resistor is out of range",
+    "emergency_stop": "the button is pressed",
+    "rcm": "the residual-current monitor tripped",
+    "lock_jammed": "the connector lock does not move",
+    "temperature": "the contact is at `celsius` (default 110); from 100 the MCU stops",
+}
+VEHICLE_KINDS: Mapping[str, str] = {
+    "silent": "no frame of the vehicle arrives",
+    "comm_loss": "the CAN wire is cut, both ways",
+    "bus_off": "the adapter refuses every frame",
+}
+CONTACTOR_KINDS: Mapping[str, str] = {
+    "dc_weld": "the DC contactor does not open",
+    "dc_stuck_open": "the DC contactor does not close",
+    "ac_weld": "the AC contactor does not open",
+    "ac_stuck_open": "the AC contactor does not close",
+}
+MAINS_KINDS: Mapping[str, str] = {
+    "off": "this EVSE's breaker, behind its meter, has tripped",
+}
+CABLE_LIMIT_PP = 3  # 32 A, for vehicles that use the pilot
+
+
+@dataclass(slots=True)
+class Grid:
+    """The grid connection: values all EVSEs share."""
+
+    frequency_hz: float
+    voltage_v: float
+    house_load_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What leaves on the wires after a step."""
+
+    mcu: bytes = b""
+    vehicle: tuple[tuple[int, bytes], ...] = ()
+
+
+class EvseRig:
+    """`event(name, **facts)` is told what happens, for the trace."""
+
+    def __init__(
+        self,
+        bench: EvseBench,
+        limits: Limits,
+        grid: Grid,
+        seed: int,
+        now: float,
+        event: Callable[..., None],
+    ) -> None:
+        self.id = bench.id
+        self.limits = limits
+        self.grid = grid
+        self.faults = {
+            name: Faults(f"evse{bench.id}-{name}", kinds)
+            for name, kinds in (
+                ("mcu", MCU_KINDS),
+                ("stage", infy.KINDS),
+                ("vehicle", VEHICLE_KINDS),
+                ("insulation", isocha.KINDS),
+                ("meter", sdm630.KINDS),
+                ("reader", WIRE_KINDS),
+                ("contactor", CONTACTOR_KINDS),
+                ("mains", MAINS_KINDS),
+            )
+        }
+        self.plant = Plant()
+        self.mcu = Mcu(bench.mcu, now)
+        self.stage = Infy(bench.stage, self.faults["stage"], now)
+        self.insulation = IsoCha(
+            bench.insulation, self.faults["insulation"], seed + 1, now
+        )
+        self.meter = Sdm630(
+            self.faults["meter"],
+            seed + 2,
+            refresh_s=bench.meter.refresh_s,
+            import_kwh=812.0 + bench.id,
+            export_kwh=345.0 + bench.id,
+        )
+        self.ev: Ev | None = None
+        self.given = Given()
+        self.ceiling_hit = ""
+        self.pulled_under_load = 0
+        self._event = event
+
+    # -- the vehicle ------------------------------------------------------------
+
+    def plug_in(self, ev: Ev) -> None:
+        if self.ev is not None:
+            raise RigError(
+                f"connector {self.id} has a vehicle ({self.ev.kind}); plug_out first"
+            )
+        self.ev = ev
+
+    def plug_out(self) -> bool:
+        """Pull the connector, whatever flows; True if it was under load or locked."""
+        if self.ev is None:
+            raise RigError(f"connector {self.id} has no vehicle")
+        loaded = abs(self.plant.current_a) > 1.0 or self.plant.outlet_w > 100.0
+        self.pulled_under_load += loaded
+        self.ev = None
+        self.given = Given()
+        return loaded or self.mcu.locked
+
+    def waiting(self) -> bool:
+        """A vehicle is plugged and no power flows yet."""
+        idle = not (self.plant.dc.closed or self.plant.ac.closed)
+        return self.ev is not None and idle
+
+    def can(self, ident: int, data: bytes, now: float) -> None:
+        """A frame from the station on the vehicle's bus."""
+        if self.ev is not None and not self.faults["vehicle"].deaf:
+            self.ev.can(ident, data, now)
+
+    # -- time -------------------------------------------------------------------
+
+    @property
+    def mains(self) -> bool:
+        live = self.grid.voltage_v > MAINS_MIN_V
+        return live and "off" not in self.faults["mains"]
+
+    def step(self, now: float, dt_s: float) -> Outbox:
+        """Move by `dt_s`; what leaves on the MCU's and the vehicle's wire."""
+        plant = self.plant
+        if self.ev is not None:
+            self.given = self.ev.step(now, dt_s, self._seen())
+        given = self.given
+        self.mcu.inputs = self._inputs(given)
+        mcu_out = self.mcu.step(now)
+        self._move_contactors(dt_s)
+        self._sense()
+        self.stage.step(now)
+        source = Source(given.contactor_closed, given.emf_v, given.resistance_ohm)
+        plant.step(dt_s, self.stage.drive(now), source, given.ac_power_w, self.mains)
+        self._check_ceiling()
+        self._measure(now, dt_s)
+        frames = () if self.faults["vehicle"].mute else given.frames
+        return Outbox(mcu_out, frames)
+
+    def _seen(self) -> Seen:
+        plant, mcu = self.plant, self.mcu
+        return Seen(
+            pilot_duty=mcu.duty,
+            d1=mcu.d1,
+            d2=mcu.d2,
+            locked=mcu.locked,
+            dc_voltage_v=plant.connector_v,
+            dc_current_a=plant.current_a,
+            ac_live=plant.ac.closed and self.mains,
+            ac_power_w=plant.outlet_w,
+        )
+
+    def _inputs(self, given: Given) -> Inputs:
+        faults, plant = self.faults["mcu"], self.plant
+        pilot_cable = self.ev is not None and not given.proximity
+        warm_c = 25.0 + 0.004 * plant.current_a**2
+        return Inputs(
+            pilot=given.pilot_state,
+            pp=7 if "pp_invalid" in faults else CABLE_LIMIT_PP if pilot_cable else 0,
+            proximity=given.proximity,
+            permission=given.permission,
+            dc_closed=plant.dc.closed,
+            ac_closed=plant.ac.closed,
+            emergency_stop="emergency_stop" in faults,
+            rcm_tripped="rcm" in faults,
+            diode_fault="diode" in faults,
+            cp_short="cp_short" in faults,
+            pilot_invalid="pilot_invalid" in faults,
+            lock_jammed="lock_jammed" in faults,
+            temperature_c=faults.number("temperature", "celsius", 110.0)
+            if "temperature" in faults
+            else warm_c,
+        )
+
+    def _move_contactors(self, dt_s: float) -> None:
+        faults, plant, mcu = self.faults["contactor"], self.plant, self.mcu
+        free = not self.ceiling_hit
+        for name, contactor, command, amps in (
+            ("dc", plant.dc, mcu.close_dc, plant.current_a),
+            ("ac", plant.ac, mcu.close_ac, plant.outlet_w / 230.0),
+        ):
+            contactor.welded = f"{name}_weld" in faults
+            contactor.stuck_open = f"{name}_stuck_open" in faults
+            if contactor.step(command and free, dt_s, amps):
+                self._event(
+                    "contactor",
+                    contactor=name,
+                    closed=contactor.closed,
+                    current_a=round(amps, 3),
+                    safe_state=mcu.safe,
+                )
+
+    def _sense(self) -> None:
+        seen, plant = self.stage.measured, self.plant
+        seen.voltage_v, seen.current_a = plant.output_v, plant.current_a
+        seen.line_v, seen.frequency_hz = self.grid.voltage_v, self.grid.frequency_hz
+        seen.ac_w, seen.mains = plant.ac_w - plant.outlet_w, self.mains
+        seen.ambient_c = 75.0 if "over_temperature" in self.faults["stage"] else 30.0
+
+    def _check_ceiling(self) -> None:
+        """The bench's own limits: exceeding them opens the contactors for good."""
+        plant, top = self.plant, self.limits
+        for what, value, limit in (
+            ("voltage_v", abs(plant.connector_v), top.voltage_v),
+            ("current_a", abs(plant.current_a), top.current_a),
+            ("power_w", abs(plant.power_w), top.power_w),
+        ):
+            if value > limit * CEILING_MARGIN and not self.ceiling_hit:
+                self.ceiling_hit = f"{what} {value:.1f} over the bench's {limit:.1f}"
+                self._event("ceiling_hit", text=self.ceiling_hit)
+
+    def phases_w(self) -> tuple[float, float, float]:
+        """True AC power per phase: the stage on all three, the outlet on L1."""
+        third = (self.plant.ac_w - self.plant.outlet_w + AUX_W) / 3
+        return third + self.plant.outlet_w, third, third
+
+    def _measure(self, now: float, dt_s: float) -> None:
+        grid = self.grid
+        self.meter.step(
+            now, dt_s, self.phases_w(), grid.voltage_v, grid.frequency_hz
+        )  # fmt: skip
+        self.insulation.step(now, self.ev is not None, self.plant.connector_v)
+
+    # -- what the rig knows -----------------------------------------------------
+
+    def state(self, now: float) -> dict[str, Any]:
+        plant, mcu = self.plant, self.mcu
+        stage = self.stage
+        return {
+            "id": self.id,
+            "pilot": mcu.pilot_state,
+            "duty": mcu.duty,
+            "pins": {
+                "d1": mcu.d1,
+                "d2": mcu.d2,
+                "proximity": self.given.proximity,
+                "permission": self.given.permission,
+                "lock_command": mcu.lock_command,
+                "locked": mcu.locked,
+            },
+            "mcu": {
+                "safe_state": mcu.safe,
+                "reason": mcu.reason,
+                "reason_text": REASONS.get(mcu.reason, "other"),
+                "safe_entries": mcu.safe_entries,
+                "boots": mcu.boots,
+                "good_frames": mcu.good_frames,
+                "bad_frames": mcu.bad_frames,
+            },
+            "contactors": {
+                "dc": plant.dc.closed,
+                "ac": plant.ac.closed,
+                "vehicle": self.given.contactor_closed,
+                "dc_operations": plant.dc.operations,
+                "inrush": plant.inrush_count,
+            },
+            "contactor_breaks_under_load": plant.dc.breaks_under_load
+            + plant.ac.breaks_under_load,
+            "last_break_a": plant.dc.last_break_a,
+            "vehicle_breaks_under_load": plant.vehicle_breaks_under_load,
+            "pulled_under_load": self.pulled_under_load,
+            "dc": {
+                "voltage_v": plant.connector_v,
+                "current_a": plant.current_a,
+                "power_w": plant.power_w,
+            },
+            "stage": {
+                **asdict(stage.setpoint),
+                "running": stage.running(now),
+                "output_v": plant.output_v,
+                "power_w": plant.stage_w,
+                "lost": stage.lost,
+                "frames": stage.frames,
+                "refused": stage.refused,
+                "comm_offs": stage.comm_offs,
+            },
+            "insulation": {
+                "on": self.insulation.on,
+                "valid": self.insulation.valid,
+                "ohm": self.insulation.resistance_ohm,
+                "alarm": self.insulation.alarm,
+                "self_tests": self.insulation.self_tests,
+            },
+            "ac_power_w": sum(self.phases_w()),
+            "energies": asdict(plant.energies),
+            "meter": {
+                "import_wh": self.meter.import_kwh * 1000,
+                "export_wh": self.meter.export_kwh * 1000,
+            },
+            "mains": self.mains,
+            "ceiling_hit": self.ceiling_hit,
+            "ev": None
+            if self.ev is None
+            else {"kind": self.ev.kind, **self.ev.state()},
+            "faults": {
+                f.device: {k: dict(v) for k, v in f.active.items()}
+                for f in self.faults.values()
+                if f.active
+            },
+        }
