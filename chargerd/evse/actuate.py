@@ -235,20 +235,17 @@ def _offer(
     setpoint: StageSetpoint,
     ratings: Ratings,
 ) -> VehicleOffer:
-    """In ENERGY the offered charge current is the decided one; before it, what we can.
+    """Bounds as limits, and the current we want to drive.
 
-    `charge_a` does not fall to the vehicle's request, or the request could never grow.
+    `setpoint_a` is what was decided, not what the vehicle's request has left of it: a
+    request that follows our offer could otherwise never grow.
     """
-    top = ratings.current_max_a
-    charge_w = intent.power_w
-    if vehicle.phase is not VehiclePhase.ENERGY:
-        charge_w = intent.offer_high_w
-    charge_a = min(top, amps(max(0.0, charge_w), volts, ratings.efficiency))
-    discharge_a = min(
-        top, amps(min(0.0, intent.offer_low_w), volts, ratings.efficiency)
-    )
-    sign = -1.0 if setpoint.mode is StageMode.DISCHARGE else 1.0
-    in_energy = vehicle.phase is VehiclePhase.ENERGY
+    top, efficiency = ratings.current_max_a, ratings.efficiency
+    charge_a = min(top, amps(max(0.0, intent.offer_high_w), volts, efficiency))
+    discharge_a = min(top, amps(min(0.0, intent.offer_low_w), volts, efficiency))
+    setpoint_a = min(top, amps(intent.power_w, volts, efficiency))
+    sign = -1.0 if intent.power_w < 0.0 else 1.0
+    live = setpoint.mode is not StageMode.OFF and vehicle.phase is VehiclePhase.ENERGY
     return VehicleOffer(
         at_mono=intent.now_mono,
         energise=intent.energise and not intent.fault_stop,
