@@ -125,6 +125,12 @@ def split(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """ "Variable[instance]" as its two parts; the instance may be missing."""
+    variable, _, rest = name.partition("[")
+    return variable, rest.removesuffix("]")
+
+
 def _bad(row: Row, reason: str, text: str) -> Refused:
     return Refused("Rejected", reason, f"{row.component}.{row.variable}: {text}")
 
@@ -212,6 +218,15 @@ class DeviceModel:
         if found is None:
             raise OcppError(f"no variable {component}.{variable}[{instance}]@{evse_id}")
         return found.value
+
+    def only_instance(self, component: str, variable: str) -> str:
+        """The instance of a station variable that has exactly one; "" otherwise."""
+        found = {
+            v.row.instance
+            for v in self
+            if (v.row.component, v.row.variable, v.evse_id) == (component, variable, 0)
+        }
+        return found.pop() if len(found) == 1 else ""
 
     def flag(self, component: str, variable: str, evse_id: int = 0) -> bool:
         return self.text(component, variable, evse_id=evse_id) == "true"

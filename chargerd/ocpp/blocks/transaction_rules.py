@@ -1,0 +1,110 @@
+"""When a transaction starts and ends, and why: pure tables of block E.
+
+Owns TxStartPoint and TxStopPoint (part 2, 2.7.6), chargingState, triggerReason and
+stoppedReason. Sends nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chargerd.model import Session, SessionPhase, StopReason
+
+_ENERGY = (
+    SessionPhase.ENERGY,
+    SessionPhase.SUSPENDED_EV,
+    SessionPhase.SUSPENDED_EVSE,
+    SessionPhase.STOPPING,
+)
+_CHARGING_STATE = {
+    SessionPhase.IDLE: "Idle",
+    SessionPhase.ENERGY: "Charging",
+    SessionPhase.SUSPENDED_EV: "SuspendedEV",
+    SessionPhase.SUSPENDED_EVSE: "SuspendedEVSE",
+}
+_END_TRIGGER = {
+    StopReason.LOCAL: "StopAuthorized",
+    StopReason.MASTER_PASS: "StopAuthorized",
+    StopReason.REMOTE: "RemoteStop",
+    StopReason.EV_DISCONNECTED: "EVCommunicationLost",
+    StopReason.STOPPED_BY_EV: "ChargingStateChanged",
+    StopReason.DEAUTHORIZED: "Deauthorized",
+    StopReason.TIMEOUT: "EVConnectTimeout",
+    StopReason.IMMEDIATE_RESET: "ResetCommand",
+    StopReason.REBOOT: "ResetCommand",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Which points of 2.7.6 hold now. The names are the OCPP values."""
+
+    connected: bool = False  # EVConnected
+    authorised: bool = False  # Authorized
+    energy: bool = False  # EnergyTransfer
+
+    def holding(self) -> frozenset[str]:
+        names = set()
+        if self.connected:
+            names.add("EVConnected")
+        if self.authorised:
+            names.add("Authorized")
+        if self.connected and self.authorised:
+            names.add("PowerPathClosed")
+        if self.energy:
+            names.add("EnergyTransfer")
+        return frozenset(names)
+
+
+def points_of(session: Session) -> Points:
+    """While STOPPING all still holds: Ended carries the registers after the last Wh."""
+    phase = session.phase
+    over = phase is SessionPhase.FINISHED
+    unplugged = over and session.stop_reason is StopReason.EV_DISCONNECTED
+    return Points(
+        connected=phase is not SessionPhase.IDLE and not unplugged,
+        authorised=session.authorised and not over,
+        energy=phase in _ENERGY,
+    )
+
+
+def charging_state(session: Session) -> str:
+    if session.stop_reason is StopReason.EV_DISCONNECTED:
+        return "Idle"
+    return _CHARGING_STATE.get(session.phase, "EVConnected")
+
+
+def start_trigger(risen: frozenset[str], session: Session) -> str:
+    """triggerReason of Started: what happened last (E01, E02, E03, F02.FR.21)."""
+    if "Authorized" in risen:
+        remote = session.remote_start_id is not None
+        return "RemoteStart" if remote else "Authorized"
+    if "EVConnected" in risen:
+        return "CablePluggedIn"
+    return "ChargingStateChanged"
+
+
+def end_cause(
+    session: Session, last_reason: StopReason | None
+) -> tuple[str, StopReason]:
+    """triggerReason and stoppedReason of Ended (E06.FR.08, .15, .16)."""
+    reason = session.stop_reason or last_reason
+    if reason is None:
+        unplugged = session.phase is SessionPhase.IDLE
+        reason = StopReason.EV_DISCONNECTED if unplugged else StopReason.OTHER
+    return _END_TRIGGER.get(reason, "AbnormalCondition"), reason
+
+
+def interrupted_reason(boot_reason: str) -> tuple[str, str]:
+    """triggerReason and stoppedReason of a transaction that a restart cut off.
+
+    A watchdog, a crash or an update of our software is a Reboot; only a start that came
+    with the power is a PowerLoss.
+    """
+    if boot_reason == "PowerUp":
+        return "AbnormalCondition", StopReason.POWER_LOSS.value
+    if boot_reason in ("RemoteReset", "ScheduledReset", "LocalReset"):
+        return "ResetCommand", StopReason.REBOOT.value
+    if boot_reason == "Unknown":
+        return "AbnormalCondition", StopReason.OTHER.value
+    return "AbnormalCondition", StopReason.REBOOT.value
