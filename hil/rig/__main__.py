@@ -63,11 +63,11 @@ async def _talk(rig: Rig, stop: asyncio.Event) -> None:
         ready.cancel()
         if ended.done():
             return
-        server = await Control(rig).serve()
+        control = Control(rig)
+        await control.open()
         print("rig ready", flush=True)
         await ended
-        server.close()
-        (rig.bench.dir / "control.sock").unlink(missing_ok=True)
+        await control.close()
 
 
 def main() -> int:

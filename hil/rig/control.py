@@ -15,6 +15,7 @@ from typing import Any
 
 from hil.rig.evse import EvseRig
 from hil.rig.faults import RigError
+from hil.rig.peers import Peers
 from hil.rig.rig import Rig
 
 LINE_MAX = 65_536
@@ -68,6 +69,9 @@ class Control:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        self._path = rig.bench.dir / "control.sock"
+        self._peers = Peers()
+        self._server: asyncio.Server | None = None
         self._verbs: Mapping[str, Verb] = {
             "plug_in": self._plug_in,
             "plug_out": self._plug_out,
@@ -244,30 +248,35 @@ class Control:
 
     # -- the socket -------------------------------------------------------------
 
-    async def serve(self) -> asyncio.Server:
+    async def open(self) -> None:
         """Open control.sock, replacing what a dead rig left."""
-        path = self.rig.bench.dir / "control.sock"
-        path.unlink(missing_ok=True)
-        return await asyncio.start_unix_server(
-            self._converse, str(path), limit=LINE_MAX
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(
+            self._converse, str(self._path), limit=LINE_MAX
         )
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self._peers.end()
+        self._path.unlink(missing_ok=True)
 
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        with contextlib.suppress(OSError):
+        with self._peers.serving(writer), contextlib.suppress(OSError):
             while True:
                 try:
                     line = await reader.readline()
                 except ValueError:  # longer than LINE_MAX: the rest cannot be told
                     writer.write(b'{"ok":false,"error":"line too long"}\n')
-                    break
+                    await writer.drain()
+                    return
                 if not line:
-                    break
+                    return
                 answer = await self.handle(line)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        writer.close()
 
 
 def _flag(question: Mapping[str, Any], key: str, default: bool | None) -> bool:

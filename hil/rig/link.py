@@ -15,6 +15,7 @@ from typing import Any
 
 from hil.rig.bench import Address
 from hil.rig.faults import Faults, RigError
+from hil.rig.peers import Peers
 
 CHUNK = 16_384
 CONNECT_S = 5.0
@@ -37,6 +38,7 @@ class CsmsLink:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._peers = Peers()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -49,8 +51,9 @@ class CsmsLink:
         if self._server is not None:
             self._server.close()
             self._server = None
-        self._reset_all()
         self._flowing.set()
+        self._reset_all()
+        await self._peers.end()
 
     async def set(self, up: bool, how: str) -> dict[str, Any]:
         """The `ws` verb: what it did, as an answer."""
@@ -71,9 +74,9 @@ class CsmsLink:
         self.up = up
         self.cut_count += cut
         answer: dict[str, Any] = {"up": up, "connections": connected, "cut": cut}
-        if not connected:
+        if not self.accepted or not (up or connected):
             answer["note"] = (
-                f"nobody was connected through {self.listen.host}:{self.listen.port};"
+                f"nobody is connected through {self.listen.host}:{self.listen.port};"
                 " is the daemon's [ocpp] url pointing there?"
             )
         return answer
@@ -100,28 +103,28 @@ class CsmsLink:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.accepted += 1
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                far_reader, far_writer = await asyncio.open_connection(
-                    self.upstream.host, self.upstream.port
-                )
-        except (OSError, TimeoutError):
-            _reset(writer)
-            return
-        if self._server is None:  # cut while we were connecting
-            _reset(writer)
-            _reset(far_writer)
-            return
-        pair = (writer, far_writer)
-        self._pairs.add(pair)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, far_writer))
-                group.create_task(self._pump(far_reader, writer))
-        finally:
-            self._pairs.discard(pair)
-            for end in pair:
-                end.close()
+        with self._peers.serving(writer):
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    far_reader, far_writer = await asyncio.open_connection(
+                        self.upstream.host, self.upstream.port
+                    )
+            except (OSError, TimeoutError):
+                _reset(writer)
+                return
+            pair = (writer, far_writer)
+            if self._server is None:  # cut while we were connecting
+                _reset(writer)
+                _reset(far_writer)
+                return
+            self._pairs.add(pair)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pump(reader, far_writer))
+                    group.create_task(self._pump(far_reader, writer))
+            finally:
+                self._pairs.discard(pair)
+                far_writer.close()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -21,6 +21,7 @@ from hil.rig.evse import EvseRig, Grid
 from hil.rig.faults import Faults, RigError
 from hil.rig.link import CsmsLink
 from hil.rig.modbus import ModbusError, RtuServer, TcpServer, Unit
+from hil.rig.peers import Peers
 from hil.rig.sdm630 import Sdm630
 from hil.rig.slcan import Frame, Slcan
 from hil.rig.trace import Trace, WireLog
@@ -62,8 +63,8 @@ class Rig:
         self._adapters: dict[str, Slcan] = {}
         self._bus_free: dict[str, float] = {}
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
-        self._connections: set[asyncio.StreamWriter] = set()
-        self._evse_units = self._modbus_units()
+        self._peers = Peers()
+        self._units = self._modbus_units()
 
     def _evse(self, part: EvseBench, seed: int) -> EvseRig:
         def event(name: str, **facts: Any) -> None:
@@ -123,8 +124,7 @@ class Rig:
             await self.link.stop()
             if modbus is not None:
                 modbus.close()
-            for writer in self._connections:
-                writer.transport.abort()
+            await self._peers.end()
             for timer in self._timers.values():
                 timer.cancel()
             for pty in self.ptys.values():
@@ -297,17 +297,15 @@ class Rig:
     async def _serve_modbus(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        server = TcpServer(self._evse_units)
-        self._connections.add(writer)
-        try:
-            with contextlib.suppress(OSError, ModbusError):
-                while data := await reader.read(1024):
-                    self.log("modbus-tcp", "<", data)
-                    for unit, answer in server.receive(data):
-                        await self._answer_modbus(writer, unit.faults, answer)
-        finally:
-            self._connections.discard(writer)
-            writer.close()
+        server = TcpServer(self._units)
+        with (
+            self._peers.serving(writer),
+            contextlib.suppress(OSError, ModbusError),
+        ):
+            while data := await reader.read(1024):
+                self.log("modbus-tcp", "<", data)
+                for unit, answer in server.receive(data):
+                    await self._answer_modbus(writer, unit.faults, answer)
 
     async def _answer_modbus(
         self, writer: asyncio.StreamWriter, faults: Faults, answer: bytes
