@@ -332,7 +332,7 @@ class OcppClient:
 
     def _send_next(self, now: Now) -> None:
         session = self._session
-        if session is None:
+        if session is None or session.ending:
             return
         timeout_s = self._settings().message_timeout_s
         while (item := self._queue.next(now.mono)) is not None:
@@ -359,6 +359,7 @@ class OcppClient:
 
     async def _sleep_until(self, deadline_mono: float) -> None:
         """Until the deadline or the next wake. Always lets others run."""
+        await asyncio.sleep(0)  # a set event does not yield
         wait_s = None
         if deadline_mono < math.inf:
             wait_s = max(0.0, deadline_mono - self._clock.now().mono)

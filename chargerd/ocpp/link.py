@@ -133,6 +133,11 @@ class Session:
     def put(self, text: str) -> None:
         self.unsent.put_nowait(text)
 
+    @property
+    def ending(self) -> bool:
+        """True once we decided to hang up: nothing new may start."""
+        return self._over.is_set()
+
     def hang_up(self, why: str) -> None:
         self._why = self._why or why
         self._over.set()

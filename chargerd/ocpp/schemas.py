@@ -94,7 +94,9 @@ class Schemas:
         try:
             check(payload)
         except Violation as wrong:
-            return CallError(wrong.code, f"{wrong.where()}: {wrong.text}"[:255])
+            return CallError(
+                wrong.code, f"{wrong.where() or 'payload'}: {wrong.text}"[:255]
+            )
         return None
 
 
