@@ -6,17 +6,45 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hil.csms.wire import Refusal
+
 if TYPE_CHECKING:
     from hil.csms.link import Peer
 
 Payload = dict[str, Any]
 
-# Answers that depend on nothing; every other action without an entry gets {}.
+# What a station tells and the CSMS only acknowledges.
+ACKNOWLEDGED = frozenset(
+    {
+        "BatterySwap",
+        "ClearedChargingLimit",
+        "ClosePeriodicEventStream",
+        "FirmwareStatusNotification",
+        "LogStatusNotification",
+        "MeterValues",
+        "NotifyChargingLimit",
+        "NotifyCustomerInformation",
+        "NotifyDERAlarm",
+        "NotifyDERStartStop",
+        "NotifyDisplayMessages",
+        "NotifyEvent",
+        "NotifyMonitoringReport",
+        "NotifyPriorityCharging",
+        "NotifyReport",
+        "NotifySettlement",
+        "NotifyWebPaymentStarted",
+        "PublishFirmwareStatusNotification",
+        "ReportChargingProfiles",
+        "ReportDERControl",
+        "ReservationStatusUpdate",
+        "SecurityEventNotification",
+        "StatusNotification",
+    }
+)
+# Answers that depend on nothing.
 FIXED: dict[str, Payload] = {
-    "BatterySwap": {},
     "DataTransfer": {"status": "UnknownVendorId"},
     "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
-    "GetCertificateChainStatus": {"certificateStatus": []},
     "GetCertificateStatus": {"status": "Failed"},
     "NotifyEVChargingNeeds": {"status": "Accepted"},
     "NotifyEVChargingSchedule": {"status": "Accepted"},
@@ -87,8 +115,15 @@ MADE: dict[str, Callable[[Peer, Payload, datetime], Payload]] = {
 }
 
 
-def default_answer(peer: Peer, action: str, payload: Payload, utc: datetime) -> Payload:
-    """The answer to a valid CALL of the station."""
+def default_answer(
+    peer: Peer, action: str, payload: Payload, utc: datetime
+) -> Payload | Refusal:
+    """The answer to a valid CALL of the station; NotSupported for what no station
+    asks, or what this CSMS does not do."""
     if action in MADE:
         return MADE[action](peer, payload, utc)
-    return dict(FIXED.get(action, {}))
+    if action in FIXED:
+        return dict(FIXED[action])
+    if action in ACKNOWLEDGED:
+        return {}
+    return Refusal("NotSupported", f"this CSMS does not do {action}")

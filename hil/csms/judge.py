@@ -31,7 +31,8 @@ def actions(version: str) -> frozenset[str]:
     """All actions of an OCPP version by its WebSocket subprotocol name."""
     folder = resources.files("ocpp") / FOLDERS[version] / "schemas"
     names = (entry.name for entry in folder.iterdir())
-    found = {name.removesuffix("Request.json") for name in names if "Request" in name}
+    end = "Request.json"
+    found = {name.removesuffix(end) for name in names if name.endswith(end)}
     return frozenset(found | (SENT_ONLY if version == "ocpp2.1" else set()))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 IMPORT = "Energy.Active.Import.Register"
 EXPORT = "Energy.Active.Export.Register"
 LOCATIONS = ("Outlet", "Inlet", "EV", "Cable", "Body")  # which meter to believe first
+MAX_MULTIPLIER = 15
 SCALE = {"kWh": 1000.0, "kW": 1000.0}
 
 Sample = tuple[str, str, float]  # measurand, location, value in base units
@@ -26,12 +27,12 @@ def samples(meter_values: list[dict[str, Any]]) -> Iterator[Sample]:
                 continue
             unit = sampled.get("unitOfMeasure", {})
             scale = SCALE.get(unit.get("unit", "Wh"), 1.0)
-            value = sampled["value"] * scale * 10.0 ** unit.get("multiplier", 0)
-            yield (
-                sampled.get("measurand", IMPORT),
-                sampled.get("location", "Outlet"),
-                value,
-            )
+            power_of_ten = unit.get("multiplier", 0)
+            if abs(power_of_ten) > MAX_MULTIPLIER:
+                continue  # the schema has no bounds here; no meter says this
+            value = sampled["value"] * scale * 10.0**power_of_ten
+            location = sampled.get("location", "Outlet")
+            yield sampled.get("measurand", IMPORT), location, value
 
 
 @dataclass(slots=True)
