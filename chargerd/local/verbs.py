@@ -1,0 +1,219 @@
+"""The local API's verbs: one checked question in, one plain answer out.
+
+Owns the bounds of every argument and turns questions into neutral values (requests,
+signals). Does no I/O; what it needs is injected as `Ports`. Input is hostile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chargerd.clock import Now
+from chargerd.local.read_model import Json, ReadModel, decision
+from chargerd.model import (
+    Decision,
+    DispatchSignal,
+    OperationMode,
+    Priority,
+    PromiseRequest,
+    Request,
+    ResetRequest,
+    Segment,
+    StartRequest,
+    StopReason,
+    StopRequest,
+    Token,
+)
+from firmware_bridge.units import BridgeError, finite
+
+MAX_POWER_W = 2_000_000.0
+MAX_DISPATCH_S = 86_400.0
+MAX_PROMISE_S = 7 * 86_400.0
+MAX_LAST = 200
+
+
+class LocalError(Exception):
+    """A question that cannot be answered; its text goes to the one who asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the daemon gives the local API. `signal` None = no local dispatch."""
+
+    read: ReadModel
+    now: Callable[[], Now]
+    simulate: Callable[[int, DispatchSignal], Decision]
+    request: Callable[[Request], None]
+    extra: Callable[[], Json]
+    config: Callable[[], Json]
+    sessions: Callable[[int], Awaitable[list[Json]]]
+    signal: Callable[[DispatchSignal], None] | None = None
+
+
+class Verbs:
+    """`await answer(question)`; raises LocalError with what to do."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._table: dict[str, Callable[[Json], Awaitable[Json]]] = {
+            "ping": self._ping,
+            "status": self._status,
+            "why": self._why,
+            "session": self._session,
+            "faults": self._faults,
+            "meter": self._meter,
+            "config": self._config,
+            "simulate": self._simulate,
+            "dispatch": self._dispatch,
+            "promise": self._promise,
+            "start": self._start,
+            "stop": self._stop,
+            "reset": self._reset,
+            "help": self._help,
+        }
+
+    async def answer(self, question: Json) -> Json:
+        verb = question.get("verb")
+        handler = self._table.get(verb) if isinstance(verb, str) else None
+        if handler is None:
+            raise LocalError(f"unknown verb; known: {', '.join(self._table)}, watch")
+        return await handler(question)
+
+    async def _ping(self, question: Json) -> Json:
+        return {"pong": True}
+
+    async def _help(self, question: Json) -> Json:
+        return {"verbs": [*self._table, "watch"]}
+
+    async def _status(self, question: Json) -> Json:
+        return {"evses": self._ports.read.status(), "station": self._ports.extra()}
+
+    async def _why(self, question: Json) -> Json:
+        last = int(number(question, "last", 1, MAX_LAST, 20))
+        ids = self._evses(question)
+        return {"evses": [self._ports.read.why(evse_id, last) for evse_id in ids]}
+
+    async def _session(self, question: Json) -> Json:
+        last = int(number(question, "last", 0, MAX_LAST, 5))
+        current = [self._ports.read.session(i) for i in self._evses(question)]
+        return {"current": current, "finished": await self._ports.sessions(last)}
+
+    async def _faults(self, question: Json) -> Json:
+        last = int(number(question, "last", 0, MAX_LAST, 20))
+        return self._ports.read.faults(last)
+
+    async def _meter(self, question: Json) -> Json:
+        return {"evses": [self._ports.read.meter(i) for i in self._evses(question)]}
+
+    async def _config(self, question: Json) -> Json:
+        return {"config": self._ports.config()}
+
+    async def _simulate(self, question: Json) -> Json:
+        """What would be decided, and why; nothing moves."""
+        signal = self._signal(question)
+        found = self._ports.simulate(signal.evse_id, signal)
+        return {"decision": decision(found)}
+
+    async def _dispatch(self, question: Json) -> Json:
+        if self._ports.signal is None:
+            raise LocalError("local dispatch is not allowed on this station")
+        signal = self._signal(question)
+        found = self._ports.simulate(signal.evse_id, signal)
+        self._ports.signal(signal)
+        return {"accepted": True, "decision": decision(found)}
+
+    async def _promise(self, question: Json) -> Json:
+        evse_id = self._evse(question)
+        if question.get("clear") is True:
+            self._ports.request(PromiseRequest(evse_id, None))
+            return {"accepted": True}
+        seconds = number(question, "seconds", 1, MAX_PROMISE_S)
+        floor = question.get("floor")
+        self._ports.request(
+            PromiseRequest(
+                evse_id,
+                self._ports.now().mono + seconds,
+                number(question, "soc", 0, 100),
+                None if floor is None else number(question, "floor", 0, 100),
+            )
+        )
+        return {"accepted": True}
+
+    async def _start(self, question: Json) -> Json:
+        token = Token(text(question, "token", 36), text(question, "kind", 20, "Local"))
+        self._ports.request(StartRequest(self._evse(question), token, authorised=False))
+        return {"accepted": True}
+
+    async def _stop(self, question: Json) -> Json:
+        self._ports.request(StopRequest(self._evse(question), StopReason.LOCAL))
+        return {"accepted": True}
+
+    async def _reset(self, question: Json) -> Json:
+        """Restart the daemon: when no session runs, or at once, ramping down."""
+        now = question.get("immediate") is True
+        self._ports.request(ResetRequest(0, immediate=now))
+        return {"accepted": True}
+
+    def _signal(self, question: Json) -> DispatchSignal:
+        """A setpoint as a lease; positive = into the vehicle."""
+        now = self._ports.now().mono
+        name = question.get("mode", OperationMode.CENTRAL_SETPOINT.value)
+        try:
+            mode = OperationMode(name)
+        except ValueError:
+            known = ", ".join(m.value for m in OperationMode)
+            raise LocalError(f"mode: {name!r} is unknown; known: {known}") from None
+        power_w = number(question, "power_w", -MAX_POWER_W, MAX_POWER_W)
+        seconds = number(question, "seconds", 0.1, MAX_DISPATCH_S, 60.0)
+        return DispatchSignal(
+            source="cli",
+            evse_id=self._evse(question),
+            priority=Priority.LOCAL,
+            segments=(Segment(now, mode, setpoint_w=power_w),),
+            received_mono=now,
+            valid_until_mono=now + seconds,
+        )
+
+    def _evse(self, question: Json) -> int:
+        """The EVSE asked for; may be left out where there is only one."""
+        ids = self._ports.read.evse_ids
+        if "evse" not in question and len(ids) == 1:
+            return ids[0]
+        value = question.get("evse")
+        if isinstance(value, bool) or not isinstance(value, int) or value not in ids:
+            known = ", ".join(str(i) for i in ids)
+            raise LocalError(f"evse: say which EVSE; known: {known}")
+        return value
+
+    def _evses(self, question: Json) -> tuple[int, ...]:
+        if question.get("evse") is None:
+            return self._ports.read.evse_ids
+        return (self._evse(question),)
+
+
+def number(
+    question: Json, key: str, low: float, high: float, default: float | None = None
+) -> float:
+    """A finite number in [low, high], or LocalError that names the key."""
+    value: Any = question.get(key, default)
+    if value is None:
+        raise LocalError(f"{key}: is missing; a number from {low:g} to {high:g}")
+    try:
+        found = finite(value, key)
+    except (BridgeError, OverflowError) as error:
+        raise LocalError(f"{key}: not a finite number") from error
+    if not low <= found <= high:
+        raise LocalError(f"{key}: {found:g} is not from {low:g} to {high:g}")
+    return found
+
+
+def text(question: Json, key: str, longest: int, default: str | None = None) -> str:
+    """Printable text of 1..`longest` characters."""
+    value: Any = question.get(key, default)
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise LocalError(f"{key}: text of 1 to {longest} characters is needed")
+    if not value.isprintable():
+        raise LocalError(f"{key}: only printable characters")
+    return value

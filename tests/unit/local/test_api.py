@@ -1,0 +1,224 @@
+"""The socket: peers checked, hostile lines answered, caps hold, watch streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargerd.config import Local
+from chargerd.local import api
+from chargerd.local.api import LocalApi
+from chargerd.local.metrics import Metrics, render
+from chargerd.local.verbs import LocalError
+from tests.unit.local.test_verbs import Heart
+from tests.unit.local.values import a_report
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def _serving(folder: Path, **kwargs: Any) -> AsyncIterator[Path]:
+    path = folder / "api.sock"
+    logins = kwargs.pop("logins", [])
+    server = LocalApi(
+        Local(socket=path, group=kwargs.pop("group", "")),
+        kwargs.pop("ports", None) or Heart().ports(),
+        lambda accepted, uid: logins.append((accepted, uid)),
+        **kwargs,
+    )
+    task = asyncio.create_task(server.run())
+    try:
+        await asyncio.wait_for(server.ready.wait(), 5)
+        yield path
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+    assert not path.exists()
+
+
+async def _ask(streams: Streams, line: bytes | dict[str, Any]) -> dict[str, Any]:
+    reader, writer = streams
+    data = line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
+    writer.write(data)
+    answer = await asyncio.wait_for(reader.readline(), 5)
+    value: dict[str, Any] = json.loads(answer)
+    return value
+
+
+@pytest.mark.asyncio
+async def test_questions_are_answered_in_order(tmp_path: Path) -> None:
+    logins: list[tuple[bool, int]] = []
+    async with _serving(tmp_path, logins=logins) as path:
+        assert path.stat().st_mode & 0o777 == 0o660
+        streams = await asyncio.open_unix_connection(str(path))
+        assert await _ask(streams, {"verb": "ping", "id": 7}) == {
+            "ok": True,
+            "pong": True,
+            "id": 7,
+        }
+        status = await _ask(streams, {"verb": "status"})
+        assert status["evses"][0]["meter_w"] == -4990.0
+        assert status["station"] == {"link": "up"}
+        streams[1].close()
+        again = await asyncio.open_unix_connection(str(path))
+        await _ask(again, {"verb": "ping"})
+        again[1].close()
+    assert logins == [(True, os.getuid())]  # one event, not one per connection
+
+
+@pytest.mark.asyncio
+async def test_hostile_lines_are_refused_and_the_connection_lives(
+    tmp_path: Path,
+) -> None:
+    async with _serving(tmp_path) as path:
+        streams = await asyncio.open_unix_connection(str(path))
+        for line in (
+            b"\n",
+            b"nonsense\n",
+            b"[]\n",
+            b"\xff\xfe\n",
+            b"[" * 60_000 + b"\n",
+            b'{"verb": "simulate", "power_w": NaN}\n',
+            b'{"verb": "simulate", "power_w": 1e400}\n',
+            b'{"verb": "simulate", "power_w": ' + b"9" * 5000 + b"}\n",
+        ):
+            answer = await _ask(streams, line)
+            assert answer["ok"] is False, line[:40]
+            assert answer["error"]
+        assert (await _ask(streams, {"verb": "ping"}))["ok"]
+        streams[1].close()
+
+
+@pytest.mark.asyncio
+async def test_an_endless_line_ends_that_connection_only(tmp_path: Path) -> None:
+    async with _serving(tmp_path) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"x" * (3 * api.MAX_LINE_BYTES))
+        assert b"over 65536 bytes" in await asyncio.wait_for(reader.readline(), 5)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        other = await asyncio.open_unix_connection(str(path))
+        assert (await _ask(other, {"verb": "ping"}))["ok"]
+        other[1].close()
+
+
+@pytest.mark.asyncio
+async def test_more_connections_than_the_cap_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "MAX_CONNECTIONS", 2)
+    async with _serving(tmp_path) as path:
+        held = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
+        for streams in held:
+            await _ask(streams, {"verb": "ping"})
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), 5)
+        writer.close()
+        assert (await _ask(held[0], {"verb": "ping"}))["ok"]
+        for _, held_writer in held:
+            held_writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_stranger_is_refused_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_peer", lambda link: (4711, frozenset({4711})))
+    logins: list[tuple[bool, int]] = []
+    async with _serving(tmp_path, logins=logins, own_uid=1) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        answer = json.loads(await asyncio.wait_for(reader.readline(), 5))
+        assert not answer["ok"]
+        assert "4711" in answer["error"]
+        assert await reader.read() == b""
+        writer.close()
+    assert logins == [(False, 4711)]
+
+
+@pytest.mark.asyncio
+async def test_a_member_of_the_group_is_admitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gid = os.getgid()
+    monkeypatch.setattr(api, "_group_id", lambda name: gid if name else None)
+    monkeypatch.setattr(api, "_peer", lambda link: (4711, frozenset({4711, gid})))
+    async with _serving(tmp_path, group="people", own_uid=1) as path:
+        streams = await asyncio.open_unix_connection(str(path))
+        assert (await _ask(streams, {"verb": "ping"}))["ok"]
+        streams[1].close()
+
+
+def test_the_kernel_tells_who_the_peer_is() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        uid, groups = api._peer(ours)
+    assert uid == os.getuid()
+    assert groups >= {os.getgid(), *os.getgroups()}
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_group_is_an_error(tmp_path: Path) -> None:
+    config = Local(socket=tmp_path / "s", group="no-such-group-here")
+    with pytest.raises(LocalError, match="no-such-group-here"):
+        await LocalApi(config, Heart().ports()).run()
+
+
+@pytest.mark.asyncio
+async def test_watch_streams_until_the_peer_leaves(tmp_path: Path) -> None:
+    async with _serving(tmp_path) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b'{"verb": "watch", "interval_s": 0.1}\n')
+        for _ in range(3):
+            line = json.loads(await asyncio.wait_for(reader.readline(), 5))
+            assert line["evses"][0]["phase"] == "energy"
+        writer.close()
+        streams = await asyncio.open_unix_connection(str(path))
+        refused = await _ask(streams, {"verb": "watch", "interval_s": 0})
+        assert "interval_s" in refused["error"]
+        streams[1].close()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:9464", "example:1", "127.0.0.1", "::1"])
+def test_metrics_only_on_loopback(address: str) -> None:
+    with pytest.raises(LocalError, match="loopback"):
+        Metrics(address, list, dict)
+
+
+def test_metrics_text_leaves_out_what_is_not_known() -> None:
+    ports = Heart().ports(evse_ids=(1, 2))
+    ports.read.report(a_report(2.0))
+    text = render(ports.read.status(), {"ticks": 12, "link": "up", "nan": float("nan")})
+    assert 'chargerd_meter_watts{evse="1"} -4990' in text
+    assert 'chargerd_soc_percent{evse="1"} 58' in text
+    assert "chargerd_ticks 12" in text
+    assert "nan" not in text
+    assert "link" not in text
+    assert render([{"evse_id": 1}], {}).count("meter_watts") == 2  # its header only
+
+
+@pytest.mark.asyncio
+async def test_metrics_answer_over_http() -> None:
+    metrics = Metrics("127.0.0.1:0", lambda: [{"evse_id": 1, "meter_w": 5.0}], dict)
+    server = await asyncio.start_server(metrics._serve, "127.0.0.1", 0, limit=8192)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        for request, expected in (
+            (b"GET /metrics HTTP/1.1\r\n\r\n", b"200 OK"),
+            (b"GET / HTTP/1.1\r\n\r\n", b"404"),
+            (b"POST /metrics HTTP/1.1\r\n\r\n", b"404"),
+            (b"GET /" + b"x" * 20_000 + b"\r\n\r\n", b"431"),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+            assert expected in answer
+            writer.close()
