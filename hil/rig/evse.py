@@ -7,8 +7,7 @@ leave on the wires. Must never reach for a clock or a wire itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from hil.ev.base import Ev, Given, Seen
 from hil.rig import infy, isocha, sdm630
@@ -16,7 +15,7 @@ from hil.rig.bench import EvseBench, Limits
 from hil.rig.faults import WIRE_KINDS, Faults, RigError
 from hil.rig.infy import Infy
 from hil.rig.isocha import IsoCha
-from hil.rig.mcu import REASONS, Inputs, Mcu
+from hil.rig.mcu import Inputs, Mcu
 from hil.rig.plant import Plant, Source
 from hil.rig.sdm630 import Sdm630
 
@@ -254,81 +253,3 @@ class EvseRig:
             now, dt_s, self.phases_w(), grid.voltage_v, grid.frequency_hz
         )  # fmt: skip
         self.insulation.step(now, self.ev is not None, self.plant.connector_v)
-
-    # -- what the rig knows -----------------------------------------------------
-
-    def state(self, now: float) -> dict[str, Any]:
-        plant, mcu = self.plant, self.mcu
-        stage = self.stage
-        return {
-            "id": self.id,
-            "pilot": mcu.pilot_state,
-            "duty": mcu.duty,
-            "pins": {
-                "d1": mcu.d1,
-                "d2": mcu.d2,
-                "proximity": self.given.proximity,
-                "permission": self.given.permission,
-                "lock_command": mcu.lock_command,
-                "locked": mcu.locked,
-            },
-            "mcu": {
-                "safe_state": mcu.safe,
-                "reason": mcu.reason,
-                "reason_text": REASONS.get(mcu.reason, "other"),
-                "safe_entries": mcu.safe_entries,
-                "boots": mcu.boots,
-                "good_frames": mcu.good_frames,
-                "bad_frames": mcu.bad_frames,
-            },
-            "contactors": {
-                "dc": plant.dc.closed,
-                "ac": plant.ac.closed,
-                "vehicle": self.given.contactor_closed,
-                "dc_operations": plant.dc.operations,
-                "inrush": plant.inrush_count,
-            },
-            "contactor_breaks_under_load": plant.dc.breaks_under_load
-            + plant.ac.breaks_under_load,
-            "last_break_a": plant.dc.last_break_a,
-            "vehicle_breaks_under_load": plant.vehicle_breaks_under_load,
-            "pulled_under_load": self.pulled_under_load,
-            "dc": {
-                "voltage_v": plant.connector_v,
-                "current_a": plant.current_a,
-                "power_w": plant.power_w,
-            },
-            "stage": {
-                **asdict(stage.setpoint),
-                "running": stage.running(now),
-                "output_v": plant.output_v,
-                "power_w": plant.stage_w,
-                "lost": stage.lost,
-                "frames": stage.frames,
-                "refused": stage.refused,
-                "comm_offs": stage.comm_offs,
-            },
-            "insulation": {
-                "on": self.insulation.on,
-                "valid": self.insulation.valid,
-                "ohm": self.insulation.resistance_ohm,
-                "alarm": self.insulation.alarm,
-                "self_tests": self.insulation.self_tests,
-            },
-            "ac_power_w": sum(self.phases_w()),
-            "energies": asdict(plant.energies),
-            "meter": {
-                "import_wh": self.meter.import_kwh * 1000,
-                "export_wh": self.meter.export_kwh * 1000,
-            },
-            "mains": self.mains,
-            "ceiling_hit": self.ceiling_hit,
-            "ev": None
-            if self.ev is None
-            else {"kind": self.ev.kind, **self.ev.state()},
-            "faults": {
-                f.device: {k: dict(v) for k, v in f.active.items()}
-                for f in self.faults.values()
-                if f.active
-            },
-        }

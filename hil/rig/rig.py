@@ -11,19 +11,21 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
 
 from hil.ev.base import Ev
-from hil.rig import sdm630
+from hil.rig import sdm630, view
 from hil.rig.bench import Bench, EvseBench
+from hil.rig.canbus import CanPort
 from hil.rig.evse import EvseRig, Grid
 from hil.rig.faults import Faults, RigError
 from hil.rig.link import CsmsLink
-from hil.rig.modbus import ModbusError, RtuServer, TcpServer, Unit
-from hil.rig.peers import Peers
+from hil.rig.modbus import RtuServer, Unit
+from hil.rig.modbus_tcp import ModbusGateway
 from hil.rig.sdm630 import Sdm630
-from hil.rig.slcan import Frame, Slcan
+from hil.rig.slcan import Frame
 from hil.rig.trace import Trace, WireLog
 from hil.rig.wires import Pty
 
@@ -60,11 +62,9 @@ class Rig:
         self.link = CsmsLink(bench.link_listen, bench.link_upstream)
         self.late_steps = 0
         self.ptys: dict[str, Pty] = {}
-        self._adapters: dict[str, Slcan] = {}
-        self._bus_free: dict[str, float] = {}
+        self.buses: dict[str, CanPort] = {}
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
-        self._peers = Peers()
-        self._units = self._modbus_units()
+        self.gateway = ModbusGateway(bench.modbus_tcp, self._modbus_units(), log)
 
     def _evse(self, part: EvseBench, seed: int) -> EvseRig:
         def event(name: str, **facts: Any) -> None:
@@ -107,14 +107,9 @@ class Rig:
         """Serve until `stop` is set. RigError when the folder is taken."""
         self.bench.dir.mkdir(parents=True, exist_ok=True)
         lock = self._lock()
-        modbus: asyncio.Server | None = None
         try:
             self._open_wires()
-            modbus = await asyncio.start_server(
-                self._serve_modbus,
-                self.bench.modbus_tcp.host,
-                self.bench.modbus_tcp.port,
-            )
+            await self.gateway.open()
             await self.link.start()
             self.ready.set()
             await self._move(stop)
@@ -122,9 +117,7 @@ class Rig:
             raise RigError(f"the rig cannot open its wires: {error}") from error
         finally:
             await self.link.stop()
-            if modbus is not None:
-                modbus.close()
-            await self._peers.end()
+            await self.gateway.close()
             for timer in self._timers.values():
                 timer.cancel()
             for pty in self.ptys.values():
@@ -165,7 +158,7 @@ class Rig:
                 self._step(last, dt_s)
             if now >= sample_at:
                 sample_at = max(sample_at + Trace.PERIOD_S, now)
-                self.trace.sample(now, self._sample())
+                self.trace.sample(now, view.sample(self.grid, self.evses))
             due = max(due + STEP_S, monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(due - monotonic(), 0.0005))
@@ -175,11 +168,13 @@ class Rig:
         sums = [house_w, 0.0, 0.0]
         for number, evse in self.evses.items():
             out = evse.step(now, dt_s)
+            bus_off = "bus_off" in evse.faults["vehicle"]
+            self.buses[f"{number}.vehicle"].adapter.bus_off = bus_off
             if out.mcu:
                 self.ptys[f"{number}.mcu"].send(evse.faults["mcu"].distort(out.mcu))
             if out.vehicle:
                 frames = [Frame(ident, data) for ident, data in out.vehicle]
-                self._put(f"{number}.vehicle", frames, 0.0)
+                self.buses[f"{number}.vehicle"].put(frames)
             sums = [s + w for s, w in zip(sums, evse.phases_w(), strict=True)]
         self.site_meter.step(
             now, dt_s, (sums[0], sums[1], sums[2]), self.grid.voltage_v,
@@ -191,33 +186,40 @@ class Rig:
     def _open_wires(self) -> None:
         log = self.log if self.log.on else None
         for part in self.bench.evses:
-            evse, n = self.evses[part.id], part.id
+            evse, n, folder = self.evses[part.id], part.id, self.bench.dir
+            self.ptys[f"{n}.mcu"] = Pty(
+                folder / part.mcu.link, self._mcu_reader(evse), baud=115_200, log=log
+            )
+            stage, vehicle = part.stage, part.vehicle
+            self.buses[f"{n}.stage"] = CanPort(
+                folder / stage.link, stage.bitrate, self._stage_reader(evse), log
+            )
+            self.buses[f"{n}.vehicle"] = CanPort(
+                folder / vehicle.link, vehicle.bitrate, self._vehicle_reader(evse), log
+            )
+            for role in ("stage", "vehicle"):
+                self.ptys[f"{n}.{role}"] = self.buses[f"{n}.{role}"].pty
+            imd, meter = part.insulation, part.meter
+            unit = Unit(imd.unit, evse.insulation, evse.faults["insulation"])
+            self._open_rtu(f"{n}.insulation", folder / imd.link, imd.baud, 11, unit)
+            if meter.link:
+                unit = Unit(meter.unit, evse.meter, evse.faults["meter"])
+                self._open_rtu(f"{n}.meter", folder / meter.link, meter.baud, 10, unit)
+            self.ptys[f"{n}.reader"] = Pty(
+                folder / part.reader.link, _ignore, baud=part.reader.baud, log=log
+            )
 
-            def pty(role: str, name: str, on_data: Any, **kw: Any) -> None:
-                self.ptys[role] = Pty(self.bench.dir / name, on_data, log=log, **kw)
+    def _open_rtu(
+        self, role: str, path: Path, baud: int, bits: int, unit: Unit
+    ) -> None:
+        server = RtuServer(unit)
 
-            pty(f"{n}.mcu", part.mcu.link, self._mcu_reader(evse), baud=115_200)
-            self._adapters[f"{n}.stage"] = Slcan(part.stage.bitrate)
-            self._adapters[f"{n}.vehicle"] = Slcan(part.vehicle.bitrate)
-            pty(f"{n}.stage", part.stage.link, self._stage_reader(evse))
-            pty(f"{n}.vehicle", part.vehicle.link, self._vehicle_reader(evse))
-            lines = [
-                (
-                    f"{n}.insulation", part.insulation.link, part.insulation.baud, 11,
-                    Unit(
-                        part.insulation.unit, evse.insulation, evse.faults["insulation"]
-                    ),
-                )
-            ]  # fmt: skip
-            if part.meter.link:
-                unit = Unit(part.meter.unit, evse.meter, evse.faults["meter"])
-                role = f"{n}.meter"
-                lines.append((role, part.meter.link, part.meter.baud, 10, unit))
-            for role, name, baud, bits, unit in lines:
-                reader = self._rtu_reader(role, unit)
-                pty(role, name, reader, baud=baud, bits_per_char=bits)
-            role = f"{n}.reader"
-            pty(role, part.reader.link, lambda *_: None, baud=part.reader.baud)
+        def on_data(data: bytes, now: float) -> None:
+            for answer in server.receive(data, now):
+                self.ptys[role].send(unit.faults.distort(answer))
+
+        log = self.log if self.log.on else None
+        self.ptys[role] = Pty(path, on_data, baud=baud, bits_per_char=bits, log=log)
 
     def _mcu_reader(self, evse: EvseRig) -> Callable[[bytes, float], None]:
         def on_data(data: bytes, now: float) -> None:
@@ -228,97 +230,32 @@ class Rig:
 
         return on_data
 
-    def _rtu_reader(self, role: str, unit: Unit) -> Callable[[bytes, float], None]:
-        server = RtuServer(unit)
+    def _stage_reader(self, evse: EvseRig) -> Callable[[Frame, float], None]:
+        def on_frame(frame: Frame, now: float) -> None:
+            if not frame.extended:
+                return
+            before = view.orders(evse)
+            answers = evse.stage.receive(frame.ident, frame.data, now)
+            after = view.orders(evse)
+            if after != before:
+                self.trace.event("stage_setpoint", evse=evse.id, at_mono=now, **after)
+            out = [Frame(ident, body, extended=True) for ident, body in answers]
+            self.buses[f"{evse.id}.stage"].put(out, evse.faults["stage"].delay_s())
 
-        def on_data(data: bytes, now: float) -> None:
-            for answer in server.receive(data, now):
-                self.ptys[role].send(unit.faults.distort(answer))
+        return on_frame
 
-        return on_data
+    def _vehicle_reader(self, evse: EvseRig) -> Callable[[Frame, float], None]:
+        def on_frame(frame: Frame, now: float) -> None:
+            if not frame.extended:
+                evse.can(frame.ident, frame.data, now)
 
-    def _stage_reader(self, evse: EvseRig) -> Callable[[bytes, float], None]:
-        role, adapter = f"{evse.id}.stage", self._adapters[f"{evse.id}.stage"]
-        stage, faults = evse.stage, evse.faults["stage"]
-
-        def on_data(data: bytes, now: float) -> None:
-            answer, frames = adapter.receive(data)
-            self.ptys[role].send([(0.0, answer)])
-            for frame in frames:
-                self._occupy(role, frame, now)
-                if not frame.extended:
-                    continue
-                before = _orders(evse)
-                answers = stage.receive(frame.ident, frame.data, now)
-                if _orders(evse) != before:
-                    self.trace.event("stage_setpoint", evse=evse.id, **_orders(evse))
-                out = [Frame(ident, body, extended=True) for ident, body in answers]
-                self._put(role, out, faults.delay_s())
-
-        return on_data
-
-    def _vehicle_reader(self, evse: EvseRig) -> Callable[[bytes, float], None]:
-        role, adapter = f"{evse.id}.vehicle", self._adapters[f"{evse.id}.vehicle"]
-
-        def on_data(data: bytes, now: float) -> None:
-            adapter.bus_off = "bus_off" in evse.faults["vehicle"]
-            answer, frames = adapter.receive(data)
-            self.ptys[role].send([(0.0, answer)])
-            for frame in frames:
-                self._occupy(role, frame, now)
-                if not frame.extended:
-                    evse.can(frame.ident, frame.data, now)
-
-        return on_data
-
-    def _occupy(self, role: str, frame: Frame, now: float) -> float:
-        """The bus carries `frame`; returns when it is through."""
-        bits_s = frame.bits() / self._adapters[role].bus_bitrate
-        free = max(now, self._bus_free.get(role, 0.0)) + bits_s
-        self._bus_free[role] = free
-        return free
-
-    def _put(self, role: str, frames: list[Frame], delay_s: float) -> None:
-        """Frames from a device to the host, one after the other on the bus."""
-        now = monotonic()
-        chunks = []
-        for frame in frames:
-            text = self._adapters[role].encode(frame)
-            done = self._occupy(role, frame, now + delay_s)
-            chunks.append((done - now, text))
-        self.ptys[role].send(chunks)
+        return on_frame
 
     def swipe(self, number: int, token: bytes) -> None:
         """The reader's line: STX, upper-case hex, CR, LF."""
         line = STX + token.hex().upper().encode() + b"\r\n"
         faults = self.evse(number).faults["reader"]
         self.ptys[f"{number}.reader"].send(faults.distort(line))
-
-    async def _serve_modbus(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        server = TcpServer(self._units)
-        with (
-            self._peers.serving(writer),
-            contextlib.suppress(OSError, ModbusError),
-        ):
-            while data := await reader.read(1024):
-                self.log("modbus-tcp", "<", data)
-                for unit, answer in server.receive(data):
-                    await self._answer_modbus(writer, unit.faults, answer)
-
-    async def _answer_modbus(
-        self, writer: asyncio.StreamWriter, faults: Faults, answer: bytes
-    ) -> None:
-        """TCP protects the bytes, so `corrupt` hits the transaction id: the answer to
-        another question, as from a confused gateway."""
-        last = 0.0
-        for delay_s, part in faults.distort(answer, corrupt_at=1):
-            await asyncio.sleep(delay_s - last)
-            last = delay_s
-            self.log("modbus-tcp", ">", part)
-            writer.write(part)
-            await writer.drain()
 
     # -- faults and state -------------------------------------------------------
 
@@ -348,23 +285,6 @@ class Rig:
             if any(f.device == device for f in e.faults.values())
         )
 
-    def grid_power_w(self) -> float:
-        """True power at the grid connection, positive = import."""
-        return self.grid.house_load_w + sum(
-            sum(e.phases_w()) for e in self.evses.values()
-        )
-
-    def _sample(self) -> dict[str, Any]:
-        return {
-            "grid": {
-                "frequency_hz": self.grid.frequency_hz,
-                "voltage_v": self.grid.voltage_v,
-                "power_w": round(self.grid_power_w(), 2),
-            },
-            "house_w": self.grid.house_load_w,
-            "evses": {str(n): _evse_sample(e) for n, e in self.evses.items()},
-        }
-
     def state(self) -> dict[str, Any]:
         now = monotonic()
         return {
@@ -374,15 +294,8 @@ class Rig:
             "t_mono": now,
             "up_s": now - self.started,
             "late_steps": self.late_steps,
-            "grid": {
-                "frequency_hz": self.grid.frequency_hz,
-                "voltage_v": self.grid.voltage_v,
-                "house_load_w": self.grid.house_load_w,
-                "power_w": self.grid_power_w(),
-                "import_wh": self.site_meter.import_kwh * 1000,
-                "export_wh": self.site_meter.export_kwh * 1000,
-            },
-            "evses": {str(n): e.state(now) for n, e in self.evses.items()},
+            "grid": view.grid_state(self.grid, self.evses, self.site_meter),
+            "evses": {str(n): view.evse_state(e, now) for n, e in self.evses.items()},
             "link": self.link.state(),
             "faults": {n: f.active for n, f in self.devices().items() if f.active},
             "ceiling_hit": next(
@@ -398,27 +311,5 @@ class Rig:
         }
 
 
-def _orders(evse: EvseRig) -> dict[str, Any]:
-    """The stage's setpoint as the wire left it."""
-    want = evse.stage.setpoint
-    return {
-        "on": want.on,
-        "discharge": want.discharge,
-        "voltage_v": want.voltage_v,
-        "current_a": want.current_a,
-        "cutoff_v": want.cutoff_v,
-    }
-
-
-def _evse_sample(evse: EvseRig) -> dict[str, Any]:
-    plant = evse.plant
-    state = {} if evse.ev is None else evse.ev.state()
-    return {
-        "ac_w": round(sum(evse.phases_w()), 2),
-        "dc_v": round(plant.connector_v, 3),
-        "dc_a": round(plant.current_a, 4),
-        "soc_pct": state.get("soc_pct"),
-        "pilot": evse.mcu.pilot_state,
-        "dc_closed": plant.dc.closed,
-        "stage": {**_orders(evse), "at_mono": evse.stage.setpoint.at},
-    }
+def _ignore(_data: bytes, _now: float) -> None:
+    """A reader hears nothing from its host."""

@@ -19,6 +19,7 @@ SPEEDS = {
     19_200: termios.B19200,
     115_200: termios.B115200,
 }
+WireLogger = Callable[[str, str, bytes], None]  # wire, "<" from the daemon or ">", data
 
 
 class Pty:
@@ -35,7 +36,7 @@ class Pty:
         *,
         baud: int = 0,
         bits_per_char: int = 10,
-        log: Callable[[str, str, bytes], None] | None = None,
+        log: WireLogger | None = None,
     ) -> None:
         self.path = path
         self.dropped_bytes = 0
