@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hil.csms import CallFailed, Csms, CsmsError, Message, Refusal
-from hil.csms import dispatch as to
+from hil.csms import orders as to
 from hil.csms.__main__ import COMMANDS, arguments, obey
 from hil.csms.answers import default_answer
 from hil.csms.gist import gist, json_line, line
