@@ -214,3 +214,7 @@ class OcppStation:
         return self._desk.model.text(
             component, name, instance or self._desk.model.only_instance(component, name)
         )
+
+    def number(self, component: str, variable: str, instance: str = "") -> int:
+        """An integer of the device model, for the link's settings."""
+        return self._desk.model.number(component, variable, instance)

@@ -102,13 +102,14 @@ class Dispatcher:
         live: list[Segment] = []
         for at_s, demand in entries:
             if demand is None:
-                end = at_s
+                end = at_s if live else end
                 break
             live.append(_segment(now.mono + (at_s - start), demand))
         if live:
             held = now.mono + min(end - start, LEASE_S)
-            # The signal ends here or must be renewed; a lease is renewed half way.
-            again = held if end - start < LEASE_S else now.mono + LEASE_S / 2
+            # A true end needs nobody; what goes on is renewed long before it ends.
+            goes_on = end - start > LEASE_S or branch(end)[0] is not None
+            again = (now.mono + held) / 2 if goes_on else held
         else:
             held = now.mono
             again = now.mono + (entries[1][0] if len(entries) > 1 else end) - start

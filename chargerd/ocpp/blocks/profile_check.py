@@ -21,7 +21,7 @@ from chargerd.ocpp.profiles import (
     phase_sum_w,
 )
 
-MAX_W = 10_000_000.0  # beyond any station: a value above it is an error, not a limit
+MAX_W = 2_000_000.0  # beyond any station: a value above it is an error, not a limit
 MAX_SECONDS = 10 * 366 * 86_400
 CENTRAL = (OperationMode.CENTRAL_SETPOINT, OperationMode.CENTRAL_FREQUENCY)
 CHARGING_ONLY = OperationMode.CHARGING_ONLY
