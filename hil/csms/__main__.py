@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from hil.csms import orders
+from hil.csms import dispatch
 from hil.csms.gist import json_line, line
 from hil.csms.judge import FOLDERS
 from hil.csms.link import Peer
@@ -54,27 +54,27 @@ async def _call(peer: Peer, command: Answer) -> Answer:
 
 async def _setpoint(peer: Peer, command: Answer) -> Answer:
     where, seconds = command.get("evse", 1), command.get("seconds")
-    return await orders.set_setpoint(peer, where, command["setpoint"], seconds)
+    return await dispatch.set_setpoint(peer, where, command["setpoint"], seconds)
 
 
 async def _dynamic(peer: Peer, command: Answer) -> Answer:
     where, seconds = command.get("evse", 1), command.get("seconds")
     power_w = command["dynamic"]
-    return await orders.dynamic_setpoint(peer, where, power_w, seconds=seconds)
+    return await dispatch.dynamic_setpoint(peer, where, power_w, seconds=seconds)
 
 
 async def _limit(peer: Peer, command: Answer) -> Answer:
     where, seconds = command.get("evse", 1), command.get("seconds")
-    return await orders.charging_only(peer, where, command["limit"], seconds)
+    return await dispatch.charging_only(peer, where, command["limit"], seconds)
 
 
 async def _start(peer: Peer, command: Answer) -> Answer:
-    return await orders.remote_start(peer, command["start"])
+    return await dispatch.remote_start(peer, command["start"])
 
 
 async def _stop(peer: Peer, command: Answer) -> Answer:
-    transaction_id = orders.transaction_of(peer, command["stop"])
-    return await orders.remote_stop(peer, transaction_id)
+    transaction_id = dispatch.transaction_of(peer, command["stop"])
+    return await dispatch.remote_stop(peer, transaction_id)
 
 
 async def _drop(peer: Peer, command: Answer) -> Answer:

@@ -46,13 +46,13 @@ def profile(
     return fields | {key: value for key, value in more.items() if value is not None}
 
 
-def _absolute(period: dict[str, Any], seconds: int | None) -> dict[str, Any]:
+def _absolute(period: dict[str, Any], seconds: float | None) -> dict[str, Any]:
     """A schedule of one period from now on (K01.FR.40 wants startSchedule)."""
     schedule = {
         "startSchedule": stamp(datetime.now(UTC)),
         "chargingSchedulePeriod": [{"startPeriod": 0, **period}],
     }
-    return schedule if seconds is None else {**schedule, "duration": seconds}
+    return schedule if seconds is None else {**schedule, "duration": round(seconds)}
 
 
 def _present(**values: float | None) -> dict[str, float]:
@@ -71,7 +71,7 @@ async def set_setpoint(
     peer: Peer,
     evse_id: int,
     power_w: float,
-    seconds: int | None = None,
+    seconds: float | None = None,
     *,
     mode: str = "CentralSetpoint",
     limit_w: float | None = None,
@@ -106,7 +106,7 @@ async def dynamic_setpoint(
     evse_id: int,
     power_w: float,
     *,
-    seconds: int | None = None,
+    seconds: float | None = None,
     pull_s: int | None = None,
     mode: str = "CentralSetpoint",
     stack_level: int = 1,
@@ -126,7 +126,7 @@ async def dynamic_setpoint(
     period = {"startPeriod": 0, "operationMode": mode, "setpoint": power_w}
     schedule: dict[str, Any] = {"chargingSchedulePeriod": [period]}
     if seconds is not None:
-        schedule["duration"] = seconds
+        schedule["duration"] = round(seconds)
     wanted = profile(
         new.profile_id,
         schedule,
@@ -154,7 +154,7 @@ async def charging_only(
     peer: Peer,
     evse_id: int,
     limit_w: float,
-    seconds: int | None = None,
+    seconds: float | None = None,
     *,
     purpose: str = "TxProfile",
     stack_level: int = 2,

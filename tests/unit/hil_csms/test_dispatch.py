@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hil.csms import CallFailed, Csms, CsmsError, Message, Refusal
-from hil.csms import orders as to
+from hil.csms import dispatch as to
 from hil.csms.__main__ import COMMANDS, arguments, obey
 from hil.csms.answers import default_answer
 from hil.csms.gist import gist, json_line, line
@@ -49,9 +49,10 @@ async def test_setpoint_is_a_tx_profile_with_the_exact_names() -> None:
                 "dischargeLimit": -8000.0,
             }
         ]
-        await to.set_setpoint(peer, 1, 5000.0, maxOfflineDuration=30)
+        await to.set_setpoint(peer, 1, 5000.0, 90.4, maxOfflineDuration=30)
         profile = cs.asked[-1][1]["chargingProfile"]
         assert profile["maxOfflineDuration"] == 30
+        assert profile["chargingSchedule"][0]["duration"] == 90
         period = profile["chargingSchedule"][0]["chargingSchedulePeriod"][0]
         assert set(period) == {"startPeriod", "operationMode", "setpoint"}
         assert csms.violations == []
