@@ -44,13 +44,14 @@ def step(
     evse_id: int,
     now: Now,
     *,
+    station: frozenset[str] = frozenset(),
     unplugged: bool = False,
     reset: bool = False,
 ) -> FaultSet:
     """One tick. `causes` maps the names whose cause is present to what was measured.
 
-    `unplugged` is true while no vehicle is connected; `reset` once, when a technician
-    restarts the station.
+    Names in `station` concern the whole station. `unplugged` is true while no vehicle
+    is connected; `reset` once, when a technician restarts the station.
     """
     if not causes and not faults.entries:
         return faults if not faults.cleared else EMPTY
@@ -68,7 +69,8 @@ def step(
     for name, info in causes.items():
         if name not in have:
             row = lookup(name)
-            kept.append(_Entry(row, ActiveFault(name, evse_id, now.utc, info)))
+            whose = 0 if name in station else evse_id
+            kept.append(_Entry(row, ActiveFault(name, whose, now.utc, info)))
     return _summed(tuple(kept), faults.names)
 
 

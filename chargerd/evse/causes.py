@@ -1,0 +1,143 @@
+"""Which faults do the devices show now? Telemetry in, fault names and values out.
+
+Pure. Judges silence and contradictions of one EVSE's devices; the meter's truth is
+plausibility.py's matter. Gives devices GRACE_S after a start to say their first word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chargerd.model import VehiclePhase, VehicleState
+from firmware_bridge.api import Telemetry
+
+GRACE_S = 3.0
+PILOT_LOST_S = 0.5  # docs/protocol-mcu.md
+STAGE_LOST_S = 1.0
+INSULATION_LOST_S = 5.0
+MISMATCH_S = 1.5  # contactor drive against mirror contact
+DERATE_C = 80.0  # ours [K]: contacts are rated 90 degC
+STOP_C = 90.0
+MAINS_SHARE = 0.5
+
+_TESTING = (VehiclePhase.CABLE_CHECK, VehiclePhase.PRECHARGE, VehiclePhase.ENERGY)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What the EVSE has, and its mains voltage."""
+
+    stage: bool
+    insulation: bool
+    mains_v: float
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Since when the DC contactor contradicts its drive."""
+
+    mismatch_mono: float | None = None
+
+
+def is_fresh(telemetry: Telemetry, fitted: Fitted, now_mono: float) -> bool:
+    """Every device that power depends on has spoken just now; otherwise 0 W."""
+    pilot, stage, meter = telemetry.pilot, telemetry.stage, telemetry.meter
+    if pilot is None or pilot.age_s(now_mono) > PILOT_LOST_S:
+        return False
+    if pilot.value.safe_state or pilot.value.emergency_stop:
+        return False
+    if fitted.stage and (stage is None or stage.age_s(now_mono) > STAGE_LOST_S):
+        return False
+    return meter is not None and meter.age_s(now_mono) < 1.5
+
+
+def find(
+    telemetry: Telemetry,
+    vehicle: VehicleState,
+    fitted: Fitted,
+    up_s: float,
+    now_mono: float,
+) -> dict[str, str]:
+    """Fault name -> what was measured. `up_s` = seconds since the daemon's start."""
+    causes: dict[str, str] = {}
+    settled = up_s >= GRACE_S
+    _pilot(causes, telemetry, settled, now_mono)
+    _stage(causes, telemetry, fitted, settled, now_mono)
+    if vehicle.faults:
+        for name in vehicle.faults:
+            causes[name] = vehicle.stop_cause
+    if fitted.insulation and vehicle.phase in _TESTING:
+        _insulation(causes, telemetry, vehicle, now_mono)
+    meter = telemetry.meter
+    if meter is not None and meter.value.voltage_v:
+        volts = max(meter.value.voltage_v)
+        if volts < MAINS_SHARE * fitted.mains_v:
+            causes["PowerLoss"] = f"{volts:.0f} V"
+    return causes
+
+
+def _pilot(
+    causes: dict[str, str], telemetry: Telemetry, settled: bool, now_mono: float
+) -> None:
+    reading = telemetry.pilot
+    if reading is None or reading.age_s(now_mono) > PILOT_LOST_S:
+        if settled:
+            causes["PilotLost"] = "no frame" if reading is None else "frames stopped"
+        return
+    value = reading.value
+    for name in value.faults:
+        causes[name] = value.safe_state_reason
+    if value.emergency_stop:
+        causes["EmergencyStop"] = ""
+    hot = value.temperature_c
+    if hot is not None and hot >= DERATE_C:
+        name = "CableOverTempStop" if hot >= STOP_C else "CableOverTempDerate"
+        causes[name] = f"{hot:.0f} degC"
+
+
+def _stage(
+    causes: dict[str, str],
+    telemetry: Telemetry,
+    fitted: Fitted,
+    settled: bool,
+    now_mono: float,
+) -> None:
+    if not fitted.stage:
+        return
+    reading = telemetry.stage
+    if reading is None or reading.age_s(now_mono) > STAGE_LOST_S:
+        if settled:
+            causes["StageLost"] = "no answer"
+        return
+    for name in reading.value.faults:
+        causes[name] = ""
+
+
+def _insulation(
+    causes: dict[str, str], telemetry: Telemetry, vehicle: VehicleState, now_mono: float
+) -> None:
+    reading = telemetry.insulation
+    if reading is None or reading.age_s(now_mono) > INSULATION_LOST_S:
+        causes["InsulationLost"] = "no answer"
+    elif reading.value.device_fault:
+        causes["InsulationLost"] = "the monitor reports a fault of its own"
+    elif reading.value.alarm and vehicle.phase is VehiclePhase.ENERGY:
+        ohm = reading.value.resistance_ohm
+        causes["ResistanceFault"] = "" if ohm is None else f"{ohm / 1000:.0f} kohm"
+
+
+def contactor(
+    watch: Watch, commanded: bool, telemetry: Telemetry, now_mono: float
+) -> tuple[Watch, str]:
+    """ "" or what is wrong: the mirror contact contradicts the drive for too long."""
+    reading = telemetry.pilot
+    closed = reading.value.dc_closed if reading else None
+    quiet = reading is None or reading.value.safe_state or closed is None
+    if quiet or closed == commanded:
+        return (watch if watch.mismatch_mono is None else Watch()), ""
+    since = now_mono if watch.mismatch_mono is None else watch.mismatch_mono
+    if since != watch.mismatch_mono:
+        watch = Watch(since)
+    if now_mono - since < MISMATCH_S:
+        return watch, ""
+    return watch, "closed but driven open" if closed else "open but driven closed"

@@ -1,0 +1,367 @@
+"""The heart's beat: 20 Hz and on every new signal, one tick for every EVSE.
+
+The only async file of the scheduler. Drains the inbox, reads the cells, runs each
+EVSE's Runner, gives commands to the bridge and offers to the vehicles, and reports.
+Must never wait inside a tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+
+from chargerd import config
+from chargerd.clock import Now
+from chargerd.evse import authorize
+from chargerd.evse.outcome import Outcome
+from chargerd.evse.session import RUNNING
+from chargerd.model import (
+    AuthQuestion,
+    AvailabilityRequest,
+    Decision,
+    DispatchSignal,
+    EvseReport,
+    FaultNotice,
+    Request,
+    ResetRequest,
+    SessionPhase,
+    SiteState,
+    StartRequest,
+    StopReason,
+    StopRequest,
+    TokenRead,
+    VehicleDoor,
+    VehicleState,
+)
+from chargerd.scheduler import promise, share
+from chargerd.scheduler.runner import Result, Runner, Surroundings
+from chargerd.scheduler.signals import SchedulerError, Signals
+from firmware_bridge.api import Bridge
+
+log = structlog.get_logger(__name__)
+
+PERIOD_S = 0.05
+INBOX_MAX = 256
+HISTORY = 500
+RAMP_DOWN_S = 3.0
+STOP_S = 25.0  # after this a safe stop is over, whatever the devices say
+OVERRUN_S = 0.25  # a tick so late is told as a fault
+_SAME_W = 50.0
+_NO_VEHICLE = VehicleState()
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters of the beat; `late_s` and `took_s` hold the last 1200 ticks."""
+
+    ticks: int = 0
+    overruns: int = 0
+    refused_requests: int = 0
+    late_s: deque[float] = field(default_factory=lambda: deque(maxlen=1200))
+    took_s: deque[float] = field(default_factory=lambda: deque(maxlen=1200))
+
+
+class Cycle:
+    """The scheduler's only shell. All methods are called on the one loop."""
+
+    def __init__(
+        self,
+        evses: tuple[config.Evse, ...],
+        site: config.Site,
+        owner: config.Owner,
+        bridge: Bridge,
+        vehicles: Mapping[int, VehicleDoor],
+        now: Callable[[], Now],
+        reporters: tuple[Callable[[EvseReport], None], ...] = (),
+        ask: Callable[[AuthQuestion], None] = lambda question: None,
+        outcome: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> None:
+        self._site, self._owner = site, owner
+        self._bridge, self._vehicles, self._now = bridge, vehicles, now
+        self._reporters, self._ask, self._outcome = reporters, ask, outcome
+        started_mono = now().mono
+        self._runners = {e.id: Runner(e, owner, site, started_mono) for e in evses}
+        self._signals = Signals()
+        self._house = share.House()
+        self._inbox: deque[Request] = deque()
+        self._wake = asyncio.Event()
+        self._history: dict[int, deque[Decision]] = {
+            e.id: deque(maxlen=HISTORY) for e in evses
+        }
+        self._station_faults: frozenset[str] = frozenset()
+        self._zone = _zone(owner.timezone)
+        self._stop_since_mono: float | None = None
+        self._stop_reason = StopReason.OTHER
+        self._stop_sent = False
+        self._reset: ResetRequest | None = None
+        self._late_until_mono = 0.0
+        self.on_reset: Callable[[ResetRequest], None] = lambda request: None
+        self.stats = Stats()
+        self.last_tick_mono = started_mono
+
+    # -- cells and inbox -------------------------------------------------------
+
+    def signal(self, signal: DispatchSignal) -> None:
+        """A new dispatch signal; decided upon at once. Raises SchedulerError."""
+        self._signals.put(signal, self._now().mono)
+        self._wake.set()
+
+    def request(self, request: Request) -> bool:
+        """Put a request into the inbox; False (and counted) when it is full."""
+        if len(self._inbox) >= INBOX_MAX:
+            self.stats.refused_requests += 1
+            log.warning("inbox_full", request=type(request).__name__, held=INBOX_MAX)
+            return False
+        self._inbox.append(request)
+        self._wake.set()
+        return True
+
+    # -- what readers ask ------------------------------------------------------
+
+    def simulate(self, evse_id: int, signal: DispatchSignal) -> Decision:
+        """What `signal` would lead to, without ramp; nothing changes."""
+        runner = self._runners.get(evse_id)
+        if runner is None:
+            raise SchedulerError(f"no EVSE {evse_id}; there are {list(self._runners)}")
+        return runner.what_if(signal)
+
+    def history(self, evse_id: int) -> tuple[Decision, ...]:
+        """The last decisions that differed, oldest first."""
+        return tuple(self._history.get(evse_id, ()))
+
+    def safe_stop(self, why: str, reason: StopReason = StopReason.REBOOT) -> None:
+        """Ramp to 0 W, end the sessions, open the contactors in order (law 10)."""
+        if self._stop_since_mono is not None:
+            return
+        log.info("safe_stop", why=why)
+        self._stop_since_mono = self._now().mono
+        self._stop_reason = reason
+        self._wake.set()
+
+    def stopped(self) -> bool:
+        """True when every EVSE is at 0 A with its contactors open."""
+        if self._stop_since_mono is None:
+            return False
+        if self.last_tick_mono - self._stop_since_mono >= STOP_S:
+            return True
+        quiet = (SessionPhase.IDLE, SessionPhase.CONNECTED, SessionPhase.FINISHED)
+        return self._stop_sent and all(
+            r.state.session.phase in quiet and not r.closed and abs(r.current_a) < 1.0
+            for r in self._runners.values()
+        )
+
+    # -- the beat --------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        due_mono = self._now().mono
+        while True:
+            await self._sleep(due_mono)
+            now = self._now()
+            if now.mono >= due_mono:
+                self._note_late(now.mono - due_mono, now.mono)
+                due_mono += PERIOD_S
+                if due_mono <= now.mono:
+                    due_mono = now.mono + PERIOD_S
+            self._wake.clear()
+            self.tick(now)
+            self.stats.took_s.append(self._now().mono - now.mono)
+
+    async def _sleep(self, due_mono: float) -> None:
+        """Until the next beat, a wake, or a signal's own change, but never no turn."""
+        now_mono = self._now().mono
+        until = min(due_mono, self._signals.next_change_mono(now_mono))
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(max(0.0, until - self._now().mono)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _note_late(self, late_s: float, now_mono: float) -> None:
+        self.stats.late_s.append(late_s)
+        if late_s > PERIOD_S:
+            self.stats.overruns += 1
+        if late_s > OVERRUN_S:
+            self._late_until_mono = now_mono + 1.0
+
+    def tick(self, now: Now) -> None:
+        """One beat for every EVSE; never waits. Tests call it with a time of theirs."""
+        self.stats.ticks += 1
+        requests = self._drain()
+        self._stop_step(now, requests)
+        self._house.update(
+            self._bridge.site_meter(), [r.track for r in self._runners.values()]
+        )
+        for evse_id, runner in self._runners.items():
+            door = self._vehicles.get(evse_id)
+            vehicle = door.state() if door is not None else _NO_VEHICLE
+            telemetry = self._bridge.telemetry(evse_id)
+            self._flag(runner, "SchedulerOverrun", now.mono < self._late_until_mono)
+            around = self._surroundings(runner, now)
+            mine = tuple(requests.get(evse_id, ()))
+            result = runner.tick(now, telemetry, vehicle, mine, around)
+            self._bridge.apply(evse_id, result.command)
+            if door is not None:
+                door.offer(result.offer)
+            self._publish(evse_id, runner, result)
+        self.last_tick_mono = now.mono
+        self._reset_step()
+
+    @staticmethod
+    def _flag(runner: Runner, name: str, present: bool) -> None:
+        if present:
+            runner.notices[name] = ""
+        elif name in runner.notices:
+            del runner.notices[name]
+
+    def _publish(self, evse_id: int, runner: Runner, result: Result) -> None:
+        for name in runner.faults.raised:
+            log.warning("fault_raised", evse_id=evse_id, fault=name)
+        for name in runner.faults.cleared:
+            log.info("fault_cleared", evse_id=evse_id, fault=name)
+        for event in result.events:
+            if isinstance(event, AuthQuestion):
+                self._ask(event)
+            elif isinstance(event, Outcome):
+                self._outcome(event)
+        self._remember(evse_id, result.report.decision)
+        for report in self._reporters:
+            report(result.report)
+
+    def _remember(self, evse_id: int, decision: Decision) -> None:
+        ring = self._history[evse_id]
+        if ring:
+            last = ring[-1]
+            same = last.source == decision.source and last.mode is decision.mode
+            if same and abs(last.power_w - decision.power_w) < _SAME_W:
+                return
+        ring.append(decision)
+
+    # -- requests --------------------------------------------------------------
+
+    def _drain(self) -> dict[int, list[Request]]:
+        """Requests by EVSE; those for the whole station go to each."""
+        sorted_out: dict[int, list[Request]] = {}
+        while self._inbox:
+            request = self._inbox.popleft()
+            for evse_id in self._targets(request):
+                sorted_out.setdefault(evse_id, []).append(request)
+        return sorted_out
+
+    def _targets(self, request: Request) -> tuple[int, ...]:
+        every = tuple(self._runners)
+        match request:
+            case ResetRequest():
+                self._reset = request
+                return ()
+            case TokenRead(evse_ids=evse_ids, token=token):
+                if self._closing:
+                    return ()
+                sessions = {i: r.state.session for i, r in self._runners.items()}
+                chosen = authorize.take(token, evse_ids, sessions)
+                return (chosen,) if chosen else ()
+            case StartRequest() if self._closing:
+                return ()
+            case FaultNotice():
+                self._notice(request, every)
+                return ()
+            case AvailabilityRequest(evse_id=0) | StopRequest(evse_id=0):
+                return every
+        return (request.evse_id,) if request.evse_id in self._runners else ()
+
+    @property
+    def _closing(self) -> bool:
+        return self._stop_since_mono is not None or self._reset is not None
+
+    def _notice(self, notice: FaultNotice, every: tuple[int, ...]) -> None:
+        ids = every if notice.evse_id == 0 else (notice.evse_id,)
+        if notice.evse_id == 0 and notice.present:
+            self._station_faults |= {notice.name}
+        for evse_id in ids:
+            runner = self._runners.get(evse_id)
+            if runner is not None:
+                runner.notice(notice)
+
+    def _stop_step(self, now: Now, requests: dict[int, list[Request]]) -> None:
+        """After the ramp (or its time), end every session."""
+        since = self._stop_since_mono
+        if since is None or self._stop_sent:
+            return
+        at_zero = all(abs(r.power_w) < 1.0 for r in self._runners.values())
+        if at_zero or now.mono - since >= RAMP_DOWN_S:
+            self._stop_sent = True
+            for evse_id in self._runners:
+                stop = StopRequest(evse_id, self._stop_reason)
+                requests.setdefault(evse_id, []).append(stop)
+
+    def _reset_step(self) -> None:
+        """Immediate: stop now, then restart. Else: when no session runs (B12)."""
+        reset = self._reset
+        if reset is None:
+            return
+        phases = {r.state.session.phase for r in self._runners.values()}
+        if reset.immediate and self._stop_since_mono is None:
+            self.safe_stop("reset", StopReason.IMMEDIATE_RESET)
+        idle = not phases & {*RUNNING, SessionPhase.STOPPING}
+        if self.stopped() if reset.immediate else idle:
+            self._reset = None
+            self.on_reset(reset)
+
+    # -- surroundings ----------------------------------------------------------
+
+    def _surroundings(self, runner: Runner, now: Now) -> Surroundings:
+        others = [r for r in self._runners.values() if r is not runner]
+        powers = [(r.measured_w, r.power_w) for r in others]
+        running = sum(1 for r in self._runners.values() if r.state.energise)
+        free = (SessionPhase.IDLE, SessionPhase.FINISHED)
+        departure = None
+        if self._owner.departure and runner.state.session.phase in free:
+            departure = promise.next_departure(self._owner.departure, self._zone, now)
+        return Surroundings(
+            site=self._site_state(runner, powers, now),
+            signals=self._signals.live(runner.evse_id, now.mono),
+            station_evses=max(1, running),
+            other_charge_w=sum(max(0.0, commanded) for _, commanded in powers),
+            other_discharge_w=sum(min(0.0, commanded) for _, commanded in powers),
+            station_faults=self._station_faults,
+            departure_mono=departure,
+            ramp_down=self._stop_since_mono is not None,
+        )
+
+    def _site_state(
+        self, runner: Runner, powers: list[tuple[float, float]], now: Now
+    ) -> SiteState:
+        site = self._site
+        meter = self._bridge.site_meter()
+        age_s = None
+        if site.meter is not None:
+            age_s = meter.age_s(now.mono) if meter is not None else 1.0e6
+        own = self._bridge.telemetry(runner.evse_id).meter
+        hertz = own.value.frequency_hz if own is not None else None
+        if hertz is None and meter is not None:
+            hertz = meter.value.frequency_hz
+        return SiteState(
+            import_limit_w=site.import_w,
+            export_limit_w=-site.export_w,
+            discharge_permitted=bool(site.export_permit),
+            permit=site.export_permit,
+            others_w=share.others_w(self._house.power_w, powers),
+            meter_age_s=age_s,
+            frequency_hz=hertz,
+            ramp_w_per_s=site.ramp_w_per_s,
+        )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SchedulerError(
+            f"vehicle.promise.timezone: {name!r} is unknown here; install tzdata"
+        ) from error

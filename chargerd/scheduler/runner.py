@@ -1,0 +1,415 @@
+"""One EVSE's tick: session, faults, snapshot, decide, ramp, envelope, actuate.
+
+Holds what one EVSE must remember between ticks. Takes values and `now`, gives a
+command, an offer and a report; does no I/O and reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chargerd import config
+from chargerd.clock import Now
+from chargerd.evse import causes, faultset, plausibility, session
+from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
+from chargerd.model import (
+    Decision,
+    DispatchSignal,
+    EvseReport,
+    FaultNotice,
+    Request,
+    SessionPhase,
+    SiteState,
+    Snapshot,
+    VehicleOffer,
+    VehicleState,
+)
+from chargerd.model import Promise as PromiseWish
+from chargerd.scheduler import battery, envelope, follow, promise, ramp, share
+from chargerd.scheduler.decide import Context, Unit, Verdict, decide, is_ac
+from firmware_bridge.api import Command, Telemetry
+
+_METER_FRESH_S = 1.0
+_PROMISE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a tick of one EVSE gets from the cycle."""
+
+    site: SiteState
+    signals: tuple[DispatchSignal, ...] = ()
+    station_evses: int = 1
+    other_charge_w: float = 0.0
+    other_discharge_w: float = 0.0
+    station_faults: frozenset[str] = frozenset()
+    departure_mono: float | None = None  # the owner's next standing departure
+    ramp_down: bool = False  # a safe stop has begun
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a tick of one EVSE gives."""
+
+    command: Command
+    offer: VehicleOffer
+    report: EvseReport
+    events: tuple[session.Event, ...]
+
+
+class Runner:
+    """The memory of one EVSE; `tick` is its only verb."""
+
+    def __init__(
+        self,
+        evse: config.Evse,
+        owner: config.Owner,
+        site: config.Site,
+        started_mono: float,
+    ) -> None:
+        self.evse_id = evse.id
+        self._owner = owner
+        self._started_mono = started_mono
+        self.unit, self._ratings, self._fitted = _constants(evse, owner, site)
+        self._ramp = ramp.Settings(evse.ramp_w_per_s, site.ramp_w_per_s)
+        self._envelope = envelope.Ratings(evse.charge_w, evse.discharge_w)
+        self._envelope_ac = envelope.Ratings(
+            self.unit.ac_current_max_a * self.unit.ac_volts, 0.0
+        )
+        connector = evse.connectors[0].id
+        self.state = session.fresh(evse.id, connector_id=connector)
+        self.faults = faultset.EMPTY
+        self.notices: dict[str, str] = {}
+        self.track = share.Track()
+        self.measured_w = 0.0
+        self.power_w = 0.0
+        self.current_a = 0.0
+        self._plausible = plausibility.State()
+        self._watch = causes.Watch()
+        self._memory = Memory()
+        self._ramped = ramp.State()
+        self._trim = follow.State()
+        self._limited = False
+        self._battery = battery.Estimate()
+        self._rate = battery.Rate()
+        self._verdict: Verdict | None = None
+        self._session_id = ""
+        self._promised_mono = 0.0
+        self.snapshot: Snapshot | None = None
+        self.context = Context()
+
+    @property
+    def closed(self) -> bool:
+        """Any contactor of this EVSE is commanded closed."""
+        return self._memory.dc_closed or self._memory.ac.closed
+
+    def tick(
+        self,
+        now: Now,
+        telemetry: Telemetry,
+        vehicle: VehicleState,
+        requests: tuple[Request, ...],
+        around: Surroundings,
+    ) -> Result:
+        """Run one tick. The order is the law: session before power, clamp last."""
+        self._measure(telemetry, now)
+        self._find_faults(now, telemetry, vehicle, around)
+        events = self._step_session(now, telemetry, vehicle, requests, around)
+        snap = Snapshot(
+            now=now,
+            evse_id=self.evse_id,
+            telemetry=telemetry,
+            vehicle=vehicle,
+            session=self.state.session,
+            site=around.site,
+            signals=around.signals,
+            faults=self.faults.active,
+            operative=self.state.operative,
+        )
+        self._know_battery(snap)
+        self.snapshot, self.context = snap, self._context(snap, around)
+        verdict = decide(snap, self.unit, self.context)
+        decision = self._decide(snap, verdict, around)
+        command, offer = self._actuate(snap, verdict, decision)
+        report = EvseReport(snap, decision, self.power_w)
+        self.power_w = decision.power_w
+        return Result(command, offer, report, events)
+
+    def what_if(self, signal: DispatchSignal) -> Decision:
+        """What `signal` would lead to with all else as it is; changes nothing."""
+        snap = self.snapshot
+        if snap is None:
+            raise ValueError("no tick yet: ask again in 50 ms")
+        others = tuple(s for s in snap.signals if s.source != signal.source)
+        snap = replace(snap, signals=(*others, signal))
+        verdict = decide(snap, self.unit, self.context)
+        power_w = self._clamp(verdict, verdict.wanted_w, is_ac(snap))
+        return _decision(snap, verdict, power_w, verdict.valid_until_mono)
+
+    # -- the parts of a tick ---------------------------------------------------
+
+    def _measure(self, telemetry: Telemetry, now: Now) -> None:
+        meter, stage = telemetry.meter, telemetry.stage
+        self.current_a = stage.value.current_a if stage else 0.0
+        if meter is not None and meter.age_s(now.mono) < _METER_FRESH_S:
+            self.measured_w = meter.value.power_w
+            self.track.add(meter.at_mono, meter.value.power_w)
+        else:
+            self.measured_w = self.power_w
+
+    def _find_faults(
+        self,
+        now: Now,
+        telemetry: Telemetry,
+        vehicle: VehicleState,
+        around: Surroundings,
+    ) -> None:
+        up_s = now.mono - self._started_mono
+        found = causes.find(telemetry, vehicle, self._fitted, up_s, now.mono)
+        if up_s >= causes.GRACE_S:
+            stage = telemetry.stage
+            ac_flows = self._memory.ac.closed or not self._fitted.stage
+            self._plausible, doubts = plausibility.step(
+                self._plausible,
+                telemetry.meter,
+                None if ac_flows else stage,
+                self.unit.efficiency,
+                now.mono,
+            )
+            found.update(doubts)
+        self._watch, wrong = causes.contactor(
+            self._watch, self._memory.dc_closed, telemetry, now.mono
+        )
+        if wrong:
+            found["EVSEContactorFault"] = wrong
+        found.update(self.notices)
+        self.faults = faultset.step(
+            self.faults,
+            found,
+            self.evse_id,
+            now,
+            station=around.station_faults,
+            unplugged=self.state.session.phase is SessionPhase.IDLE,
+            reset=around.reset,
+        )
+
+    def _step_session(
+        self,
+        now: Now,
+        telemetry: Telemetry,
+        vehicle: VehicleState,
+        requests: tuple[Request, ...],
+        around: Surroundings,
+    ) -> tuple[session.Event, ...]:
+        verdict = self._verdict
+        pilot_is_fresh = (
+            telemetry.pilot is not None
+            and telemetry.pilot.age_s(now.mono) <= causes.PILOT_LOST_S
+        )
+        inputs = session.Inputs(
+            pilot=telemetry.pilot.value if pilot_is_fresh and telemetry.pilot else None,
+            vehicle=vehicle,
+            meter=telemetry.meter.value if telemetry.meter else None,
+            requests=requests,
+            stop=self.faults.ends_session,
+            faults=self.faults.names,
+            decided_w=self.power_w,
+            vehicle_holds=verdict is not None and verdict.source == vehicle.protocol,
+            current_a=self.current_a,
+        )
+        self.state, events = session.step(self.state, inputs, now)
+        for event in events:
+            if isinstance(event, FaultNotice):
+                self.notice(event)
+        if self.state.session.id != self._session_id:
+            self._new_session(around)
+        return events
+
+    def notice(self, notice: FaultNotice) -> None:
+        """A fault reported by name, present or gone."""
+        if notice.present:
+            self.notices[notice.name] = notice.info
+        else:
+            self.notices.pop(notice.name, None)
+
+    def _new_session(self, around: Surroundings) -> None:
+        """Nothing of the last vehicle outlives it (#338, #77: stale SoC)."""
+        self._session_id = self.state.session.id
+        self._battery = battery.Estimate()
+        self._rate = battery.Rate()
+        self._verdict = None
+        owner, departure = self._owner, around.departure_mono
+        if self._session_id and departure is not None:
+            wish = PromiseWish(departure, owner.target_soc_pct, owner.floor_soc_pct)
+            held = replace(self.state.session, promise=wish)
+            self.state = replace(self.state, session=held)
+
+    def _know_battery(self, snap: Snapshot) -> None:
+        vehicle, held = snap.vehicle, snap.session
+        age_s = snap.now.mono - vehicle.soc_at_mono
+        soc = vehicle.soc_pct if age_s <= battery.SOC_MAX_AGE_S else None
+        self._battery = battery.estimate(
+            self._battery,
+            soc,
+            vehicle.capacity_wh,
+            held.energy_in_wh,
+            held.energy_out_wh,
+            self.unit.efficiency,
+        )
+        below_knee = soc is not None and soc < promise.KNEE * 100.0
+        if self.power_w > 0.0 and below_knee and self.state.energise:
+            self._rate.add(self.power_w, self.measured_w, snap.now.mono)
+
+    def _context(self, snap: Snapshot, around: Surroundings) -> Context:
+        last = self._verdict
+        ac_path = is_ac(snap)
+        fitted = replace(self._fitted, stage=False) if ac_path else self._fitted
+        return Context(
+            fresh=causes.is_fresh(snap.telemetry, fitted, snap.now.mono),
+            stops_power=self.faults.stops_power,
+            no_discharge=self.faults.no_discharge,
+            derated="CableOverTempDerate" in self.faults.names,
+            battery=self._battery,
+            rate=self._rate.value,
+            line=last.line if last else promise.FREE,
+            plan_done=last.plan_done if last else False,
+            station_evses=around.station_evses,
+            other_charge_w=around.other_charge_w,
+            other_discharge_w=around.other_discharge_w,
+        )
+
+    def _decide(
+        self, snap: Snapshot, verdict: Verdict, around: Surroundings
+    ) -> Decision:
+        """Ramp, clamp, and remember what went to the wire."""
+        now_mono = snap.now.mono
+        self._verdict = verdict
+        self._tell_promise(verdict, now_mono)
+        wanted = 0.0 if around.ramp_down else verdict.wanted_w
+        ramped = ramp.step(
+            self._ramped, wanted, now_mono, self._ramp, hold=verdict.hold_turn
+        )
+        power_w = self._clamp(verdict, ramped, is_ac(snap))
+        self._ramped = ramp.follow(self._ramped, power_w, now_mono, self._ramp)
+        return _decision(snap, verdict, power_w, verdict.valid_until_mono)
+
+    def _clamp(self, verdict: Verdict, power_w: float, ac_path: bool) -> float:
+        return envelope.clamp(
+            power_w,
+            self._envelope_ac if ac_path else self._envelope,
+            verdict.hard_low_w,
+            verdict.hard_high_w,
+            power_permitted=verdict.power_permitted,
+            discharge_permitted=verdict.discharge_permitted,
+        )
+
+    def _tell_promise(self, verdict: Verdict, now_mono: float) -> None:
+        """Once a second, and at once when force begins or ends."""
+        held = self.state.session
+        if held.promise is None:
+            return
+        line = verdict.line
+        forced = line.must_charge
+        due = now_mono - self._promised_mono >= _PROMISE_EVERY_S
+        if forced == held.promise.forced and not due:
+            return
+        self._promised_mono = now_mono
+        told = replace(
+            held.promise,
+            reachable_soc_pct=line.reachable_pct,
+            slack_s=line.slack_s,
+            forced=forced,
+        )
+        self.state = replace(self.state, session=replace(held, promise=told))
+
+    def _actuate(
+        self, snap: Snapshot, verdict: Verdict, decision: Decision
+    ) -> tuple[Command, VehicleOffer]:
+        ac_path = is_ac(snap)
+        meter = snap.telemetry.meter
+        now_mono = snap.now.mono
+        fresh = meter is not None and meter.age_s(now_mono) < _METER_FRESH_S
+        self._trim = follow.step(
+            self._trim,
+            decision.power_w,
+            meter.value.power_w if fresh and meter else None,
+            meter.at_mono if meter else 0.0,
+            now_mono,
+            limited=self._limited or ac_path,
+        )
+        power_w = follow.apply(self._trim, decision.power_w)
+        intent = Intent(
+            now_mono=now_mono,
+            valid_until_mono=decision.valid_until_mono,
+            power_w=decision.power_w if ac_path else power_w,
+            offer_low_w=verdict.offer_low_w if verdict.discharge_permitted else 0.0,
+            offer_high_w=verdict.offer_high_w,
+            energise=self.state.energise,
+            power_permitted=verdict.power_permitted,
+            fault_stop=self.faults.ends_session is not None,
+            unplugged=self.state.gone or self.state.session.phase is SessionPhase.IDLE,
+            ac_path=ac_path,
+            operative=self.state.operative,
+            unlock=now_mono < self.state.unlock_until_mono,
+        )
+        self._memory, command, offer = actuate(
+            self._memory, intent, snap.vehicle, snap.telemetry, self._ratings
+        )
+        stage = snap.telemetry.stage
+        derated = stage is not None and stage.value.derated
+        short = abs(offer.setpoint_a) - command.stage.current_a > 0.05
+        self._limited = derated or short
+        return command, offer
+
+
+def _decision(
+    snap: Snapshot, verdict: Verdict, power_w: float, until_mono: float
+) -> Decision:
+    return Decision(
+        evse_id=snap.evse_id,
+        at_mono=snap.now.mono,
+        valid_until_mono=until_mono,
+        power_w=power_w,
+        wanted_w=verdict.wanted_w,
+        low_w=verdict.low_w,
+        high_w=verdict.high_w,
+        mode=verdict.mode,
+        source=verdict.source,
+        reasons=verdict.reasons,
+    )
+
+
+def _constants(
+    evse: config.Evse, owner: config.Owner, site: config.Site
+) -> tuple[Unit, Ratings, causes.Fitted]:
+    volts = evse.ac_voltage_v * evse.ac_phases
+    unit = Unit(
+        charge_w=evse.charge_w,
+        discharge_w=evse.discharge_w,
+        efficiency=evse.efficiency,
+        voltage_max_v=evse.voltage_max_v,
+        ac_volts=volts,
+        ac_current_max_a=evse.ac_current_max_a,
+        has_stage=evse.devices.stage is not None,
+        target_pct=owner.target_soc_pct,
+        floor_pct=owner.floor_soc_pct,
+        lifetime_s=evse.command_lifetime_s,
+        failsafe_import_w=site.failsafe_import_w,
+    )
+    ratings = Ratings(
+        charge_w=evse.charge_w,
+        discharge_w=evse.discharge_w,
+        current_max_a=evse.current_max_a,
+        voltage_min_v=evse.voltage_min_v,
+        voltage_max_v=evse.voltage_max_v,
+        efficiency=evse.efficiency,
+        ac_volts=volts,
+        lifetime_s=evse.command_lifetime_s,
+    )
+    fitted = causes.Fitted(
+        stage=evse.devices.stage is not None,
+        insulation=evse.devices.insulation is not None,
+        mains_v=evse.ac_voltage_v,
+    )
+    return unit, ratings, fitted

@@ -1,0 +1,65 @@
+"""What else uses the grid connection: the house, and the other EVSEs.
+
+Pure. Sees the site meter and each EVSE's own meter; lines their readings up in time, so
+that our own ramp is not taken for a change of the house. A simple rule for several
+EVSEs: each one counts what the others draw and have been promised.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from firmware_bridge.api import MeterReading, Reading
+
+
+class Track:
+    """The last second of one EVSE's own power, to look up what it was at a time."""
+
+    __slots__ = ("_samples",)
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float]] = deque(maxlen=24)
+
+    def add(self, at_mono: float, power_w: float) -> None:
+        """A new reading; repeats of the last one are ignored."""
+        if not self._samples or at_mono > self._samples[-1][0]:
+            self._samples.append((at_mono, power_w))
+
+    def at(self, at_mono: float) -> float:
+        """Power at a time, by straight lines; the nearest end outside the track."""
+        later: tuple[float, float] | None = None
+        for sample in reversed(self._samples):
+            if sample[0] <= at_mono:
+                if later is None:
+                    return sample[1]
+                share = (at_mono - sample[0]) / (later[0] - sample[0])
+                return sample[1] + share * (later[1] - sample[1])
+            later = sample
+        return later[1] if later else 0.0
+
+
+class House:
+    """Grid power less all EVSEs, at each new reading of the site meter."""
+
+    def __init__(self) -> None:
+        self.power_w = 0.0
+        self._seen_mono = float("-inf")
+
+    def update(self, site: Reading[MeterReading] | None, tracks: list[Track]) -> None:
+        """Take a new reading; an old one changes nothing."""
+        if site is None or site.at_mono <= self._seen_mono:
+            return
+        self._seen_mono = site.at_mono
+        ours = sum(track.at(site.at_mono) for track in tracks)
+        self.power_w = site.value.power_w - ours
+
+
+def others_w(house_w: float, others: list[tuple[float, float]]) -> float:
+    """House plus the other EVSEs, each (measured, commanded): the commanded power
+    counts where it is further from zero, since that is where the EVSE is going."""
+    total = house_w
+    for measured, commanded in others:
+        same_way = measured * commanded >= 0.0
+        going = max(measured, commanded, key=abs) if same_way else commanded
+        total += going
+    return total
