@@ -41,6 +41,7 @@ from chargerd.ocpp.effects import (
 from chargerd.ocpp.queue import Done, Queue, is_durable
 from chargerd.ocpp.rpc import CallIn, Event, How, Outcome, Refused, Reply, Rpc, SendIn
 from chargerd.ocpp.schemas import Schemas
+from chargerd.ocpp.v2 import dialect
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Station(Protocol):
     def next_timer(self) -> float | None: ...
     def on_timer(self, now: Now) -> None: ...
     def to_send(self) -> list[Effect]: ...
+    def number(self, component: str, variable: str, instance: str = "") -> int: ...
 
 
 class OcppClient:
@@ -76,12 +78,8 @@ class OcppClient:
         signal: Callable[[DispatchSignal], None],
         request: Callable[[Request], None],
         save: Callable[[Save], None],
-        number: link.Numbers | None = None,
     ) -> None:
-        """`number` reads the device model; without it the link's defaults hold.
-
-        Raises OcppError for an address the security profile forbids.
-        """
+        """Raises OcppError for an address the security profile forbids."""
         if config.url:
             link.address(config, station_id)
         self._config = config
@@ -91,7 +89,6 @@ class OcppClient:
         self._signal = signal
         self._request = request
         self._save = save
-        self._number = number
         self._schemas = {str(name): Schemas(name) for name in config.versions}
         self._ids = _message_ids()
         self._queue = Queue()
@@ -247,7 +244,9 @@ class OcppClient:
         if item.entry_id:
             self._durable.remove(item.entry_id)
         send = item.send
-        if send.handle:
+        if (
+            send.handle or item.entry_id
+        ):  # an earlier run's handle is gone, its event not
             self._station.result(
                 send.handle, send.action, send.payload, done.answer, now
             )
@@ -336,17 +335,27 @@ class OcppClient:
             return
         timeout_s = self._settings().message_timeout_s
         while (item := self._queue.next(now.mono)) is not None:
-            send = item.send
             try:
-                text = session.rpc.call(send.action, send.payload, now.mono, timeout_s)
+                text = self._text(session.rpc, item.send, now, timeout_s)
             except OcppError as error:
-                log.warning("ocpp.not_sent", action=send.action, why=error.description)
+                action = item.send.action
+                log.warning("ocpp.not_sent", action=action, why=error.description)
                 done = self._queue.discard(CallError(error.code, error.description))
                 if done is not None:
                     self._done(done, now)
                     self._drain(now)
             else:
                 session.put(text)
+
+    def _text(self, rpc: Rpc, send: Send, now: Now, timeout_s: float) -> str:
+        """The CALL as this link's version wants it; it may be stored under another."""
+        try:
+            payload = dialect.outgoing(rpc.version, send.action, send.payload)
+        except KeyError as error:
+            raise OcppError(f"{error} is missing", "FormatViolation") from error
+        if payload is None:
+            raise OcppError(f"not in {rpc.version}", "NotSupported")
+        return rpc.call(send.action, payload, now.mono, timeout_s)
 
     def _next_timer(self) -> float:
         session = self._session
@@ -370,9 +379,7 @@ class OcppClient:
             return
 
     def _settings(self) -> link.LinkSettings:
-        if self._number is None:
-            return link.LinkSettings(message_timeout_s=self._config.message_timeout_s)
-        return link.LinkSettings.read(self._number)
+        return link.LinkSettings.read(self._station.number)
 
 
 def _message_ids() -> Iterator[str]:

@@ -151,12 +151,12 @@ class Durable:
 
 
 def unpack(entry: Stored, handle: int = 0) -> Send:
-    """The message of an outbox entry. A damaged body becomes one that is not valid,
-    so that it is dropped with a log line when its turn comes."""
+    """The message of an outbox entry. A damaged one gets an action nobody knows, so
+    that it is dropped with a log line when its turn comes."""
     try:
         payload = json.loads(entry.body)
     except ValueError:
         payload = None
     if not isinstance(payload, dict):
-        payload = {"damaged": True}
+        return Send("damaged", {}, Durability.DURABLE, handle)
     return Send(entry.kind, payload, Durability.DURABLE, handle)

@@ -60,7 +60,7 @@ class LinkError(OcppError):
 
 
 class Numbers(Protocol):
-    """Reads a number of the device model (DeviceModel.number)."""
+    """Reads a number of the device model (OcppStation.number)."""
 
     def __call__(self, component: str, variable: str, instance: str = "") -> int: ...
 

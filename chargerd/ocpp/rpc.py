@@ -134,6 +134,7 @@ class Rpc:
         """`new_id` gives ids of at most 36 characters, unique over all links."""
         if version not in _TYPES:
             raise OcppError(f"OCPP-J {version!r} is not spoken: {', '.join(_TYPES)}")
+        self.version = version
         self._types = _TYPES[version]
         self._schemas = schemas
         self._new_id = new_id

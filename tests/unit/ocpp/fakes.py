@@ -20,6 +20,15 @@ from chargerd.ocpp.effects import Answer, CallError, Effect, Payload
 from chargerd.store.database import StoreError
 
 BEAT = {"currentTime": "2026-11-23T08:00:00Z"}
+NUMBERS = {  # a device model that reconnects at once
+    "WebSocketPingInterval": 10,
+    "MessageTimeout": 5,
+    "MessageAttempts": 3,
+    "MessageAttemptInterval": 0,
+    "RetryBackOffWaitMinimum": 0,
+    "RetryBackOffRandomRange": 0,
+    "RetryBackOffRepeatTimes": 0,
+}
 
 
 @dataclass
@@ -35,7 +44,11 @@ class FakeStation:
     questions: list[AuthQuestion] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
     timer: float | None = None
+    numbers: dict[str, Any] = field(default_factory=lambda: dict(NUMBERS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def number(self, component: str, variable: str, instance: str = "") -> Any:
+        return self.numbers[variable]
 
     def call(self, action: str, payload: Payload, now: Now) -> Answer:
         self.calls.append((action, payload))
@@ -187,24 +200,6 @@ class FakeCsms:
             yield self
 
 
-def numbers(**changed: float) -> Callable[..., Any]:
-    """A device model that reconnects at once."""
-    values: dict[str, float] = {
-        "WebSocketPingInterval": 10,
-        "MessageTimeout": 5,
-        "MessageAttempts": 3,
-        "MessageAttemptInterval": 0,
-        "RetryBackOffWaitMinimum": 0,
-        "RetryBackOffRandomRange": 0,
-        "RetryBackOffRepeatTimes": 0,
-    } | changed
-
-    def number(component: str, variable: str, instance: str = "") -> float:
-        return values[variable]
-
-    return number
-
-
 @dataclass
 class Bench:
     client: OcppClient
@@ -219,7 +214,7 @@ class Bench:
 def make_bench(csms: FakeCsms, scheme: str = "ws", **options: Any) -> Bench:
     station = options.pop("station", None) or FakeStation()
     outbox = options.pop("outbox", None) or FakeOutbox()
-    number = numbers(**options.pop("number", {}))
+    station.numbers |= options.pop("number", {})
     config = Ocpp(
         **{"url": f"{scheme}://127.0.0.1:{csms.port}/ocpp", "security_profile": 1}
         | options
@@ -229,7 +224,7 @@ def make_bench(csms: FakeCsms, scheme: str = "ws", **options: Any) -> Bench:
     saves: list[Any] = []
     client = OcppClient(
         config, "CS1", station, outbox, Clock(), signals.append, requests.append,
-        saves.append, number,
+        saves.append,
     )  # fmt: skip
     return Bench(client, station, outbox, csms, signals, requests, saves)
 

@@ -42,7 +42,6 @@ from tests.unit.ocpp.fakes import (
     FakeOutbox,
     FakeStation,
     make_bench,
-    numbers,
     with_client,
 )
 
@@ -192,8 +191,29 @@ async def test_what_an_earlier_run_left_is_sent_first_and_in_order() -> None:
             bench.station.effects = [durable(81)]
             bench.client.ask(AuthQuestion(1, Token("x")))
             await csms.until(lambda: len(csms.frames) == 80)
+            await bench.station.until(lambda: len(bench.station.results) == 81)
+            assert {r[0] for r in bench.station.results} == {0}  # handles do not last
             numbers_sent = [frame[3]["seqNo"] for frame in csms.frames]
             assert numbers_sent == [n for n in range(1, 82) if n != 40]
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
+async def test_an_event_stored_under_2_1_leaves_on_a_2_0_1_link() -> None:
+    outbox = FakeOutbox()
+    new = event(1) | {"triggerReason": "OperationModeChanged"}
+    new["transactionInfo"] = {"transactionId": "t1", "operationMode": "Idle"}
+    outbox.rows[1] = FakeEntry(1, "TransactionEvent", json.dumps(new).encode())
+    csms = FakeCsms(["ocpp2.0.1"])
+    csms.answer = lambda frame: {}
+    async with csms.running():
+        bench = make_bench(csms, outbox=outbox, station=FakeStation(on_link=[OPEN]))
+
+        async def body() -> None:
+            await csms.until(lambda: csms.frames)
+            assert csms.frames[0][3]["triggerReason"] == "ChargingRateChanged"
+            assert csms.frames[0][3]["transactionInfo"] == {"transactionId": "t1"}
 
         await with_client(bench, body)
 
@@ -486,7 +506,7 @@ def test_an_address_we_refuse(changes: dict[str, Any]) -> None:
     with pytest.raises(OcppError, match=r"ocpp\.url") as caught:
         OcppClient(
             Ocpp(**changes), "CS1", FakeStation(), FakeOutbox(), Clock(),
-            print, print, print, numbers(),
+            print, print, print,
         )  # fmt: skip
     if "secret" in changes["url"]:
         assert "secret" not in str(caught.value)
