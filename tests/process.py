@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hil.csms.link import Peer
 from hil.csms.orders import set_setpoint
+
+from hil.csms.link import Peer
 from hil.csms.server import Csms
 from hil.stand import Stand
 
@@ -67,7 +68,12 @@ class Plant:
         return [fault["name"] for fault in answer["active"]]
 
     async def power_w(self) -> float:
+        """True power at the AC terminals."""
         return float((await self.truth())["ac_power_w"])
+
+    async def current_a(self) -> float:
+        """True DC current into the vehicle."""
+        return float((await self.truth())["dc"]["current_a"])
 
     def trace(self) -> list[dict[str, Any]]:
         """The rig's trace so far."""

@@ -143,7 +143,7 @@ class OcppClient:
                 )
             except link.LinkError as error:
                 log.warning("ocpp.no_link", why=error.description)
-                self._security_event(error.event, error.description)
+                self.security_event(error.event, error.description)
             else:
                 self._back_off.reset()
                 self._reported.clear()
@@ -295,7 +295,7 @@ class OcppClient:
         if step:
             log.info("ocpp.clock_set", step_s=round(step.total_seconds(), 3))
 
-    def _security_event(self, kind: str, info: str) -> None:
+    def security_event(self, kind: str, info: str) -> None:
         """A04: delivered when the link is back; each kind once until then."""
         if not kind or kind in self._reported:
             return

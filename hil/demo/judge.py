@@ -51,7 +51,7 @@ def tracking(record: Record) -> tuple[float, int]:
     errors = []
     for signal, low, high in windows(record):
         errors += [
-            abs(evse_of(row)["ac_power_w"] - signal.power_w)
+            abs(evse_of(row)["ac_w"] - signal.power_w)
             for row in rows(record, "sample")
             if low <= row["t_mono"] < high
         ]
@@ -99,12 +99,16 @@ def csms_energy(record: Record) -> tuple[float, float]:
 
 
 def true_energy(record: Record) -> tuple[float, float]:
-    """(import, export) in Wh at the AC terminals, from the rig's own integrals."""
-    samples = rows(record, "sample")
-    first, last = evse_of(samples[0]), evse_of(samples[-1])
+    """(import, export) in Wh at the AC terminals while the transaction ran, from the
+    rig's own integrals."""
+    if not record.transaction:
+        return 0.0, 0.0
+    first, last = (record.transaction[i]["t_mono"] for i in (0, -1))
+    inside = [r for r in rows(record, "sample") if first <= r["t_mono"] <= last]
+    begin, end = evse_of(inside[0]), evse_of(inside[-1])
     return (
-        last["import_wh"] - first["import_wh"],
-        last["export_wh"] - first["export_wh"],
+        end["import_wh"] - begin["import_wh"],
+        end["export_wh"] - begin["export_wh"],
     )
 
 
@@ -125,7 +129,7 @@ def latency(record: Record, signal: Signal, before_w: float) -> Latency:
     for row in rows(record, "sample"):
         if row["t_mono"] <= signal.t_mono:
             continue
-        actual = evse_of(row)["ac_power_w"]
+        actual = evse_of(row)["ac_w"]
         if (actual <= goal) if signal.power_w < before_w else (actual >= goal):
             power = row["t_mono"]
             break
@@ -209,12 +213,12 @@ def samples(record: Record) -> list[Sample]:
         out.append(
             Sample(
                 t=row["t_mono"] - record.start_mono,
-                actual_w=evse["ac_power_w"],
+                actual_w=evse["ac_w"],
                 setpoint_w=tick.power_w,
                 low_w=tick.low_w,
                 high_w=tick.high_w,
                 soc_pct=evse.get("soc_pct") or 0.0,
-                grid_w=row["grid_power_w"],
+                grid_w=row["grid"]["power_w"],
             )
         )
     return out
@@ -239,7 +243,7 @@ def judge(record: Record, subtitle: str) -> Story:
         first = record.signals[0].t_mono
         befores[0] = next(
             (
-                evse_of(row)["ac_power_w"]
+                evse_of(row)["ac_w"]
                 for row in rows(record, "sample")
                 if row["t_mono"] >= first
             ),

@@ -76,7 +76,7 @@ def _table(latest: dict[str, Any]) -> Table:
     truth = latest.get("rig", {}).get("evses", {}).get("1", {})
     setpoint = float(decision.get("power_w") or 0.0)
     actual = float(truth.get("ac_power_w") or 0.0)
-    soc = truth.get("soc_pct")
+    soc = (truth.get("ev") or {}).get("soc_pct")
     table.add_row("setpoint", f"{setpoint / 1e3:+.2f} kW", bar(setpoint))
     table.add_row("power (true)", f"{actual / 1e3:+.2f} kW", bar(actual))
     table.add_row("battery", "-" if soc is None else f"{soc:.2f} %", "")

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hil.csms.link import Peer
 from hil.csms.orders import set_setpoint
+from hil.csms.link import Peer
 from hil.demo.record import Record, Signal, Tick
 from hil.stand import Stand, StandError
 
@@ -127,7 +127,7 @@ class Evening:
         text = f"central system: setpoint {power_w / 1000:+.0f} kW"
         self.record.signals.append(Signal(time.monotonic(), power_w, text))
         self._note(text)
-        await set_setpoint(self.peer, 1, power_w, 120 * self._scale)
+        await set_setpoint(self.peer, 1, power_w, round(120 * self._scale))
 
     async def _leave(self) -> None:
         await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])

@@ -78,7 +78,7 @@ async def test_hostile_messages_never_move_the_power(tmp_path: Path) -> None:
         assert plant.peer.connections == connections
         for row in plant.trace():
             if row["kind"] == "sample":
-                assert abs(row["evses"]["1"]["ac_power_w"]) <= RATING_W * 1.05
+                assert abs(row["evses"]["1"]["ac_w"]) <= RATING_W * 1.05
 
 
 def refused(messages: list[Any], message_id: str, number: str) -> None:

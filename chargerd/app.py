@@ -1,0 +1,319 @@
+"""The composition root: configuration -> objects -> supervised children.
+
+The only file that imports every door. Owns the order of start and stop and nothing
+else: on a stop 0 W comes first, then the contactors, then the queues, then the exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from chargerd import __version__, config_load, log
+from chargerd.clock import Clock
+from chargerd.config import Config, Evse
+from chargerd.evse.outcome import Outcome as SessionOutcome
+from chargerd.local.api import LocalApi
+from chargerd.local.metrics import Metrics
+from chargerd.local.read_model import Json, ReadModel
+from chargerd.local.verbs import Ports
+from chargerd.model import (
+    Request,
+    ResetRequest,
+    StopReason,
+    StopRequest,
+    Token,
+    TokenRead,
+    VehicleDoor,
+)
+from chargerd.notify import Notifier
+from chargerd.ocpp.client import OcppClient
+from chargerd.ocpp.effects import Save
+from chargerd.ocpp.station import OcppStation
+from chargerd.scheduler.cycle import PERIOD_S, Cycle
+from chargerd.store.store import Store
+from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
+from chargerd.vehicle.chademo.shell import ChademoDoor
+from chargerd.vehicle.chademo.view import Ratings
+from firmware_bridge.bridge import StationBridge, build_bridge
+
+logger = structlog.get_logger(__name__)
+
+SAFE_STOP_S = 25.0  # TimeoutStopSec is 30
+FLUSH_S = 2.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Outcome(Enum):
+    """How the daemon ended."""
+
+    STOPPED = "stopped"
+    RESET = "reset"  # start over: the central system asked for it
+    FAILED = "failed"
+
+
+class App:
+    """One daemon: built by `assemble`, run by `run`."""
+
+    def __init__(
+        self, config: Config, store: Store, saved: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._clock = Clock()
+        self._notifier = Notifier()
+        self._stop = asyncio.Event()
+        self._outcome = Outcome.STOPPED
+        self._started_mono = self._clock.now().mono
+        self._bridge = build_bridge(config.evse, config.site.meter)
+        self._vehicles = self._vehicle_doors(self._bridge)
+        self._read = ReadModel(evse.id for evse in config.evse)
+        station = OcppStation(config, saved, boot_reason(saved.get("app", {})))
+        self._ocpp = OcppClient(
+            config.ocpp,
+            config.ocpp.identity or config.station.id,
+            station,
+            store.outbox,
+            self._clock,
+            signal=lambda signal: self._cycle.signal(signal),
+            request=self._request,
+            save=self._save,
+        )
+        self._cycle = Cycle(
+            config.evse,
+            config.site,
+            config.vehicle.promise,
+            self._bridge,
+            self._vehicles,
+            self._clock.now,
+            reporters=(self._ocpp.report, self._read.report),
+            ask=self._ocpp.ask,
+            outcome=self._keep_outcome,
+        )
+        self._cycle.on_reset = self._reset
+        self._outcomes: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
+        self._supervisor = Supervisor(
+            self._after_essential_failure,
+            healthy=self._healthy,
+            notifier=self._notifier,
+        )
+        self._listen_to_readers()
+
+    # -- building ----------------------------------------------------------------
+
+    def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
+        doors: dict[int, VehicleDoor] = {}
+        for evse in self._config.evse:
+            bus = bridge.vehicle_bus(evse.id)
+            if bus is not None:
+                doors[evse.id] = ChademoDoor(
+                    self._config.vehicle.chademo, dc_ratings(evse), bus, self._clock
+                )
+        return doors
+
+    def _listen_to_readers(self) -> None:
+        for evse in self._config.evse:
+            reader = self._bridge.reader(evse.id)
+            if reader is not None:
+                reader.subscribe(partial(self._token_read, evse.id))
+
+    def _token_read(self, evse_id: int, uid: str) -> None:
+        self._request(TokenRead((evse_id,), Token(uid)))
+
+    def _request(self, request: Request) -> None:
+        """A full inbox is counted and logged by the cycle; nobody waits for it."""
+        self._cycle.request(request)
+
+    def _children(self) -> list[Child]:
+        local = self._config.local
+        ports = Ports(
+            read=self._read,
+            now=self._clock.now,
+            simulate=self._cycle.simulate,
+            request=self._request,
+            extra=self._extra,
+            config=lambda: config_load.dump(self._config),
+            sessions=self._store.sessions.last,
+        )
+        api = LocalApi(local, ports, on_login=self._login)
+        children = [
+            Child("bridge", self._bridge.run, Policy.ESSENTIAL),
+            Child("cycle", self._cycle.run, Policy.ESSENTIAL),
+            *(Child(f"vehicle{n}", door.run) for n, door in self._vehicles.items()),
+            Child("outcomes", self._write_outcomes),
+            Child("ocpp", self._ocpp.run),
+            Child("local", api.run),
+        ]
+        if local.metrics:
+            metrics = Metrics(local.metrics, self._read.status, self._extra)
+            children.append(Child("metrics", metrics.run))
+        return children
+
+    # -- running -----------------------------------------------------------------
+
+    async def run(self) -> Outcome:
+        """Until SIGTERM, a reset or a failure that restarts could not mend."""
+        loop = asyncio.get_running_loop()
+        leave = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, leave.set)
+        self._save_life(running=True)
+        self._notifier.ready(f"station {self._config.station.id} runs")
+        # What exists now lives for ever: the collector need not look at it again, and a
+        # full collection would hold the loop.
+        gc.collect()
+        gc.freeze()
+        try:
+            async with asyncio.TaskGroup() as group:
+                leaving = group.create_task(self._leave_on(leave))
+                await self._supervisor.run(self._children(), self._stop)
+                leaving.cancel()
+        except* EssentialFailed as failed:
+            logger.critical("gave_up", why=str(failed.exceptions[0]))
+            self._outcome = Outcome.FAILED
+        return self._outcome
+
+    async def _leave_on(self, leave: asyncio.Event) -> None:
+        """SIGTERM: ramp down, open in order, flush, then let the children go."""
+        await leave.wait()
+        logger.info("stopping", why="signal")
+        self._notifier.stopping(SAFE_STOP_S)
+        self._cycle.safe_stop("the service is being stopped")
+        await self._wind_up()
+
+    async def _wind_up(self) -> None:
+        """Wait for 0 A and open contactors, then for the messages about it."""
+        for _ in range(round(SAFE_STOP_S / PERIOD_S)):
+            if self._cycle.stopped():
+                break
+            await asyncio.sleep(PERIOD_S)
+        else:
+            logger.error("safe_stop_incomplete", waited_s=SAFE_STOP_S)
+        await asyncio.sleep(2 * PERIOD_S)  # the last reports become messages
+        await self._ocpp.flush(FLUSH_S)
+        self._save_life(running=False)
+        self._stop.set()
+
+    def _reset(self, request: ResetRequest) -> None:
+        """The cycle says: all sessions are over, start anew."""
+        logger.info("reset", immediate=request.immediate)
+        self._outcome = Outcome.RESET
+        self._store.kv.put("app", "reset", "immediate" if request.immediate else "idle")
+        self._stop.set()
+
+    async def _after_essential_failure(self, why: str) -> None:
+        """No session goes on across a restart of bridge or cycle. The leases of the
+        hardware are running out by themselves."""
+        logger.warning("sessions_end", why=why)
+        self._cycle.request(StopRequest(0, StopReason.OTHER))
+
+    def _healthy(self) -> bool:
+        """The loop runs (we are called), the heart beats: feed the watchdog."""
+        return self._clock.now().mono - self._cycle.last_tick_mono < 1.0
+
+    # -- small seams -------------------------------------------------------------
+
+    def _save(self, save: Save) -> None:
+        self._store.kv.put(save.namespace, save.key, save.value)
+
+    def _save_life(self, *, running: bool) -> None:
+        """For the boot reason of the next start."""
+        if running:
+            self._store.kv.put("app", "reset", None)
+        self._store.kv.put("app", "running", running)
+        self._store.kv.put("app", "boot_id", machine_boot_id())
+
+    def _keep_outcome(self, outcome: SessionOutcome) -> None:
+        record = {**asdict(outcome), "success": outcome.success}
+        record["reason"] = outcome.reason.value
+        for key in ("plugged_utc", "ended_utc"):
+            record[key] = record[key].isoformat() if record[key] else None
+        logger.info("session_over", **record)
+        if not self._outcomes.full():
+            self._outcomes.put_nowait(record)
+
+    async def _write_outcomes(self) -> None:
+        while True:
+            await self._store.sessions.append(await self._outcomes.get())
+
+    def _login(self, accepted: bool, uid: int) -> None:
+        kind = "MaintenanceLoginAccepted" if accepted else "MaintenanceLoginFailed"
+        self._ocpp.security_event(kind, f"uid {uid}")
+
+    def _extra(self) -> Json:
+        """The station's own condition, for `chargerctl status` and metrics."""
+        stats = self._cycle.stats
+        late = sorted(stats.late_s) or [0.0]
+        took = sorted(stats.took_s) or [0.0]
+        return {
+            "id": self._config.station.id,
+            "version": __version__,
+            "up_s": self._clock.now().mono - self._started_mono,
+            "clock_trusted": self._clock.now().trusted,
+            "ocpp_connected": self._ocpp.up,
+            "store_fault": self._store.fault,
+            "tick_late_ms": {"p50": late[len(late) // 2] * 1e3, "max": late[-1] * 1e3},
+            "tick_took_ms": {"p50": took[len(took) // 2] * 1e3, "max": took[-1] * 1e3},
+            "ticks": stats.ticks,
+            "overruns": stats.overruns,
+            "restarts": self._supervisor.restarts,
+            "degraded": sorted(self._supervisor.degraded),
+        }
+
+
+def dc_ratings(evse: Evse) -> Ratings:
+    """The EVSE's DC side as a vehicle door needs it."""
+    return Ratings(
+        voltage_min_v=evse.voltage_min_v,
+        voltage_max_v=evse.voltage_max_v,
+        charge_max_a=evse.current_max_a,
+        discharge_max_a=evse.current_max_a if evse.discharge_w > 0 else 0.0,
+    )
+
+
+def machine_boot_id() -> str:
+    """Changes with every start of the machine; "" where the kernel does not tell."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def boot_reason(life: Mapping[str, Any]) -> str:
+    """BootReasonEnumType from what the last run left behind."""
+    if not life:
+        return "PowerUp"
+    if life.get("reset"):
+        return "RemoteReset" if life["reset"] == "immediate" else "ScheduledReset"
+    if life.get("boot_id") != machine_boot_id():
+        return "PowerUp"
+    return "ApplicationReset" if life.get("running") else "LocalReset"
+
+
+async def _main(config: Config) -> Outcome:
+    store = await Store.open(config.store.path)
+    try:
+        return await App(config, store, await store.kv.load()).run()
+    finally:
+        await store.close()
+
+
+def run_daemon(config: Config) -> Outcome:
+    """Run in this thread until the end."""
+    log.setup(config.log)
+    logger.info(
+        "starting",
+        station=config.station.id,
+        version=__version__,
+        evses=len(config.evse),
+    )
+    return asyncio.run(_main(config))
