@@ -1,0 +1,231 @@
+"""Answers of the local API as tables for people. Text out, nothing decided.
+
+Power: positive = into the vehicle. Imports rich, so only when a table is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Json = dict[str, Any]
+
+
+def watts(value: Any) -> str:
+    """`-5.00 kW`; `-` where there is none."""
+    return f"{value / 1000:+.2f} kW" if isinstance(value, int | float) else "-"
+
+
+def _text(value: Any, unit: str = "", digits: int = 0) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, float):
+        value = f"{value:.{digits}f}"
+    return f"{value} {unit}".rstrip()
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        numeric = name in {"power", "setpoint", "SoC", "in", "out", "low", "high"}
+        table.add_column(name, justify="right" if numeric else "left")
+    return table
+
+
+def status(answer: Json) -> RenderableType:
+    table = _table(
+        "EVSEs", "EVSE", "pilot", "session", "vehicle", "SoC", "power", "setpoint",
+        "decided by", "in", "out", "faults",
+    )  # fmt: skip
+    for row in answer["evses"]:
+        decided = row.get("decision", {})
+        vehicle = row.get("vehicle", {})
+        faults = ", ".join(row.get("faults", ())) or "none"
+        table.add_row(
+            str(row["evse_id"]),
+            row.get("pilot_state", "?"),
+            row["phase"] + ("" if row.get("operative", True) else " (inoperative)"),
+            _text(vehicle.get("protocol")),
+            _text(vehicle.get("soc_pct"), "%", 1),
+            watts(row.get("meter_w")),
+            watts(decided.get("power_w")),
+            _text(decided.get("source")),
+            _text(row.get("energy_in_wh"), "Wh"),
+            _text(row.get("energy_out_wh"), "Wh"),
+            Text(faults, style="" if faults == "none" else "bold red"),
+        )
+    lines: list[RenderableType] = [table]
+    for row in answer["evses"]:
+        if row.get("decision"):
+            why_now = row["decision"]["why"]
+            lines.append(Text(f"EVSE {row['evse_id']}: {why_now}", style="dim"))
+        if row.get("promise"):
+            lines.append(Text(_promise(row["evse_id"], row["promise"])))
+    if answer.get("station"):
+        lines.append(_pairs("station", answer["station"]))
+    return Group(*lines)
+
+
+def why(answer: Json) -> RenderableType:
+    parts: list[RenderableType] = []
+    for evse in answer["evses"]:
+        now = evse["now"]
+        if now is None:
+            parts.append(Text(f"EVSE {evse['evse_id']}: nothing decided yet"))
+            continue
+        parts.append(reasons(f"EVSE {evse['evse_id']} now", now))
+        table = _table("before", "from (UTC)", "to", "power", "decided by", "won")
+        for row in evse["history"][1:]:
+            won = [r["source"] for r in row["reasons"] if r["won"]]
+            table.add_row(
+                row["from_utc"][11:23],
+                row["to_utc"][11:23],
+                watts(row["power_w"]),
+                row["source"],
+                ", ".join(won),
+            )
+        if table.row_count:
+            parts.append(table)
+    return Group(*parts)
+
+
+def reasons(title: str, decision: Json) -> RenderableType:
+    """Every stage's word, in order; those that won are marked."""
+    table = _table(
+        f"{title}: {watts(decision['power_w'])} ({decision['mode']}, "
+        f"decided by {decision['source']})",
+        "", "stage", "source", "low", "high", "wish", "note",
+    )  # fmt: skip
+    for row in decision["reasons"]:
+        table.add_row(
+            "*" if row["won"] else "",
+            row["stage"],
+            row["source"],
+            watts(row["low_w"]),
+            watts(row["high_w"]),
+            watts(row["wish_w"]),
+            row["note"],
+            style="bold" if row["won"] else "",
+        )
+    return table
+
+
+def session(answer: Json) -> RenderableType:
+    parts: list[RenderableType] = [
+        _pairs(f"EVSE {row['evse_id']}: session", row) for row in answer["current"]
+    ]
+    table = _table(
+        "finished", "EVSE", "session", "ended", "reason", "in", "out", "faults"
+    )
+    for row in answer["finished"]:
+        table.add_row(
+            _text(row.get("evse_id")),
+            _text(row.get("session_id")),
+            _text(row.get("ended_utc"))[:19],
+            _text(row.get("reason")),
+            _text(row.get("energy_in_wh"), "Wh"),
+            _text(row.get("energy_out_wh"), "Wh"),
+            ", ".join(row.get("faults", ())) or "none",
+        )
+    return Group(*parts, table)
+
+
+def faults(answer: Json) -> RenderableType:
+    parts: list[RenderableType] = []
+    for row in answer["active"]:
+        where = f"EVSE {row['evse_id']}" if row["evse_id"] else "station"
+        parts += [
+            Text(
+                f"{row['name']} ({row['mrec'] or 'no MREC code'}) {where}", "bold red"
+            ),
+            Text(f"  since {row['since_utc']}  {row['info']}"),
+            Text(f"  driver: {row['driver_text']}"),
+            Text(f"  technician: {row['technician_text']}"),
+        ]
+    if not parts:
+        parts.append(Text("no active fault", style="green"))
+    table = _table("history", "fault", "EVSE", "since (UTC)", "gone", "info")
+    for row in answer["history"]:
+        table.add_row(
+            row["name"],
+            str(row["evse_id"]),
+            row["since_utc"][:19],
+            (row["gone_utc"] or "present")[:19],
+            row["info"],
+        )
+    return Group(*parts, table) if answer["history"] else Group(*parts)
+
+
+def meter(answer: Json) -> RenderableType:
+    parts: list[RenderableType] = []
+    for evse in answer["evses"]:
+        name = f"EVSE {evse['evse_id']}"
+        parts += [
+            _pairs(f"{name} {device}", evse[device])
+            for device in ("meter", "stage", "insulation", "pilot")
+            if evse.get(device)
+        ]
+        columns = ("device", "ok", "good", "bad", "restarts", "last error")
+        table = _table(f"{name} devices", *columns)
+        for row in evse.get("health", ()):
+            table.add_row(
+                row["name"],
+                Text("yes") if row["ok"] else Text("NO", style="bold red"),
+                str(row["good"]),
+                str(row["bad"]),
+                str(row["restarts"]),
+                row["last_error"],
+            )
+        parts.append(table)
+    return Group(*parts)
+
+
+def tree(values: Json) -> RenderableType:
+    """Any nested values, as `a.b = c` lines."""
+    lines: list[str] = []
+    _flatten("", values, lines)
+    return Text("\n".join(lines))
+
+
+def console() -> Console:
+    return Console()
+
+
+def _pairs(title: str, values: Json) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    lines: list[str] = []
+    _flatten("", values, lines)
+    for line in lines:
+        key, _, value = line.partition(" = ")
+        table.add_row(key, value)
+    return table
+
+
+def _flatten(prefix: str, value: Any, lines: list[str]) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _flatten(f"{prefix}.{key}" if prefix else str(key), item, lines)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, item in enumerate(value):
+            _flatten(f"{prefix}[{index}]", item, lines)
+    else:
+        if isinstance(value, float):
+            value = round(value, 3)
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        lines.append(f"{prefix} = {'-' if shown in (None, '') else shown}")
+
+
+def _promise(evse_id: int, promise: Json) -> str:
+    reach = promise["reachable_soc_pct"]
+    text = (
+        f"EVSE {evse_id}: promise {promise['target_soc_pct']:g} % in "
+        f"{promise['departure_in_s'] / 60:.0f} min"
+    )
+    if promise["forced"]:
+        text += ", charging now to keep it"
+    if reach is not None and reach < promise["target_soc_pct"]:
+        text += f", only {reach:.0f} % can be reached"
+    return text

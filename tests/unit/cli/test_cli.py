@@ -1,0 +1,246 @@
+"""`chargerctl` against a real socket: every command, JSON, and texts that help."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from chargerd.cli import main as cli
+from chargerd.cli.client import CliError, socket_path
+from chargerd.config import Local
+from chargerd.local.api import LocalApi
+from chargerd.model import ActiveFault, PromiseRequest, ResetRequest, StopRequest
+from tests.unit.local.test_verbs import Heart
+from tests.unit.local.values import START, a_report
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("CHARGERD_SOCKET", "CHARGERD_CONFIG", "CHARGERD__LOCAL__SOCKET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    with capture_logs():
+        yield
+
+
+@contextmanager
+def _daemon(heart: Heart, folder: Path) -> Iterator[Path]:
+    """The local API in a thread of its own."""
+    ports = heart.ports(evse_ids=(1, 2))
+    fault = ActiveFault("GroundFailure", 1, START, "80 kOhm")
+    ports.read.report(a_report(2.0, faults=(fault,)))
+    path = folder / "api.sock"
+    started = threading.Event()
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        server = LocalApi(Local(socket=path), ports)
+        end = asyncio.Event()
+        task = asyncio.create_task(server.run())
+        await server.ready.wait()
+        ends.append((asyncio.get_running_loop(), end))
+        started.set()
+        await end.wait()
+        task.cancel()
+        await asyncio.wait([task])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert started.wait(5)
+    try:
+        yield path
+    finally:
+        loop, end = ends[0]
+        loop.call_soon_threadsafe(end.set)
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+def _run(capsys: pytest.CaptureFixture[str], *args: str) -> Ran:
+    old, sys.argv = sys.argv, ["chargerctl", *args]
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = old
+    captured = capsys.readouterr()
+    return Ran(code, captured.out, captured.err)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["status"], "GroundFailure"),
+        (["why"], "ocpp.tx"),
+        (["why", "--evse", "1", "--last", "3"], "setpoint"),
+        (["session"], "S-1"),
+        (["faults"], "technician:"),
+        (["meter", "--evse", "1"], "2000.0"),
+        (["config", "show"], "**********"),
+        (["dispatch", "simulate", "--evse", "1", "--power", "-5000"], "-5.00 kW"),
+    ],
+)
+def test_reading_commands_for_people_and_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], expected: str
+) -> None:
+    heart = Heart()
+    with _daemon(heart, tmp_path) as path:
+        shown = _run(capsys, "--socket", str(path), *args)
+        plain = _run(capsys, "--socket", str(path), *args, "--json")
+    assert shown.code == 0, shown.err
+    assert expected in shown.out
+    assert "CANARY" not in shown.out + plain.out
+    assert isinstance(json.loads(plain.out), dict)
+    assert heart.signals == []
+    assert heart.requests == []
+
+
+def test_commands_ask_the_heart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heart = Heart()
+    with _daemon(heart, tmp_path) as path:
+        for args in (
+            ["promise", "--evse", "1", "--soc", "80", "--in", "45"],
+            ["promise", "--evse", "2", "--clear"],
+            ["stop", "--evse", "2"],
+            ["start", "04A2", "--evse", "1"],
+            ["reset"],
+            ["dispatch", "send", "--evse", "1", "--power", "3000", "--seconds", "5"],
+        ):
+            ran = _run(capsys, "--socket", str(path), *args)
+            assert ran.code == 0, ran.err
+    assert heart.requests[0] == PromiseRequest(1, 100.0 + 2700.0, 80.0)
+    assert heart.requests[1] == PromiseRequest(2, None)
+    assert isinstance(heart.requests[2], StopRequest)
+    assert heart.requests[4] == ResetRequest(0, immediate=False)
+    assert heart.signals[0].segments[0].setpoint_w == 3000.0
+
+
+def test_watch_prints_a_line_per_look(tmp_path: Path) -> None:
+    with _daemon(Heart(), tmp_path) as path:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "chargerd.cli.main", "--socket", str(path),
+             "watch", "--interval", "0.1", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert child.stdout is not None
+        lines = [json.loads(child.stdout.readline()) for _ in range(2)]
+        child.terminate()
+        child.stdout.close()
+        child.wait(timeout=10)
+    assert [len(line["evses"]) for line in lines] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["stop"], "known: 1, 2"),
+        (["why", "--evse", "9"], "known: 1, 2"),
+        (["dispatch", "simulate", "--evse", "1", "--power", "inf"], "finite"),
+        (["promise", "--evse", "1", "--soc", "80"], "one of --in or --by"),
+        (["promise", "--evse", "1", "--soc", "80", "--by", "7h"], "HH:MM"),
+        (["promise", "--evse", "1", "--soc", "180", "--in", "5"], "equal to 100"),
+    ],
+)
+def test_refusals_say_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], expected: str
+) -> None:
+    heart = Heart()
+    with _daemon(heart, tmp_path) as path:
+        ran = _run(capsys, "--socket", str(path), *args)
+    assert ran.code in (1, 2)
+    assert expected in ran.err
+    assert "Traceback" not in ran.err
+    assert heart == Heart()
+
+
+def test_no_daemon_says_the_next_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = _run(capsys, "--socket", str(tmp_path / "none.sock"), "status")
+    assert ran.code == 1
+    assert "Is the daemon running (systemctl status chargerd)?" in ran.err
+    with _daemon(Heart(), tmp_path) as path:
+        pass
+    dead = tmp_path / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(dead))
+    assert path != dead
+    ran = _run(capsys, "--socket", str(dead), "status")
+    assert "the daemon has ended" in ran.err
+
+
+def test_config_show_works_from_the_file_without_a_daemon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = Path(__file__).resolve().parents[3] / "config" / "chargerd.toml"
+    ran = _run(capsys, "--config", str(shipped), "config", "show", "--json")
+    assert json.loads(ran.out)["station"]["id"] == "BENCH-1"
+    assert "bench-password" not in ran.out
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[station]\nidd = 1\n")
+    ran = _run(capsys, "--config", str(broken), "config", "show")
+    assert ran.code == 1
+    assert "did you mean 'id'?" in ran.err
+
+
+def test_the_socket_is_found_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[local]\nsocket = "/from/file.sock"\n')
+    assert socket_path(None, file) == Path("/from/file.sock")
+    monkeypatch.setenv("CHARGERD_CONFIG", str(file))
+    assert socket_path(None, None) == Path("/from/file.sock")
+    monkeypatch.setenv("CHARGERD_SOCKET", "/from/env.sock")
+    assert socket_path(None, file) == Path("/from/env.sock")
+    assert socket_path(Path("/given.sock"), file) == Path("/given.sock")
+    monkeypatch.delenv("CHARGERD_SOCKET")
+    with pytest.raises(CliError, match="give --socket"):
+        socket_path(None, tmp_path / "absent.toml")
+
+
+def test_a_clock_time_is_always_ahead() -> None:
+    for clock in ("00:00", "07:30", "23:59"):
+        seconds = cli._seconds_until(clock)
+        assert 0 < seconds <= 86_400 + 3_600
+        then = datetime.fromtimestamp(time.time() + seconds + 0.5).astimezone()
+        assert then.strftime("%H:%M") == clock
+
+
+def test_the_command_starts_without_the_heavy_imports() -> None:
+    code = (
+        "import sys; import chargerd.cli.main; "
+        "heavy = {'rich.table', 'pydantic', 'structlog', 'websockets', 'asyncio', "
+        "'cryptography', 'can', 'pymodbus'} & set(sys.modules); "
+        "sys.exit(f'imports {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
