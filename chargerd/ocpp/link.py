@@ -250,7 +250,7 @@ async def open_link(
         text = f"certificate of the CSMS refused: {error.verify_message}"
         raise LinkError(text, "InvalidCsmsCertificate") from error
     except ssl.SSLError as error:
-        raise LinkError(f"TLS failed: {error.reason}", _tls_event(error)) from error
+        raise LinkError(f"TLS failed: {error.reason}", tls_event(error)) from error
     except InvalidStatus as error:
         status = error.response.status_code
         event = "FailedToAuthenticateAtCsms" if status in (401, 403) else ""
@@ -263,6 +263,7 @@ async def open_link(
     return websocket
 
 
-def _tls_event(error: ssl.SSLError) -> str:
+def tls_event(error: ssl.SSLError) -> str:
+    """The security event a failed handshake is worth (A00.FR.309-315), "" for none."""
     reason = error.reason or ""
     return next((event for part, event in _TLS_EVENTS if part in reason), "")

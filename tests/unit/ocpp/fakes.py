@@ -110,6 +110,7 @@ class FakeOutbox:
         self.rows: dict[int, FakeEntry] = {}
         self.newest = 0
         self.broken = False
+        self.filled = asyncio.Event()
 
     def _check(self) -> None:
         if self.broken:
@@ -120,6 +121,7 @@ class FakeOutbox:
         self._check()
         self.newest += 1
         self.rows[self.newest] = FakeEntry(self.newest, kind, body)
+        self.filled.set()
         return self.newest
 
     async def batch(self, after: int, limit: int) -> list[FakeEntry]:
