@@ -58,21 +58,7 @@ class ChademoDoor:
         return self._sequence.counters
 
     async def run(self) -> None:
-        """Run the bus and the timer until cancelled; a dead bus ends neither."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_bus())
-            group.create_task(self._run_timer())
-
-    async def _run_bus(self) -> None:
-        """The bus reopens under us: its errors are the vehicle's silence to us."""
-        while True:
-            try:
-                await self._bus.run()
-            except BridgeError as error:
-                log.warning("chademo_bus_down", error=str(error))
-            await asyncio.sleep(IDLE_S)
-
-    async def _run_timer(self) -> None:
+        """Run the timer until cancelled. The bus is run by whoever owns it."""
         while True:
             await self._pause()
             now_mono = self._clock.now().mono
