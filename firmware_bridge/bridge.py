@@ -144,12 +144,15 @@ class StationBridge:
         return None if self._site_meter is None else self._site_meter[0].reading()
 
     def health(self) -> tuple[DeviceHealth, ...]:
-        """Counters of every device and transport. A transport is never `ok` itself."""
+        """Counters of every device."""
         stats = [s for evse in self._evses.values() for s in evse.stats.values()]
         stats += [] if self._site_meter is None else [self._site_meter[1]]
-        stats += [counters for _, counters in self._transports]
         now = self._clock()
         return tuple(counters.health(now) for counters in stats)
+
+    def line_restarts(self) -> dict[str, tuple[int, str]]:
+        """Transports by address: how often each was reopened, and why last."""
+        return {s.name: (s.restarts, s.last_error) for _, s in self._transports}
 
     def vehicle_bus(self, evse_id: int) -> CanBus | None:
         """The vehicle's CAN bus. The bridge runs it: nobody else awaits its `run`."""
@@ -165,6 +168,7 @@ class StationBridge:
             for run, stats in self._transports:
                 lines.create_task(keep_running(run, stats, clock=self._clock))
             try:
+                await asyncio.sleep(0)  # lines open first: no miss at the start
                 async with asyncio.TaskGroup() as devices:
                     for device, stats in self._devices():
                         devices.create_task(

@@ -1,8 +1,8 @@
 """Blueprint of a driver: copy it, rename it, enter it in `catalog.py`.
 
 This one is a meter that answers its power in watts in input registers 0 and 1, as
-signed 32 bits, high word first, import positive. Say in this docstring which device, which
-document the map is from, and whether it was verified on hardware.
+signed 32 bits, high word first, import positive. Say here which device, which document
+the map is from, and whether it was verified on hardware.
 """
 
 from __future__ import annotations

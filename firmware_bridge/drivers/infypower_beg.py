@@ -96,6 +96,7 @@ class InfypowerBeg:
         self._switch_off()
 
     async def run(self) -> None:
+        self._silence_mono = self._clock()  # silence counts from here
         while True:
             self.on_timer(self._clock())
             await asyncio.sleep(TICK_S)

@@ -15,6 +15,7 @@ from firmware_bridge.wire.infypower import Code
 
 PAIR_S = 0.5  # voltage and current this far apart make no reading
 MODULE_LOST_S = 1.0
+_MODULE_CODES = (Code.STATUS, Code.INVERTING, Code.WORKING_MODE)
 
 
 @dataclass(slots=True)
@@ -22,7 +23,6 @@ class Module:
     """One module's state; times say when each part was heard."""
 
     status: wire.Status | None = None
-    status_mono: float = -math.inf
     mode: StageMode | None = None
     mode_mono: float = -math.inf
     heard_mono: float = -math.inf
@@ -44,27 +44,36 @@ class ModulesView:
     def receive(self, reply: wire.Reply, now: float) -> None:
         """One good answer; writes only count as a sign of life."""
         self.heard_mono = now
-        module = self._modules.setdefault(reply.module, Module())
-        module.heard_mono = now
-        if reply.command != wire.READ:
-            if reply.code == Code.WORKING_MODE:
-                module.obeyed_mono = now
-            return
+        if reply.command == wire.READ:
+            self._receive_system(reply, now)
+        if reply.code in _MODULE_CODES and reply.module < wire.BROADCAST:
+            module = self._modules.setdefault(reply.module, Module())
+            module.heard_mono = now
+            self._receive_module(module, reply, now)
+
+    def _receive_system(self, reply: wire.Reply, now: float) -> None:
+        """Items one module answers for all, some under the broadcast address."""
         if reply.code == Code.VOLTAGE:
             self._voltage = reply.value / 1000, now
         elif reply.code == Code.CURRENT:
             self._current = reply.value, now
             self._combine(now)
-        elif reply.code == Code.STATUS:
-            module.status, module.status_mono = wire.decode_status(reply.value), now
-        elif reply.code == Code.INVERTING:
-            inverting = reply.value & 1
-            module.mode = StageMode.DISCHARGE if inverting else StageMode.CHARGE
-            module.mode_mono = now
         elif reply.code == Code.MODULES:
             self.count = max(1, min(reply.value & 0xFFFF, wire.BROADCAST))
         elif reply.code == Code.AMBIENT:
             self._temperature_c = wire.temperature_c(reply.value)
+
+    def _receive_module(self, module: Module, reply: wire.Reply, now: float) -> None:
+        """Items that each module answers for itself."""
+        if reply.command != wire.READ:
+            if reply.code == Code.WORKING_MODE:
+                module.obeyed_mono = now
+        elif reply.code == Code.STATUS:
+            module.status = wire.decode_status(reply.value)
+        elif reply.code == Code.INVERTING:
+            inverting = reply.value & 1
+            module.mode = StageMode.DISCHARGE if inverting else StageMode.CHARGE
+            module.mode_mono = now
 
     def reading(self) -> Reading[StageReading] | None:
         return self._reading

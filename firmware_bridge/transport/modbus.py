@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import termios
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
 from firmware_bridge.transport.address import ModbusRtuAddress, ModbusTcpAddress
+from firmware_bridge.transport.serial import settable_parity
 from firmware_bridge.units import BridgeError
 
 TCP_TIMEOUT_S = 0.5
@@ -102,7 +104,7 @@ class ModbusLink:
             self._client = client
             await self._lost.wait()
             raise BridgeError(f"{self.name}: connection lost")
-        except ModbusException as error:
+        except (ModbusException, termios.error) as error:
             raise BridgeError(f"{self.name}: {error}") from error
         finally:
             self._client = None
@@ -123,7 +125,7 @@ class ModbusLink:
         return AsyncModbusSerialClient(
             line.path,
             baudrate=line.baud,
-            parity=line.parity,
+            parity=settable_parity(line),
             stopbits=line.stop_bits,
             timeout=self.timeout_s,
             retries=0,

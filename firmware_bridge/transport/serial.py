@@ -21,6 +21,13 @@ READ_BYTES = 4096
 PENDING_BYTES = 4096  # more waiting than this: the far end does not read
 
 
+def settable_parity(address: SerialAddress) -> str:
+    """The parity to ask the kernel for. A pseudo-terminal carries bytes, not bits, and
+    refuses parity (EINVAL from tcsetattr), so there it is N."""
+    real = os.path.realpath(address.path)
+    return "N" if real.startswith("/dev/pts/") else address.parity
+
+
 class SerialLine:
     """`api.SerialPort`. `on_open` is called each time the line has just been opened."""
 
@@ -77,7 +84,7 @@ class SerialLine:
             return serial.Serial(
                 address.path,
                 address.baud,
-                parity=address.parity,
+                parity=settable_parity(address),
                 stopbits=address.stop_bits,
                 timeout=0,
                 write_timeout=0,

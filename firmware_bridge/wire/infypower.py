@@ -139,8 +139,8 @@ def decode_status(word: int) -> Status:
 
 def signed_current_a(value_ma: int, mode: StageMode) -> float:
     """The module reads back a magnitude; out of the vehicle is negative."""
-    current_a = value_ma / 1000
-    return -current_a if mode is StageMode.DISCHARGE else current_a
+    sign = -1 if mode is StageMode.DISCHARGE else 1
+    return sign * value_ma / 1000
 
 
 def temperature_c(value: int) -> float:
