@@ -22,6 +22,7 @@ import structlog
 from chargerd.config import Local
 from chargerd.local.read_model import Json, finite_only
 from chargerd.local.verbs import LocalError, Ports, Verbs, number
+from chargerd.store.database import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +161,7 @@ class LocalApi:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = {"ok": True, **await self._verbs.answer(question)}
-        except LocalError as error:
+        except (LocalError, StoreError) as error:
             answer = _refusal(str(error))
         except TimeoutError:
             answer = _refusal("the daemon did not answer in time")

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from chargerd.local import api
 from chargerd.local.api import LocalApi
 from chargerd.local.metrics import Metrics, render
 from chargerd.local.verbs import LocalError
+from chargerd.store import StoreError
 from tests.unit.local.test_verbs import Heart
 from tests.unit.local.values import a_report
 
@@ -93,6 +95,20 @@ async def test_hostile_lines_are_refused_and_the_connection_lives(
             answer = await _ask(streams, line)
             assert answer["ok"] is False, line[:40]
             assert answer["error"]
+        assert (await _ask(streams, {"verb": "ping"}))["ok"]
+        streams[1].close()
+
+
+@pytest.mark.asyncio
+async def test_a_broken_store_is_an_answer(tmp_path: Path) -> None:
+    async def broken(last: int) -> list[dict[str, Any]]:
+        raise StoreError("disk full")
+
+    ports = replace(Heart().ports(), sessions=broken)
+    async with _serving(tmp_path, ports=ports) as path:
+        streams = await asyncio.open_unix_connection(str(path))
+        answer = await _ask(streams, {"verb": "session"})
+        assert answer == {"ok": False, "error": "disk full"}
         assert (await _ask(streams, {"verb": "ping"}))["ok"]
         streams[1].close()
 
