@@ -195,9 +195,8 @@ class Cycle:
         self.stats.ticks += 1
         requests = self._drain()
         self._stop_step(now, requests)
-        self._house.update(
-            self._bridge.site_meter(), [r.track for r in self._runners.values()]
-        )
+        tracks = [runner.track for runner in self._runners.values()]
+        self._house.update(self._bridge.site_meter(), tracks, now.mono)
         for evse_id, runner in self._runners.items():
             door = self._vehicles.get(evse_id)
             vehicle = door.state() if door is not None else _NO_VEHICLE

@@ -11,6 +11,8 @@ from collections import deque
 
 from firmware_bridge.api import MeterReading, Reading
 
+PATIENCE_S = 0.5
+
 
 class Track:
     """The last second of one EVSE's own power, to look up what it was at a time."""
@@ -24,6 +26,11 @@ class Track:
         """A new reading; repeats of the last one are ignored."""
         if not self._samples or at_mono > self._samples[-1][0]:
             self._samples.append((at_mono, power_w))
+
+    @property
+    def last_mono(self) -> float:
+        """When the newest sample was taken."""
+        return self._samples[-1][0] if self._samples else float("-inf")
 
     def at(self, at_mono: float) -> float:
         """Power at a time, by straight lines; the nearest end outside the track."""
@@ -39,19 +46,38 @@ class Track:
 
 
 class House:
-    """Grid power less all EVSEs, at each new reading of the site meter."""
+    """Grid power less all EVSEs, once per reading of the site meter.
+
+    A reading waits until every EVSE's own meter has spoken after it (at most
+    PATIENCE_S): on a ramp, comparing it with an older value would swing the house's
+    power, and through the site's caps our own.
+    """
 
     def __init__(self) -> None:
         self.power_w = 0.0
-        self._seen_mono = float("-inf")
+        self._done_mono = float("-inf")
+        self._waiting: Reading[MeterReading] | None = None
 
-    def update(self, site: Reading[MeterReading] | None, tracks: list[Track]) -> None:
-        """Take a new reading; an old one changes nothing."""
-        if site is None or site.at_mono <= self._seen_mono:
+    def update(
+        self, site: Reading[MeterReading] | None, tracks: list[Track], now_mono: float
+    ) -> None:
+        """Take a reading, or go on waiting for the meters it is compared with."""
+        if (
+            self._waiting is None
+            and site is not None
+            and site.at_mono > self._done_mono
+        ):
+            self._waiting = site
+        reading = self._waiting
+        if reading is None:
             return
-        self._seen_mono = site.at_mono
-        ours = sum(track.at(site.at_mono) for track in tracks)
-        self.power_w = site.value.power_w - ours
+        late = reading.age_s(now_mono) > PATIENCE_S
+        if not late and any(track.last_mono < reading.at_mono for track in tracks):
+            return
+        ours = sum(track.at(reading.at_mono) for track in tracks)
+        self.power_w = reading.value.power_w - ours
+        self._done_mono = reading.at_mono
+        self._waiting = None
 
 
 def others_w(house_w: float, others: list[tuple[float, float]]) -> float:

@@ -177,7 +177,10 @@ class FakeBridge:
             return Reading(self._kept[name].value, self.mono)
         noise = (self.mono * 977.0) % 1.0 * 0.01
         value = MeterReading(
-            power_w * self.gain, *wh, frequency_hz=50.0 + noise, voltage_v=(230.0 + noise,)
+            power_w * self.gain,
+            *wh,
+            frequency_hz=50.0 + noise,
+            voltage_v=(230.0 + noise,),
         )
         self._kept[name] = Reading(value, self.mono)
         return self._kept[name]
@@ -279,7 +282,12 @@ class Stand:
         self.questions.clear()
 
     def setpoint(
-        self, power_w: float, seconds: float = 60.0, *, evse_id: int = 1, **values: object
+        self,
+        power_w: float,
+        seconds: float = 60.0,
+        *,
+        evse_id: int = 1,
+        **values: object,
     ) -> None:
         self.cycle.signal(make_signal(self.mono, power_w, seconds, evse_id, **values))
 
