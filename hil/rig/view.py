@@ -46,6 +46,8 @@ def _evse_sample(evse: EvseRig) -> dict[str, Any]:
     vehicle = {} if evse.ev is None else evse.ev.state()
     return {
         "ac_w": round(sum(evse.phases_w()), 2),
+        "import_wh": evse.meter.import_kwh * 1000,
+        "export_wh": evse.meter.export_kwh * 1000,
         "dc_v": round(plant.connector_v, 3),
         "dc_a": round(plant.current_a, 4),
         "soc_pct": vehicle.get("soc_pct"),
