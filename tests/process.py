@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hil.csms.orders import set_setpoint
+from hil.csms.dispatch import set_setpoint
 
 from hil.csms.link import Peer
 from hil.csms.server import Csms

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hil.csms.orders import set_setpoint
+from hil.csms.dispatch import set_setpoint
 from hil.csms.link import Peer
 from hil.demo.record import Record, Signal, Tick
 from hil.stand import Stand, StandError
