@@ -5,7 +5,7 @@ after the first load of a schema. Must never repair what it judges.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -70,8 +70,8 @@ def _what(error: Any) -> str:
 
 
 def _not_finite(value: Any, path: str = "") -> Iterator[str]:
-    if isinstance(value, float) and not math.isfinite(value):
-        yield path
+    if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
+        yield path  # NaN, infinities, and integers no float can hold
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield from _not_finite(inner, f"{path}.{key}")

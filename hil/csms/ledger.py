@@ -112,7 +112,7 @@ class Transaction:
 
     def take(self, event: dict[str, Any]) -> None:
         """Book one TransactionEvent; a repeated seqNo only counts as seen."""
-        seq, info = event["seqNo"], event["transactionInfo"]
+        seq, info = int(event["seqNo"]), event["transactionInfo"]
         repeated = seq in self.seq_nos
         self.seq_nos.append(seq)
         if repeated:

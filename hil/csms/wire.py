@@ -8,6 +8,7 @@ from typing import Any
 
 CALL, RESULT, ERROR, RESULT_ERROR, SEND = 2, 3, 4, 5, 6
 FORM = {CALL: 4, RESULT: 3, ERROR: 5, RESULT_ERROR: 5, SEND: 4}  # elements
+MAX_DEPTH = 32  # levels; OCPP needs about 10
 REPORTS = {"GetBaseReport", "GetReport"}
 
 
@@ -74,7 +75,22 @@ def parse(text: str | bytes) -> list[Any]:
         raise ValueError(f"type {frame[0]} with {len(frame)} elements")
     if not isinstance(frame[1], str) or not 0 < len(frame[1]) <= 36:
         raise ValueError("message id is no string of 1 to 36 characters")
+    if _deeper_than(frame, MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
     return list(frame)
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    """Level by level: nothing hostile may exhaust our stack."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> None:

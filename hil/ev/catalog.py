@@ -9,7 +9,8 @@ from typing import Any
 from hil.ev.base import Ev
 from hil.ev.basic import BasicEv
 from hil.ev.battery import Battery
-from hil.ev.chademo import ChademoEv, Traits
+from hil.ev.chademo import ChademoEv
+from hil.ev.chademo_traits import Traits
 from hil.ev.external import ExternalEv
 
 # Keyword arguments under one name; an explicit key wins over its profile.

@@ -8,70 +8,16 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from hil.ev.base import Given, Seen
 from hil.ev.battery import Battery
-from hil.ev.chademo_frames import Heard, Says
+from hil.ev.chademo_frames import Heard, Says, Timetable
+from hil.ev.chademo_traits import FAULTS, SLOWNESS, Traits
 from hil.ev.chademo_watch import Stop, View, Watch
 
-PERIOD_S = 0.1
-JITTER_S = 0.001
-# (offset in the cycle, identifier); order matters on this bus
-TIMETABLE = (
-    (0.00, 0x100),
-    (0.01, 0x101),
-    (0.02, 0x102),
-    (0.03, 0x110),
-    (0.03, 0x200),
-    (0.03, 0x201),
-    (0.03, 0x700),
-)
 SAFE_OPEN_A = 5.0  # contactors may open at or below
 DEAD_V = 10.0  # the weld check wants the line at or below
-SLOWNESS = 4.0
-FAULTS: dict[str, dict[str, int]] = {
-    "silent": {},
-    "no_k": {},
-    "wont_close": {},
-    "weld": {},
-    "over_request": {"amps": 50},
-    "soc_lie": {"soc": 100},
-    "stop_now": {},
-    "discharge_forbidden": {},
-    "fault_bit": {"n": 0},
-    "shift": {},
-    "old_protocol": {},
-    "slow": {},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """The character of one car; times in seconds, levels in percent."""
-
-    max_charge_a: float = 100.0
-    max_discharge_a: float = 60.0
-    min_level_pct: float = 10.0  # 200.6: discharging ends here
-    max_level_pct: float = 95.0  # 200.7: charging ends here
-    min_discharge_v: float = 300.0
-    protocol_number: int = 2
-    sequence_number: int = 1
-    discharge_compatible: bool = True
-    old_protocol: bool = False  # before V2H guideline 1.1: no 201, levels in 0.1 kWh
-    wake_s: float = 0.2  # d1 to the first frame
-    k_delay_s: float = 1.0  # d1 to k; about 4 s in a real car
-    contactor_s: float = 0.5  # d1 and d2 to closed
-    request_delay_s: float = 0.3  # closed to the first request
-    d2_timeout_s: float = 30.0
-    close_timeout_s: float = 4.0
-    open_delay_s: float = 0.2  # no current to open
-    weld_check_s: float = 1.0
-    weld_timeout_s: float = 4.0
-    linger_s: float = 0.5  # frames go on after d1 fell
-    ramp_a_per_s: float = 20.0
-    soc_false_frames: int = 15
 
 
 class ChademoEv:
@@ -104,8 +50,7 @@ class ChademoEv:
         self._contactor_open = True  # 102.5.3
         self._running = False  # the station cleared 109.5.5 in this session
         self._open_at_s: float | None = None
-        self._cycle_s: float | None = None  # start of the running frame cycle
-        self._next = 0  # next row of the timetable
+        self._timetable: Timetable | None = None  # None = no frames
         self._session_frames = 0
 
     def step(self, now_s: float, dt_s: float, seen: Seen) -> Given:
@@ -116,7 +61,7 @@ class ChademoEv:
         self._sequence(now_s, seen)
         self._ramp(now_s, dt_s, seen)
         return Given(
-            pilot_state="B",
+            pilot_state="A",  # a CHAdeMO connector has no control pilot
             proximity=True,
             permission=self.permission and "no_k" not in self._active,
             contactor_closed=self._closed(seen),
@@ -193,8 +138,9 @@ class ChademoEv:
         self.enabled = self.permission = self._contactor = self._running = False
         self._contactor_open = not self._welded
         self._open_at_s = self._d1_lost_s = None
-        self._cycle_s = now_s + self.traits.wake_s * self._slowness()
-        self._next = self._session_frames = 0
+        begin_s = now_s + self.traits.wake_s * self._slowness()
+        self._timetable = Timetable(begin_s, self._random)
+        self._session_frames = 0
         self._enter("checking", now_s)
 
     def _d1_gone(self, now_s: float) -> None:
@@ -207,7 +153,7 @@ class ChademoEv:
             self._contactor_open = not self._welded
             self._enter("done", now_s)
         if now_s - self._d1_lost_s >= self.traits.linger_s:
-            self._cycle_s = None
+            self._timetable = None
             self._enter("asleep", now_s)
 
     def _in_checking(self, now_s: float, lasted_s: float, seen: Seen) -> None:
@@ -362,22 +308,12 @@ class ChademoEv:
     # -- frames -----------------------------------------------------------------
 
     def _due_frames(self, now_s: float) -> tuple[tuple[int, bytes], ...]:
-        """The frames whose time has come; a long gap is not made up for."""
-        if self._cycle_s is None:
-            return ()
-        if now_s - self._cycle_s > 2 * PERIOD_S:
-            self._cycle_s, self._next = now_s, 0
+        """The frames whose time has come, built from what is true now."""
         frames = []
-        while now_s >= self._cycle_s + TIMETABLE[self._next][0] - 1e-9:
-            frame_id = TIMETABLE[self._next][1]
+        for frame_id in self._timetable.due(now_s) if self._timetable else ():
             if not (self._old() and frame_id in (0x110, 0x201)):
                 frames.append((frame_id, self._says().frame(frame_id)))
                 self._session_frames += frame_id == 0x102
-            self._next += 1
-            if self._next == len(TIMETABLE):
-                self._next = 0
-                jitter_s = self._random.uniform(-JITTER_S, JITTER_S)
-                self._cycle_s += PERIOD_S + jitter_s
         return () if "silent" in self._active else tuple(frames)
 
     def _says(self) -> Says:
@@ -389,7 +325,8 @@ class ChademoEv:
             min_battery_v=int(battery.min_v),
             max_battery_v=int(battery.max_v) + 5,
             capacity_wh=battery.capacity_wh,
-            charge_minutes=min(254, max(1, int(60.0 * room_wh / power_w))),
+            max_minutes=traits.max_minutes,
+            charge_minutes=int(60.0 * room_wh / power_w),
             protocol_number=traits.protocol_number,
             target_v=self._target_v(),
             request_a=int(self.request_a + 1e-6),

@@ -7,8 +7,21 @@ station's codec. Bytes are little endian.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
+PERIOD_S = 0.1
+JITTER_S = 0.001
+# (offset in the cycle, identifier); order matters on this bus
+TIMETABLE = (
+    (0.00, 0x100),
+    (0.01, 0x101),
+    (0.02, 0x102),
+    (0.03, 0x110),
+    (0.03, 0x200),
+    (0.03, 0x201),
+    (0.03, 0x700),
+)
 CHARGED_RATE_FULL = 0x64
 MAKER_CODE = 0x01  # 700.0, option bytes zero
 
@@ -20,7 +33,8 @@ class Says:
     min_battery_v: int = 0
     max_battery_v: int = 0
     capacity_wh: float = 0.0
-    charge_minutes: int = 0
+    max_minutes: int = 0  # longest time it wants to charge
+    charge_minutes: int = 0  # its estimate
     protocol_number: int = 2
     target_v: int = 0
     request_a: int = 0
@@ -61,10 +75,8 @@ def _limits(says: Says) -> bytes:
 
 
 def _estimate(says: Says) -> bytes:
-    minutes = _u8(says.charge_minutes)
-    return (
-        bytes([0, 0xFF, minutes, minutes, 0]) + _u16(says.capacity_wh / 100.0) + b"\0"
-    )
+    minutes = bytes([_u8(says.max_minutes), _u8(says.charge_minutes)])
+    return b"\0\xff" + minutes + b"\0" + _u16(says.capacity_wh / 100.0) + b"\0"
 
 
 def _session(says: Says) -> bytes:
@@ -169,3 +181,25 @@ class Heard:
         if self.caps_at_s is None or self.status_at_s is None:
             return None
         return now_s - min(self.caps_at_s, self.status_at_s)
+
+
+class Timetable:
+    """When a vehicle speaks: the rows of TIMETABLE every 100 ms, with jitter."""
+
+    def __init__(self, begin_s: float, source: random.Random) -> None:
+        self._cycle_s = begin_s
+        self._random = source
+        self._next = 0
+
+    def due(self, now_s: float) -> list[int]:
+        """Identifiers whose time has come; a long gap is not made up for."""
+        if now_s - self._cycle_s > 2 * PERIOD_S:
+            self._cycle_s, self._next = now_s, 0
+        found = []
+        while now_s >= self._cycle_s + TIMETABLE[self._next][0] - 1e-9:
+            found.append(TIMETABLE[self._next][1])
+            self._next = (self._next + 1) % len(TIMETABLE)
+            if self._next == 0:
+                jitter_s = self._random.uniform(-JITTER_S, JITTER_S)
+                self._cycle_s += PERIOD_S + jitter_s
+        return found

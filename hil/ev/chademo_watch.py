@@ -91,7 +91,8 @@ class Watch:
         high = view.voltage_v > view.max_v + margin_v
         low = view.voltage_v < view.min_v - margin_v
         hot = view.temperature_c >= view.too_hot_c
-        lies = abs(heard.present_v - view.voltage_v) > self.deviation_v
+        apart = abs(heard.present_v - view.voltage_v) > self.deviation_v
+        lies = apart and heard.charging  # before that it still matches the voltage
         yield Stop("over_voltage", OVER_VOLTAGE), high, self.voltage_s
         yield Stop("under_voltage", UNDER_VOLTAGE), low, self.voltage_s
         yield Stop("over_temperature", OVER_TEMPERATURE), hot, 0.0

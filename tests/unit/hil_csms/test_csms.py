@@ -98,6 +98,11 @@ async def test_basic_auth_accepts() -> None:
             "AuthorizeRequest.idToken",
         ),
         (
+            [2, "1", "TransactionEvent", event(0, wh=(10**400, 2))],
+            "PropertyConstraintViolation",
+            "not a finite number",
+        ),
+        (
             '[2, "1", "TransactionEvent", '
             + json.dumps(event(0, wh=(1, 2))).replace('"value": 1', '"value": 1e400')
             + "]",
@@ -129,6 +134,7 @@ async def test_bad_calls_are_refused_and_noted(frame, code, text) -> None:
         f'[2, "{"x" * 37}", "Heartbeat", {{}}]',
         '[2, "1", "Heartbeat", {"a": NaN}]',
         "[" * 100_000,
+        '[2, "1", "Heartbeat", {"a": ' + "[" * 400 + "]" * 400 + "}]",
         b"\x00\x01",
     ],
 )

@@ -74,6 +74,11 @@ def test_power_is_signed_and_phases_are_left_out() -> None:
     assert ledger_of(event(0)).transactions["T1"].power_w is None
 
 
+def test_whole_floats_count_as_integers() -> None:
+    known = ledger_of(event(0.0), event(2.0)).transactions["T1"]
+    assert known.gaps == [1]
+
+
 def test_active_is_the_newest_running_one() -> None:
     ledger = ledger_of(
         event(0, "Started", "A", evse={"id": 1}),

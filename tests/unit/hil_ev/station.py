@@ -67,7 +67,7 @@ class Station:
         return replace(pins, dc_voltage_v=volts, dc_current_a=amps)
 
     def frames(self) -> list[tuple[int, bytes]]:
-        volts = round(self.seen.dc_voltage_v) + self.voltage_offset_v
+        volts = max(0, round(self.seen.dc_voltage_v) + self.voltage_offset_v)
         amps = round(self.seen.dc_current_a)
         status = self.charging | self.locked << 2 | self.stop_control << 5
         return [

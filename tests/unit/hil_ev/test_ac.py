@@ -156,7 +156,9 @@ def test_catalogue(kind) -> None:
         assert ev.kind == kind
         assert ev.state()["soc_pct"] == 42.0
         assert ev.state()["capacity_wh"] == 30_000
-        assert ev.step(1.0, 0.005, Seen()).pilot_state == "B"
+        given = ev.step(1.0, 0.005, Seen())
+        assert given.proximity == (kind == "chademo")
+        assert given.pilot_state == ("A" if kind == "chademo" else "B")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from hil.ev.catalog import make
-from hil.ev.chademo import FAULTS, ChademoEv
+from hil.ev.chademo import ChademoEv
+from hil.ev.chademo_traits import FAULTS
 from tests.unit.hil_ev.station import Station
 
 PERMITTED, OPEN, V2H = 0x01, 0x08, 0x80
@@ -187,6 +188,32 @@ def test_the_car_stops_by_itself(change, reason, bit, within_s) -> None:
     assert bench.newest(0x102)[4] == (0 if bit is None else 1 << bit)
     assert not bench.newest(0x102)[5] & PERMITTED
     assert bench.run(2.5, lambda: not bench.given.contactor_closed)
+
+
+def test_another_voltage_is_borne_while_the_station_matches_it() -> None:
+    bench = station()
+    bench.d1 = True
+    bench.run(2.0)
+    bench.d2, bench.voltage_offset_v = True, -300
+    bench.run(8.0)
+    assert bench.ev.phase == "energised"
+
+
+def test_101_says_the_longest_time_and_the_estimate() -> None:
+    bench = station(soc=50.0, capacity_wh=1_000.0, max_minutes=90)
+    bench.d1 = True
+    bench.run(1.0)
+    assert bench.newest(0x101) == bytes([0, 0xFF, 90, 60, 0, 10, 0, 0])
+
+
+def test_a_gap_in_the_steps_is_not_made_up_for() -> None:
+    bench = station()
+    bench.d1 = True
+    bench.run(1.0)
+    bench.sent.clear()
+    bench.now_s += 5.0
+    bench.run(0.2)
+    assert sum(frame_id == 0x100 for _, frame_id, _ in bench.sent) <= 3
 
 
 @pytest.mark.parametrize("wish_a", [66.0, 75.0, 84.0])
