@@ -118,6 +118,13 @@ class OcppClient:
         self._station.ask(question, now)
         self._drain(now)
 
+    def security_event(self, kind: str, info: str) -> None:
+        """A04: kept on disk until the CSMS has it. `kind`: a security event's name."""
+        stamp = self._clock.now().utc.isoformat(timespec="milliseconds")
+        payload = {"type": kind, "timestamp": stamp, "techInfo": info[:255]}
+        message = Send("SecurityEventNotification", payload, Durability.DURABLE)
+        self._durable.add(message)
+
     async def flush(self, timeout_s: float) -> bool:
         """Wait until durable messages are on disk; before the daemon exits."""
         return await self._durable.flush(timeout_s)
@@ -143,7 +150,9 @@ class OcppClient:
                 )
             except link.LinkError as error:
                 log.warning("ocpp.no_link", why=error.description)
-                self.security_event(error.event, error.description)
+                if error.event and error.event not in self._reported:
+                    self._reported.add(error.event)  # once, not at every attempt
+                    self.security_event(error.event, error.description)
             else:
                 self._back_off.reset()
                 self._reported.clear()
@@ -294,17 +303,6 @@ class OcppClient:
         step = self._clock.learn(effect.utc)
         if step:
             log.info("ocpp.clock_set", step_s=round(step.total_seconds(), 3))
-
-    def security_event(self, kind: str, info: str) -> None:
-        """A04: delivered when the link is back; each kind once until then."""
-        if not kind or kind in self._reported:
-            return
-        self._reported.add(kind)
-        stamp = self._clock.now().utc.isoformat(timespec="milliseconds")
-        payload = {"type": kind, "timestamp": stamp, "techInfo": info[:255]}
-        self._durable.add(
-            Send("SecurityEventNotification", payload, Durability.DURABLE)
-        )
 
     # Own CALLs and timers
 

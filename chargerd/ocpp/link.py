@@ -34,7 +34,7 @@ MAX_UNSENT = 32  # texts; then the reader waits until the peer reads its answers
 HANG_UP_S = 1.0  # for the last answers before we close
 TLS_PROFILE = 2  # security profiles from here on never speak plain ws://
 
-_CIPHERS = (  # A00.FR.318, with the ECDHE variants of the RSA suites
+_CIPHERS = (  # A00.FR.319, with the ECDHE variants of the RSA suites
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
     ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
     ":AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -264,6 +264,6 @@ async def open_link(
 
 
 def tls_event(error: ssl.SSLError) -> str:
-    """The security event a failed handshake is worth (A00.FR.309-315), "" for none."""
+    """The security event a failed handshake is worth (A00.FR.309-316), "" for none."""
     reason = error.reason or ""
     return next((event for part, event in _TLS_EVENTS if part in reason), "")
