@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "spike": "power reads `power_w` (default 1e9)",
 }
 TOP = 0x0400
+FLOAT32_MAX = 3.4e38
 
 
 class Sdm630:
@@ -122,9 +123,10 @@ class Sdm630:
     def _shown(self, register: int) -> float:
         if register == 0x0034 and "nan" in self.faults:
             return float("nan")
+        value = self._values.get(register, 0.0)
         if register == 0x0034 and "spike" in self.faults:
-            return min(self.faults.number("spike", "power_w", 1e9), 3e38)
-        return self._values.get(register, 0.0)
+            value = self.faults.number("spike", "power_w", 1e9)
+        return min(max(value, -FLOAT32_MAX), FLOAT32_MAX)
 
     def write(self, address: int, values: list[int]) -> None:
         raise modbus.ModbusError(modbus.ILLEGAL_FUNCTION)
