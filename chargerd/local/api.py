@@ -86,7 +86,7 @@ class LocalApi:
             self._serve, str(path), limit=MAX_LINE_BYTES, backlog=MAX_CONNECTIONS
         )
         # The mode is the first gate, the peer check the second.
-        if self._group is not None:
+        if self._group not in (None, os.stat(path).st_gid):
             os.chown(path, -1, self._group)
         os.chmod(path, 0o660)
         return server

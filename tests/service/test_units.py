@@ -1,0 +1,124 @@
+"""The systemd files, judged by systemd's own tools, and against the daemon's config."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chargerd.config import Local, StoreConfig
+
+UNITS = Path(__file__).resolve().parents[2] / "systemd"
+SERVICE = UNITS / "chargerd.service"
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed here: the unit files are not checked")
+    return path
+
+
+def _run(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        args, capture_output=True, text=True, timeout=25, check=False,
+        env={**os.environ, "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""},
+    )  # fmt: skip
+
+
+def _service() -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(SERVICE)
+    return parser["Service"]
+
+
+def test_verify_finds_no_unknown_key_and_no_bad_value(tmp_path: Path) -> None:
+    analyze = _tool("systemd-analyze")
+    program = tmp_path / "chargerd"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / "chargerd.service"
+    text = SERVICE.read_text(encoding="utf-8")
+    unit.write_text(text.replace("/usr/bin/chargerd", str(program)))
+    done = _run(analyze, "verify", "--man=no", str(unit))
+    assert done.returncode == 0, done.stderr
+    assert "chargerd.service" not in done.stderr
+
+    unit.write_text(unit.read_text().replace("[Service]", "[Service]\nProtectAll=yes"))
+    assert "ProtectAll" in _run(analyze, "verify", "--man=no", str(unit)).stderr
+
+
+def test_exposure_is_at_most_2_5() -> None:
+    analyze = _tool("systemd-analyze")
+    gate = ("security", "--offline=yes", "--no-pager", "--threshold=25")
+    done = _run(analyze, *gate, str(SERVICE))
+    assert done.returncode == 0, done.stdout[-200:]
+
+
+def test_the_gate_bites_on_an_open_service(tmp_path: Path) -> None:
+    analyze = _tool("systemd-analyze")
+    bare = tmp_path / "bare.service"
+    bare.write_text("[Service]\nExecStart=/bin/true\n")
+    gate = ("security", "--offline=yes", "--no-pager", "--threshold=25")
+    assert _run(analyze, *gate, str(bare)).returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("Type", "notify"),
+        ("WatchdogSec", "10"),
+        ("WatchdogSignal", "SIGABRT"),
+        ("Restart", "always"),
+        ("TimeoutStopSec", "30"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("LimitCORE", "0"),
+        ("CapabilityBoundingSet", ""),
+    ],
+)
+def test_the_unit_keeps_what_safety_rests_on(key: str, value: str) -> None:
+    assert _service()[key] == value
+
+
+def test_the_default_paths_are_those_the_unit_may_write() -> None:
+    service = _service()
+    assert StoreConfig().path.parent == Path("/var/lib") / service["StateDirectory"]
+    assert Local().socket.parent == Path("/run") / service["RuntimeDirectory"]
+
+
+def test_the_user_and_folders_can_be_made(tmp_path: Path) -> None:
+    sysusers, tmpfiles = _tool("systemd-sysusers"), _tool("systemd-tmpfiles")
+    if os.geteuid() != 0:
+        pytest.skip("making users in another root needs root")
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "group").write_text("root:x:0:\ndialout:x:20:\n")
+    (etc / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    root = f"--root={tmp_path}"
+    done = _run(sysusers, root, str(UNITS / "chargerd.sysusers"))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^chargerd:", (etc / "passwd").read_text(), re.M)
+    assert "dialout:x:20:chargerd" in (etc / "group").read_text()
+
+    done = _run(tmpfiles, root, "--create", str(UNITS / "chargerd.tmpfiles"))
+    assert done.returncode == 0, done.stderr
+    assert (etc / "chargerd").stat().st_mode & 0o777 == 0o750
+    assert (etc / "chargerd" / "certificates").stat().st_mode & 0o777 == 0o700
+
+
+def test_udev_rules_are_well_formed() -> None:
+    pair = re.compile(r'^[A-Z_]+(\{\w+\})?(==|!=|\+=|:=|=)"[^"]*"$')
+    lines = (UNITS / "70-chargerd.rules").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules
+    for rule in rules:
+        for part in rule.split(", "):
+            assert pair.match(part), part
