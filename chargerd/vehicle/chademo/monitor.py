@@ -12,7 +12,6 @@ from chargerd.vehicle.chademo.causes import VEHICLE_FAULTS, StopCause
 from chargerd.vehicle.chademo.steps import RUNNING, Step, span
 from chargerd.vehicle.chademo.view import View
 
-OFFER_MAX_AGE_S = 1.0
 DEVIATION_A = 10.0
 DEVIATION_HOLD_S = 2.0  # ours, inside the vehicle's 5 s
 VOLTAGE_MARGIN_V = 10.0
@@ -50,7 +49,9 @@ def _insulation_bad(v: View) -> bool:
 
 
 def _insulation_lost(v: View) -> bool:
-    return v.insulation is None or v.insulation.device_fault
+    if v.insulation is None:
+        return not v.station_silent
+    return v.insulation.device_fault
 
 
 _ANY = span(Step.WAKE, Step.OPEN)
@@ -70,7 +71,9 @@ RULES: tuple[Rule, ...] = (
         _ANY,
         lambda v: v.pilot is not None and v.pilot.emergency_stop,
     ),
-    Rule(StopCause.PILOT_LOST, _ANY, lambda v: v.pilot is None),
+    Rule(
+        StopCause.PILOT_LOST, _ANY, lambda v: v.pilot is None and not v.station_silent
+    ),
     Rule(
         StopCause.UNPLUGGED,
         _ANY,
@@ -86,7 +89,11 @@ RULES: tuple[Rule, ...] = (
         _LOCKED,
         lambda v: v.pilot is not None and v.pilot.locked is not True,
     ),
-    Rule(StopCause.STAGE_LOST, _LOCKED, lambda v: v.stage is None),
+    Rule(
+        StopCause.STAGE_LOST,
+        _LOCKED,
+        lambda v: v.stage is None and not v.station_silent,
+    ),
     Rule(StopCause.INSULATION, _HOT, _insulation_bad),
     Rule(StopCause.INSULATION_LOST, _HOT, _insulation_lost),
     Rule(
@@ -159,7 +166,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         StopCause.STATION_SILENT,
         RUNNING,
-        lambda v: v.now_mono - v.offer.at_mono > OFFER_MAX_AGE_S,
+        lambda v: v.station_silent,
     ),
     Rule(StopCause.STATION, RUNNING, lambda v: not v.offer.energise),
 )

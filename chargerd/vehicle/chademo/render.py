@@ -59,7 +59,7 @@ def _limits(session: Session, view: View) -> VehicleLimits:
 
 def _demand(session: Session, view: View) -> VehicleDemand:
     """Pins from the table; voltage and current as the step wants them."""
-    step, row = session.step, STEPS[session.step]
+    step, row, pins = session.step, STEPS[session.step], session.pins
     volts = amperes = 0.0
     if step is Step.TEST:
         volts, amperes = view.threshold_v, view.times.test_a
@@ -70,10 +70,10 @@ def _demand(session: Session, view: View) -> VehicleDemand:
     elif step is Step.ENERGY:
         volts = view.ceiling_v
     return VehicleDemand(
-        d1=row.d1,
-        d2=row.d2,
-        lock=row.lock,
-        close_dc=session.close_dc,
+        d1=pins.d1,
+        d2=pins.d2,
+        lock=pins.lock,
+        close_dc=pins.close_dc,
         insulation_on=row.insulation,
         voltage_v=volts,
         current_a=amperes,

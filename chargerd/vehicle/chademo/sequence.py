@@ -15,7 +15,7 @@ from chargerd.vehicle.chademo.charge import ChargeCurrent
 from chargerd.vehicle.chademo.frames import ChademoError
 from chargerd.vehicle.chademo.handlers import HANDLERS
 from chargerd.vehicle.chademo.render import render
-from chargerd.vehicle.chademo.session import Session
+from chargerd.vehicle.chademo.session import Pins, Session
 from chargerd.vehicle.chademo.speech import PERIOD_S, speak
 from chargerd.vehicle.chademo.steps import (
     RUNNING,
@@ -27,11 +27,13 @@ from chargerd.vehicle.chademo.steps import (
 )
 from chargerd.vehicle.chademo.view import (
     INSULATION_MAX_AGE_S,
+    OFFER_MAX_AGE_S,
     TELEMETRY_MAX_AGE_S,
     Ratings,
     View,
     fresh,
 )
+from firmware_bridge.api import Telemetry
 
 MAX_STEPS_AT_ONCE = 4
 NEVER = float("inf")
@@ -160,7 +162,9 @@ class Sequence:
 
     def _view(self) -> View:
         now, session, telemetry = self._now, self._session, self._offer.telemetry
-        told = self._offer.at_mono  # the offer's own age is a rule of its own
+        told = self._offer.at_mono
+        if now - told > OFFER_MAX_AGE_S:
+            telemetry = Telemetry()  # nobody looks any more: all of it is stale
         pilot = fresh(telemetry.pilot, TELEMETRY_MAX_AGE_S, told)
         stage = fresh(telemetry.stage, TELEMETRY_MAX_AGE_S, told)
         insulation = fresh(telemetry.insulation, INSULATION_MAX_AGE_S, told)
@@ -174,11 +178,12 @@ class Sequence:
             pilot=pilot,
             stage=stage,
             insulation=insulation,
-            joined=session.close_dc
+            joined=session.pins.close_dc
             and pilot is not None
             and (pilot.dc_closed is not False),
             energy_mono=session.energy_mono,
             bus_failing=self._bus_failing,
+            station_silent=now - told > OFFER_MAX_AGE_S,
         )
 
     def _watch_plug(self, view: View) -> None:
@@ -231,16 +236,15 @@ class Sequence:
         return Step.WAKE
 
     def _enter(self, step: Step) -> None:
-        session, before = self._session, self._session.close_dc
+        session, row = self._session, STEPS[step]
         session.step, session.step_mono = step, self._now
         session.steady_since_mono = None
-        dc = STEPS[step].dc
         stage_sense = self._config.voltage_sense == "stage"
-        session.close_dc = dc is Close.ALWAYS or (
-            dc is Close.STAGE_SENSE and stage_sense
+        close_dc = row.dc is Close.ALWAYS or (
+            row.dc is Close.STAGE_SENSE and stage_sense
         )
-        if step in STOPPING:
-            session.close_dc &= before  # stopping never closes what was open
+        pins = Pins(row.d1, row.d2, row.lock, close_dc)
+        session.pins = pins if step in RUNNING else pins & session.pins
         if step is Step.ENERGY:
             self._sessions += 1
         if step is Step.DONE:

@@ -14,6 +14,24 @@ from chargerd.vehicle.chademo.peer import Peer
 from chargerd.vehicle.chademo.steps import Step
 
 
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What is switched on. `&`: stopping never switches on what was off."""
+
+    d1: bool = False
+    d2: bool = False
+    lock: bool = False
+    close_dc: bool = False
+
+    def __and__(self, other: Pins) -> Pins:
+        return Pins(
+            self.d1 and other.d1,
+            self.d2 and other.d2,
+            self.lock and other.lock,
+            self.close_dc and other.close_dc,
+        )
+
+
 @dataclass(slots=True)
 class Session:
     """`step_mono`, `d1_mono`, `ready_mono`, `energy_mono`: when these began."""
@@ -30,7 +48,7 @@ class Session:
     faults: set[str] = field(default_factory=set)
     hurry: bool = False  # contactors open without waiting for the weld check
     live: bool = False  # voltage stayed on the connector
-    close_dc: bool = False
+    pins: Pins = field(default_factory=Pins)
     battery_v: float = 0.0
     may_discharge: bool = False
     steady_since_mono: float | None = None

@@ -111,7 +111,7 @@ _PRE = VehiclePhase.PRECHARGE
 _STOP = VehiclePhase.STOPPING
 
 _STAGE, _ALWAYS = Close.STAGE_SENSE, Close.ALWAYS
-_OFF, _DOWN = Step.RELEASE, Step.RAMP_DOWN
+_OFF = Step.RELEASE
 
 STEPS: dict[Step, Row] = {
     Step.IDLE: Row(_IDLE, Step.IDLE, d1=False, lock=False),
@@ -125,18 +125,20 @@ STEPS: dict[Step, Row] = {
         _PRE, _OFF, StopCause.STATION_CONTACTOR, dc=_STAGE, insulation=True
     ),
     Step.CLOSE: Row(
-        _PRE, _DOWN, StopCause.EV_CONTACTOR, d2=True, dc=_STAGE, insulation=True
+        _PRE, _OFF, StopCause.EV_CONTACTOR, d2=True, dc=_STAGE, insulation=True
     ),
     Step.MATCH: Row(
-        _PRE, _DOWN, StopCause.PRECHARGE, d2=True, dc=_STAGE, insulation=True
+        _PRE, _OFF, StopCause.PRECHARGE, d2=True, dc=_STAGE, insulation=True
     ),
     Step.JOIN: Row(
-        _PRE, _DOWN, StopCause.STATION_CONTACTOR, d2=True, dc=_ALWAYS, insulation=True
+        _PRE, _OFF, StopCause.STATION_CONTACTOR, d2=True, dc=_ALWAYS, insulation=True
     ),
     Step.REQUEST: Row(
-        _PRE, _DOWN, StopCause.NO_REQUEST, d2=True, dc=_ALWAYS, insulation=True
+        _PRE, _OFF, StopCause.NO_REQUEST, d2=True, dc=_ALWAYS, insulation=True
     ),
-    Step.ENERGY: Row(VehiclePhase.ENERGY, _DOWN, d2=True, dc=_ALWAYS, insulation=True),
+    Step.ENERGY: Row(
+        VehiclePhase.ENERGY, Step.RAMP_DOWN, d2=True, dc=_ALWAYS, insulation=True
+    ),
     # Closed during the weld check, so that we see the vehicle's voltage go.
     Step.RAMP_DOWN: Row(_STOP, Step.OPEN, d2=True, dc=_ALWAYS, insulation=True),
     Step.OPEN: Row(

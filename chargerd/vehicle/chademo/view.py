@@ -14,7 +14,8 @@ from chargerd.vehicle.chademo.peer import Peer
 from chargerd.vehicle.chademo.steps import Times
 from firmware_bridge.api import InsulationReading, PilotReading, Reading, StageReading
 
-TELEMETRY_MAX_AGE_S = 1.0
+OFFER_MAX_AGE_S = 1.0
+TELEMETRY_MAX_AGE_S = 1.0  # when the offer was made
 INSULATION_MAX_AGE_S = 3.0  # such a monitor is polled about once a second
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class View:
     joined: bool  # our contactor is closed: the stage sees the connector
     energy_mono: float  # since when power may flow
     bus_failing: bool
+    station_silent: bool  # no offer for OFFER_MAX_AGE_S
 
     @property
     def sensed(self) -> bool:

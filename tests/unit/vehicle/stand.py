@@ -84,7 +84,8 @@ class Car:
 
     def step(self, now: float, d1: bool, d2: bool) -> None:
         if not d1:
-            self.permission = self.enabled = self.closed = False
+            self.permission = self.enabled = False
+            self.closed &= not self.opens
             self.d1_s = self.d2_s = self.stop_s = None
             self.request_a = self.discharge_a = 0.0
             self.cycles, self.powered = 0, False
@@ -125,9 +126,10 @@ class Car:
         if (asked or not self.enabled) and self.closed and self.stop_s is None:
             self.stop_s = now
         if self.stop_s is not None:
-            self.enabled = self.permission = False
-            if self.opens and now - self.stop_s >= 0.2:
-                self.closed = False
+            self.enabled = False
+            if now - self.stop_s >= 0.2:
+                self.permission = False
+                self.closed &= not self.opens
 
     def contactor_open(self, now: float) -> bool:
         """102.5.3: open, and the weld check is over."""
