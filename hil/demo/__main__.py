@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from hil.csms.server import Csms
+from hil.csms.wire import CallFailed, CsmsError
 from hil.demo.judge import judge
 from hil.demo.live import Screen
 from hil.demo.report import Story, render
@@ -76,12 +78,13 @@ def main() -> int:
         folder = Path(name)
         try:
             story = asyncio.run(play(args, folder))
-        except (StandError, TimeoutError, OSError) as error:
-            sys.stderr.write(f"the demo could not run: {error}\n")
+        except (StandError, CsmsError, CallFailed, TimeoutError, OSError) as error:
+            sys.stderr.write(f"the demo could not run: {error}\nlogs: {args.out}\n")
             return 1
-        args.out.mkdir(parents=True, exist_ok=True)
-        for log in folder.glob("*.log"):
-            (args.out / log.name).write_bytes(log.read_bytes())
+        finally:
+            args.out.mkdir(parents=True, exist_ok=True)
+            for log in (*folder.glob("*.log"), *folder.glob("*.jsonl")):
+                shutil.copy(log, args.out)
     report = args.out / "report.html"
     report.write_text(render(story))
     width = max(len(check.name) for check in story.checks)

@@ -19,7 +19,7 @@ from hil.stand import Stand, StandError
 TOKEN = "04A2B3C4D5"  # an RFID card's uid, not a secret of anything real
 BATTERY_WH = 600.0
 START_SOC = 60.0
-PROMISE_SOC = 60.0
+PROMISE_SOC = 62.0
 SCRIPT_S = 60.0  # the script's own length; --seconds stretches it
 
 
@@ -43,9 +43,10 @@ class Evening:
 
     async def run(self) -> Record:
         """The whole evening; returns what was seen."""
-        async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(self._watch())
+        watcher = asyncio.create_task(self._watch())
+        try:
             await self._script()
+        finally:
             watcher.cancel()
         self.record.transaction = [
             {"t_mono": message.t_mono, "payload": message.payload}
@@ -99,19 +100,21 @@ class Evening:
 
     async def _promise(self, departure_mono: float) -> None:
         """The owner's app speaks to the local API, like `chargerctl promise`."""
-        for _ in range(20):  # the session exists one tick after the plug was seen
-            try:
-                await self.stand.local.ask(
-                    verb="promise",
-                    evse_id=1,
-                    soc_pct=PROMISE_SOC,
-                    in_s=departure_mono - time.monotonic(),
-                )
-                return
-            except StandError as error:
-                last = error
-                await asyncio.sleep(0.1)
-        raise last
+        for _ in range(100):  # the session begins when the plug was seen
+            if (await self._status())["session_id"]:
+                break
+            await asyncio.sleep(0.05)
+        await self.stand.local.ask(
+            verb="promise",
+            evse=1,
+            soc=PROMISE_SOC,
+            seconds=departure_mono - time.monotonic(),
+        )
+
+    async def _status(self) -> dict[str, Any]:
+        answer = await self.stand.local.ask(verb="status")
+        found: dict[str, Any] = answer["evses"][0]
+        return found
 
     async def _grid_peaks(self) -> None:
         await self.stand.rig.ask(verb="grid", frequency_hz=49.92)
@@ -147,7 +150,7 @@ class Evening:
             await asyncio.sleep(0.1)
 
     async def _look(self) -> None:
-        answer = await self.stand.local.ask(verb="why", evse_id=1, last=1)
+        answer = await self.stand.local.ask(verb="why", evse=1, last=1)
         decision = answer["evses"][0]["now"]
         if decision is None:
             return
@@ -163,7 +166,7 @@ class Evening:
         )
         self.latest["decision"] = decision
         self.latest["why"] = self.record.ticks[-1].why
-        self.latest["status"] = (await self.stand.local.ask(verb="status"))["evses"][0]
+        self.latest["status"] = await self._status()
         self.latest["rig"] = await self.stand.rig.ask(verb="state")
 
 
