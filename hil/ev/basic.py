@@ -48,6 +48,8 @@ class BasicEv:
         efficiency: float = 0.92,
         target_soc_pct: float = 100.0,
     ) -> None:
+        if min(phases, voltage_v, efficiency) <= 0:
+            raise ValueError("phases, voltage_v, efficiency: must be above 0")
         self.battery = battery
         self.max_a = max_a
         self.volts = voltage_v * phases

@@ -60,6 +60,12 @@ class Battery:
             raise ValueError(f"soc {self.soc_pct}: must be 0 to 100 percent")
         if self.capacity_wh <= 0.0:
             raise ValueError(f"capacity_wh {self.capacity_wh}: must be above 0")
+        if min(self.cells, self.resistance_ohm, self.heat_capacity_j_per_k) <= 0.0:
+            raise ValueError("cells, resistance_ohm, heat_capacity_j_per_k: above 0")
+        if self.taper_from_pct >= 100.0 or self.weak_below_pct <= self.empty_pct:
+            raise ValueError("need taper_from_pct < 100 and weak_below_pct > empty_pct")
+        if self.too_hot_c <= self.hot_c:
+            raise ValueError("need too_hot_c > hot_c")
 
     @property
     def emf_v(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -68,6 +69,8 @@ def make(
     if set(wanted) - known:
         unknown = sorted(set(wanted) - known)
         raise ValueError(f"{kind}: unknown {unknown}; known are {sorted(known)}")
+    for key, value in {**wanted, "soc": soc, "capacity_wh": capacity_wh}.items():
+        _must_be_number(f"{kind}: {key}", value)
     model_kw = {key: wanted[key] for key in wanted if key in MODEL_KEYS[kind]}
     battery_kw = {key: wanted[key] for key in wanted if key not in model_kw}
     battery = Battery(float(soc), float(capacity_wh), **battery_kw)
@@ -76,3 +79,11 @@ def make(
     if kind == "external":
         return ExternalEv(battery, **model_kw)
     return ChademoEv(battery, Traits(**model_kw), seed)
+
+
+def _must_be_number(what: str, value: object) -> None:
+    """Every key is a finite number or a flag; only temperatures may be negative."""
+    if not isinstance(value, bool | int | float) or not math.isfinite(value):
+        raise ValueError(f"{what} is {value!r}: must be a finite number or true/false")
+    if value < 0 and not what.endswith("_c"):
+        raise ValueError(f"{what} is {value!r}: must not be negative")

@@ -13,7 +13,7 @@ from typing import Any
 from hil.ev.base import Given, Seen
 from hil.ev.battery import Battery
 from hil.ev.chademo_frames import Heard, Says, Timetable
-from hil.ev.chademo_traits import FAULTS, SLOWNESS, Traits
+from hil.ev.chademo_traits import FAULTS, SLOWNESS, Traits, fault_arguments
 from hil.ev.chademo_watch import Stop, View, Watch
 
 SAFE_OPEN_A = 5.0  # contactors may open at or below
@@ -83,15 +83,9 @@ class ChademoEv:
 
     def fault(self, kind: str, on: bool, **args: Any) -> None:
         """Begin or end one misbehaviour; ValueError for unknown kinds or arguments."""
-        if kind not in FAULTS:
-            raise ValueError(f"fault {kind}: a CHAdeMO car knows {', '.join(FAULTS)}")
-        unknown = set(args) - set(FAULTS[kind])
-        if unknown:
-            raise ValueError(f"fault {kind}: unknown {sorted(unknown)}")
-        if kind == "fault_bit" and args.get("n", 0) not in range(5):
-            raise ValueError(f"fault_bit n={args['n']}: 102.4 has bits 0 to 4")
+        full = fault_arguments(kind, args)
         if on:
-            self._active[kind] = {**FAULTS[kind], **args}
+            self._active[kind] = full
         else:
             self._active.pop(kind, None)
             self._welded = self._welded and kind != "weld"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 SLOWNESS = 4.0  # what `slow` does to times and ramps
 # kind -> arguments and their defaults
@@ -48,3 +49,25 @@ class Traits:
     linger_s: float = 0.5  # frames go on after d1 fell
     ramp_a_per_s: float = 20.0
     soc_false_frames: int = 15
+
+    def __post_init__(self) -> None:
+        for name in ("protocol_number", "sequence_number", "max_minutes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 0 <= value <= 255:
+                raise ValueError(f"{name} {value!r}: must fit one byte")
+
+
+def fault_arguments(kind: str, args: dict[str, Any]) -> dict[str, int]:
+    """The arguments of a fault with its defaults; ValueError says what is wrong."""
+    if kind not in FAULTS:
+        raise ValueError(f"fault {kind}: a CHAdeMO car knows {', '.join(FAULTS)}")
+    unknown = set(args) - set(FAULTS[kind])
+    if unknown:
+        raise ValueError(f"fault {kind}: unknown {sorted(unknown)}")
+    full = {**FAULTS[kind], **args}
+    for name, value in full.items():
+        if not isinstance(value, int) or not 0 <= value <= 255:
+            raise ValueError(f"fault {kind}: {name} is {value!r}, must be 0 to 255")
+    if full.get("n", 0) > 4:
+        raise ValueError(f"fault fault_bit: n is {full['n']}, 102.4 has bits 0 to 4")
+    return full

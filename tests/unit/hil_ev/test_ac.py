@@ -169,6 +169,17 @@ def test_catalogue(kind) -> None:
         ("chademo", {"max_a": 1.0}, "max_a.*k_delay_s"),
         ("chademo", {"profile": "x"}, "real_times"),
         ("basic", {"soc": 120}, "soc"),
+        ("basic", {"soc": "60"}, "soc"),
+        ("basic", {"max_a": "x"}, "max_a"),
+        ("basic", {"max_a": float("nan")}, "max_a"),
+        ("basic", {"max_a": -1}, "max_a"),
+        ("basic", {"phases": 0}, "phases"),
+        ("chademo", {"protocol_number": 256}, "protocol_number"),
+        ("chademo", {"protocol_number": 1.5}, "protocol_number"),
+        ("chademo", {"k_delay_s": None}, "k_delay_s"),
+        ("external", {"cells": 0}, "cells"),
+        ("external", {"hot_c": 70}, "too_hot_c"),
+        ("external", {"taper_from_pct": 100}, "taper_from_pct"),
     ],
 )
 def test_unknown_words_are_refused_with_the_list(kind, kw, text) -> None:

@@ -10,7 +10,7 @@ currents = st.lists(st.floats(-200.0, 200.0), min_size=1, max_size=30)
 
 
 @settings(max_examples=60)
-@given(currents, st.floats(10.0, 90.0), st.floats(0.0, 0.5))
+@given(currents, st.floats(10.0, 90.0), st.floats(0.01, 0.5))
 def test_energy_is_conserved(amps, soc, ohm) -> None:
     battery = Battery(soc, 40_000.0, resistance_ohm=ohm)
     before_wh = battery.stored_wh

@@ -395,7 +395,13 @@ def test_slow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "args"), [("nonsense", {}), ("silent", {"x": 1}), ("fault_bit", {"n": 5})]
+    ("kind", "args"),
+    [
+        ("nonsense", {}),
+        ("silent", {"x": 1}),
+        ("fault_bit", {"n": 5}),
+        ("soc_lie", {"soc": "x"}),
+    ],
 )
 def test_unknown_faults_are_refused(kind: str, args: dict[str, int]) -> None:
     bench = station()
