@@ -55,20 +55,54 @@ Branch = Callable[[float], Answer]
 
 def running(profile: Profile, ctx: Context, at_s: float) -> tuple[Period | None, float]:
     """The period at `at_s`, and the first later instant that may change it."""
+    valid, until = _window(profile, at_s)
+    out = _out_offline(profile, ctx)
+    if not valid or at_s >= out:
+        return None, until
+    period, end = _by_schedule(profile, ctx, at_s)
+    return period, min(until, end, out)
+
+
+def _window(profile: Profile, at_s: float) -> tuple[bool, float]:
+    """Inside validFrom and validTo (K01.FR.36, .37), and until when."""
+    if profile.valid_to_s is not None and at_s >= profile.valid_to_s:
+        return False, NEVER
     if profile.valid_from_s is not None and at_s < profile.valid_from_s:
-        return None, profile.valid_from_s
-    end = NEVER if profile.valid_to_s is None else profile.valid_to_s
-    if ctx.offline_since_s is not None:
-        if profile.purpose in ctx.ignored_offline:
-            return None, NEVER
-        if profile.max_offline_s is not None:
-            end = min(end, ctx.offline_since_s + profile.max_offline_s)
-    if at_s >= end:
-        return None, NEVER
-    period, until = _by_schedule(profile, ctx, at_s)
-    if period is None and until >= end:
-        return None, NEVER
-    return period, min(until, end)
+        return False, profile.valid_from_s
+    return True, NEVER if profile.valid_to_s is None else profile.valid_to_s
+
+
+def _out_offline(profile: Profile, ctx: Context) -> float:
+    """From when being offline rules the profile out (K01.FR.101)."""
+    if ctx.offline_since_s is None:
+        return NEVER
+    if profile.purpose in ctx.ignored_offline:
+        return -NEVER
+    if profile.max_offline_s is None:
+        return NEVER
+    return ctx.offline_since_s + profile.max_offline_s
+
+
+def _lost(profile: Profile, ctx: Context, at_s: float) -> tuple[bool, float]:
+    """Would the profile hold now, had the link not gone? And until when that is so.
+
+    A Dynamic one that ran out while offline is lost too: its update could not come.
+    """
+    if ctx.offline_since_s is None:
+        return False, NEVER
+    out = _out_offline(profile, ctx)
+    if profile.kind == "Dynamic":
+        valid, until = _window(profile, at_s)
+        updated = ctx.dyn_updated_s.get(profile.id, -NEVER)
+        end = updated + (NEVER if profile.duration_s is None else profile.duration_s)
+        if updated == -NEVER or end <= ctx.offline_since_s:
+            return False, until
+        out = min(out, end)
+        return valid and at_s >= out, until if at_s >= out else min(until, out)
+    if at_s < out:
+        return False, out
+    period, until = running(profile, replace(ctx, offline_since_s=None), at_s)
+    return period is not None, until
 
 
 def _by_schedule(
@@ -186,44 +220,21 @@ class Composite:
             extra, end = self._generation(at_s)
             until = min(until, end)
             return _demand(period, extra), until
-        if self._lost_offline(at_s):
-            return Demand(
-                OperationMode.CHARGING_ONLY, self.ctx.offline_limit_w, 0.0
-            ), until
-        return None, until
-
-    def _lost_offline(self, at_s: float) -> bool:
-        """True when being offline has put a profile of the Tx branch out."""
-        since = self.ctx.offline_since_s
-        if since is None:
-            return False
+        lost = False
         for purpose in TX_PURPOSES:
             for profile in self._of.get(purpose, ()):
-                out = _out_offline(profile, self.ctx, since)
-                valid = profile.valid_to_s is None or profile.valid_to_s > out
-                if out <= at_s and valid:
-                    return True
-        return False
+                was, end = _lost(profile, self.ctx, at_s)
+                lost, until = lost or was, min(until, end)
+        if not lost:
+            return None, until
+        limit = self.ctx.offline_limit_w
+        return Demand(OperationMode.CHARGING_ONLY, limit, 0.0), until
 
     def whole(self, at_s: float) -> Answer:
         """Everything merged, as GetCompositeSchedule reports it (K08.FR.04, .08)."""
         caps, site_end = self.site(at_s)
         wish, tx_end = self.tx(at_s)
         return merge(caps, wish), min(site_end, tx_end)
-
-
-def _out_offline(profile: Profile, ctx: Context, since_s: float) -> float:
-    """When being offline puts the profile out: by rule, or as no update can come."""
-    if profile.purpose in ctx.ignored_offline:
-        return since_s
-    out = NEVER
-    if profile.max_offline_s is not None:
-        out = since_s + profile.max_offline_s
-    if profile.kind == "Dynamic" and profile.duration_s is not None:
-        end = ctx.dyn_updated_s.get(profile.id, -NEVER) + profile.duration_s
-        if end > since_s:
-            out = min(out, end)
-    return out
 
 
 def _demand(period: Period, extra_w: float) -> Demand:
