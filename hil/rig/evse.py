@@ -20,7 +20,6 @@ from hil.rig.plant import Plant, Source
 from hil.rig.sdm630 import Sdm630
 
 CEILING_MARGIN = 1.02  # what a measurement may be off before it counts as exceeding
-AUX_W = 8.0  # controller, MCU, contactor coils
 MAINS_MIN_V = 50.0
 
 MCU_KINDS: Mapping[str, str] = {
@@ -227,7 +226,8 @@ class EvseRig:
         seen, plant = self.stage.measured, self.plant
         seen.voltage_v, seen.current_a = plant.output_v, plant.current_a
         seen.line_v, seen.frequency_hz = self.grid.voltage_v, self.grid.frequency_hz
-        seen.ac_w, seen.mains = plant.ac_w - plant.outlet_w, self.mains
+        seen.ac_w = plant.ac_w - plant.outlet_w - plant.AUX_W
+        seen.mains = self.mains
         seen.ambient_c = 75.0 if "over_temperature" in self.faults["stage"] else 30.0
 
     def _check_ceiling(self) -> None:
@@ -244,7 +244,7 @@ class EvseRig:
 
     def phases_w(self) -> tuple[float, float, float]:
         """True AC power per phase: the stage on all three, the outlet on L1."""
-        third = (self.plant.ac_w - self.plant.outlet_w + AUX_W) / 3
+        third = (self.plant.ac_w - self.plant.outlet_w) / 3
         return third + self.plant.outlet_w, third, third
 
     def _measure(self, now: float, dt_s: float) -> None:

@@ -7,6 +7,7 @@ is refused. Must never hide a fault that was asked for.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,10 @@ WIRE_KINDS: Mapping[str, str] = {
 
 
 class Faults:
-    """The faults of one device: `kinds` it knows, and those that are on now."""
+    """The faults of one device: `kinds` it knows, and those that are on now.
+
+    A kind's text names its arguments in backquotes; no others are taken.
+    """
 
     def __init__(self, device: str, kinds: Mapping[str, str]) -> None:
         self.device = device
@@ -39,7 +43,12 @@ class Faults:
         if kind not in self.kinds:
             known = ", ".join(sorted(self.kinds)) or "none"
             raise RigError(f"{self.device} has no fault {kind!r}; it knows: {known}")
+        words = re.findall(r"`(\w+)`", self.kinds[kind])  # arguments its text names
         for key, value in args.items():
+            if key not in words:
+                raise RigError(
+                    f"{self.device} {kind}: no argument {key!r}; use {words}"
+                )
             self._check(kind, key, value)
         if on:
             self.active[kind] = dict(args)

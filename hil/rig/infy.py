@@ -48,7 +48,7 @@ KINDS: Mapping[str, str] = {
     "corrupt": "one bit of every answer's value is wrong",
     "wrong_id": "answers to another controller's address",
     "frozen": "answers the measured values of the moment the fault began",
-    "gain": "measured current is `factor` times the true one (default 1.5)",
+    "gain": "measured current is `gain` times the true one (default 1.5)",
     "mode_refused": "every working-mode write is answered with error 7",
     "error": "every answer carries error `code` (default 2) and nothing is obeyed",
     "derate": "current limited to `factor` of the set one (default 0.5)",
@@ -250,7 +250,7 @@ class Infy:
     def _gain(self) -> float:
         if "gain" not in self.faults:
             return 1.0
-        return self.faults.number("gain", "factor", 1.5)
+        return self.faults.number("gain", "gain", 1.5)
 
     def status(self, now: float) -> bytes:
         """Item 1110 as 8 bytes; bytes 5..7 carry the bits."""

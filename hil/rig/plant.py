@@ -92,6 +92,7 @@ class Plant:
     IDLE_W = 90.0
     LOSS_RATIO = 0.055
     STANDBY_W = 15.0
+    AUX_W = 8.0  # controller, MCU, contactor coils: before the breaker
 
     def __init__(self) -> None:
         self.dc = Contactor()
@@ -147,6 +148,7 @@ class Plant:
         own_w = self.STANDBY_W if mains else 0.0
         if drive.on:
             own_w = self.IDLE_W + self.LOSS_RATIO * abs(self.stage_w)
+        own_w += self.AUX_W
         self.ac_w = self.stage_w + own_w + self.outlet_w
         self.energies.loss_wh += (own_w * dt_s + bled_ws + spark_ws) / WS_PER_WH
         self.energies.inrush_wh += gift_ws / WS_PER_WH

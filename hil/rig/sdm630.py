@@ -19,7 +19,7 @@ KINDS: Mapping[str, str] = {
     **modbus.KINDS,
     "frozen": "answers the values of the moment the fault began",
     "sign": "power, currents and energies count the wrong way round",
-    "gain": "power, currents and energies are `factor` times true (default 1.5)",
+    "gain": "power, currents and energies are `gain` times true (default 1.5)",
     "nan": "power reads NaN",
     "spike": "power reads `power_w` (default 1e9)",
 }
@@ -75,7 +75,7 @@ class Sdm630:
     def _factor(self) -> float:
         factor = -1.0 if "sign" in self.faults else 1.0
         if "gain" in self.faults:
-            factor *= self.faults.number("gain", "factor", 1.5)
+            factor *= self.faults.number("gain", "gain", 1.5)
         return factor
 
     def _measure(

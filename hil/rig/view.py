@@ -25,7 +25,7 @@ def orders(evse: EvseRig) -> dict[str, Any]:
 
 def grid_power_w(grid: Grid, evses: Mapping[int, EvseRig]) -> float:
     """True power at the grid connection, positive = import."""
-    return grid.house_load_w + sum(sum(e.phases_w()) for e in evses.values())
+    return grid.house_load_w + sum(e.plant.ac_w for e in evses.values())
 
 
 def sample(grid: Grid, evses: Mapping[int, EvseRig]) -> dict[str, Any]:
@@ -45,9 +45,9 @@ def _evse_sample(evse: EvseRig) -> dict[str, Any]:
     plant = evse.plant
     vehicle = {} if evse.ev is None else evse.ev.state()
     return {
-        "ac_w": round(sum(evse.phases_w()), 2),
-        "import_wh": evse.meter.import_kwh * 1000,
-        "export_wh": evse.meter.export_kwh * 1000,
+        "ac_w": round(plant.ac_w, 2),
+        "import_wh": plant.energies.ac_import_wh,
+        "export_wh": plant.energies.ac_export_wh,
         "dc_v": round(plant.connector_v, 3),
         "dc_a": round(plant.current_a, 4),
         "soc_pct": vehicle.get("soc_pct"),
@@ -112,7 +112,7 @@ def evse_state(evse: EvseRig, now: float) -> dict[str, Any]:
             "alarm": evse.insulation.alarm,
             "self_tests": evse.insulation.self_tests,
         },
-        "ac_power_w": sum(evse.phases_w()),
+        "ac_power_w": plant.ac_w,
         "energies": asdict(plant.energies),
         "meter": {
             "import_wh": evse.meter.import_kwh * 1000,

@@ -226,7 +226,7 @@ def test_faults_on_the_wire() -> None:
 def test_faults_of_measurement_and_obedience() -> None:
     infy = running()
     infy.measured.current_a = 10.0
-    infy.faults.set("gain", True, {"factor": 1.5})
+    infy.faults.set("gain", True, {"gain": 1.5})
     assert read(infy, 0x1002) == 15_000
     infy.faults.set("gain", False, {})
     infy.faults.set("frozen", True, {})

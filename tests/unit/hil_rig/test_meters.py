@@ -79,7 +79,7 @@ def test_frozen_is_bit_identical() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "args", "factor"),
-    [("sign", {}, -1.0), ("gain", {}, 1.5), ("gain", {"factor": 0.5}, 0.5)],
+    [("sign", {}, -1.0), ("gain", {}, 1.5), ("gain", {"gain": 0.5}, 0.5)],
 )
 def test_wrong_power(kind: str, args: dict[str, float], factor: float) -> None:
     one = meter()

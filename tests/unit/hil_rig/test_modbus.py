@@ -157,7 +157,12 @@ def test_corrupt_every_third() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "args"),
-    [("nope", {}), ("slow", {"ms": "x"}), ("slow", {"ms": float("inf")})],
+    [
+        ("nope", {}),
+        ("slow", {"msec": 5}),
+        ("slow", {"ms": "x"}),
+        ("slow", {"ms": float("inf")}),
+    ],
 )
 def test_faults_refuse_what_they_do_not_know(kind: str, args: dict[str, float]) -> None:
     with pytest.raises(RigError, match="x "):
