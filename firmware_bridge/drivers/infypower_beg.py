@@ -66,7 +66,7 @@ class InfypowerBeg:
         self._step_mono = -math.inf
         self._written: dict[Code, int] = {}  # setpoints the modules hold
         self._refreshed_mono = -math.inf
-        self._silence_mono = -math.inf
+        self._silence_mono = clock()  # silence counts from here
         self._due = dict.fromkeys(
             (Code.VOLTAGE, Code.CURRENT, Code.STATUS, Code.INVERTING), -math.inf
         ) | {Code.MODULES: -math.inf, Code.AMBIENT: -math.inf}
@@ -96,7 +96,6 @@ class InfypowerBeg:
         self._switch_off()
 
     async def run(self) -> None:
-        self._silence_mono = self._clock()  # silence counts from here
         while True:
             self.on_timer(self._clock())
             await asyncio.sleep(TICK_S)
@@ -144,9 +143,7 @@ class InfypowerBeg:
             if self._step is not Step.OFF:
                 self._switch_off()
             return
-        if self._step is not Step.OFF and target.mode is not self._mode:
-            self._switch_off()
-        if self._step is Step.OFF:
+        if self._step is Step.OFF or target.mode is not self._mode:
             self._mode = target.mode
             self._enter(Step.DRAIN, now)
             self._switch_off_writes()
