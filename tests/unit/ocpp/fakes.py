@@ -88,11 +88,14 @@ class FakeStation:
         effects, self.effects = self.effects, []
         return effects
 
+    async def until_next(self) -> None:
+        self.changed.clear()
+        await self.changed.wait()
+
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
             while not condition():
-                self.changed.clear()
-                await self.changed.wait()
+                await self.until_next()
 
 
 @dataclass(frozen=True)
