@@ -24,7 +24,7 @@ Job = Callable[[sqlite3.Connection], T]
 
 # 512-byte pages: a queued event costs one page in and one page out (docs: refs ocpp 6).
 PAGE_BYTES = 512
-CHECKPOINT_PAGES = 2000  # about 1 MB of WAL between checkpoints
+CHECKPOINT_PAGES = 4000  # about 2 MB of WAL between checkpoints
 ANSWER_TIMEOUT_S = 20.0
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -28,24 +28,25 @@ _DICTIONARY_1 = (
     b'"measurand":"Power.Export.Offered","measurand":"Display.PresentSOC","measurand":'
     b'"Power.Reactive.Import","measurand":"Power.Factor","measurand":"Setpoint",'
     b'"unit":"Percent","unit":"Hz","unit":"A","unit":"V","unit":"kWh","multiplier":0,'
-    b'"eventType":"Updated","timestamp":"2026-01-01T00:00:00.000Z","triggerReason":'
-    b'"MeterValuePeriodic","seqNo":0,"offline":true,"offline":false,"transactionInfo":{'
-    b'"transactionId":"","chargingState":"Charging","operationMode":"CentralSetpoint",'
-    b'"timeSpentCharging":0},"evse":{"id":1,"connectorId":1},"meterValue":[{'
-    b'"timestamp":"2026-01-01T00:00:00Z","sampledValue":[{"value":0.0,"context":'
-    b'"Sample.Periodic","measurand":"Power.Active.Import","location":"Outlet",'
-    b'"unitOfMeasure":{"unit":"W"}},{"value":0,"measurand":"Power.Active.Export",'
-    b'"context":"Sample.Periodic","location":"Outlet","unitOfMeasure":{"unit":"W"}},'
-    b'{"value":0,"measurand":"Energy.Active.Import.Register","context":'
-    b'"Sample.Periodic","location":"Outlet","unitOfMeasure":{"unit":"Wh"}},{"value":0,'
-    b'"measurand":"Energy.Active.Export.Register","context":"Sample.Periodic",'
-    b'"location":"Outlet","unitOfMeasure":{"unit":"Wh"}},{"value":0,"measurand":'
-    b'"Voltage","context":"Sample.Periodic","location":"Outlet","unitOfMeasure":{'
-    b'"unit":"V"}},{"value":0,"measurand":"SoC","context":"Sample.Periodic","location":'
-    b'"EV","unitOfMeasure":{"unit":"Percent"}}]}]}'
+    b'TransactionEvent\0{"eventType":"Updated","timestamp":"2026-01-01T00:00:00.000Z",'
+    b'"triggerReason":"MeterValuePeriodic","seqNo":0,"offline":true,"transactionInfo":{'
+    b'"transactionId":"","timeSpentCharging":0,"chargingState":"Charging",'
+    b'"operationMode":"CentralSetpoint"},"evse":{"id":1,"connectorId":1},"meterValue":['
+    b'{"timestamp":"2026-01-01T00:00:00.000Z","sampledValue":[{"value":0.0,"measurand":'
+    b'"SoC","context":"Sample.Periodic","unitOfMeasure":{"unit":"Percent"},"location":'
+    b'"EV"},{"value":0.0,"measurand":"Voltage","context":"Sample.Periodic",'
+    b'"unitOfMeasure":{"unit":"V"},"phase":"L1-N"},{"value":0.0,"measurand":'
+    b'"Energy.Active.Export.Register","context":"Sample.Periodic","unitOfMeasure":{'
+    b'"unit":"Wh"}},{"value":0.0,"measurand":"Energy.Active.Import.Register","context":'
+    b'"Sample.Periodic","location":"Outlet","unitOfMeasure":{"unit":"Wh"}},{"value":0.0,'
+    b'"measurand":"Power.Active.Setpoint","context":"Sample.Periodic","unitOfMeasure":{'
+    b'"unit":"W"}},{"value":0.0,"measurand":"Power.Active.Export","context":'
+    b'"Sample.Periodic","location":"Outlet","unitOfMeasure":{"unit":"W"}},{"value":0.0,'
+    b'"measurand":"Power.Active.Import","context":"Sample.Periodic","unitOfMeasure":{'
+    b'"unit":"W"}}]}]}'
 )
 _FORMAT_1 = b"\x01"
-_LEVEL = 6
+_LEVEL = 9
 
 
 class PackingError(ValueError):

@@ -151,12 +151,12 @@ async def test_a_rotten_row_does_not_block_those_behind_it(tmp_path: Path) -> No
     good = await store.outbox.append("k", b"two", thinnable=False)
 
     def rot(db: sqlite3.Connection) -> None:
-        db.execute("UPDATE outbox SET body = x'0102' WHERE id = ?", (bad,))
+        db.execute("UPDATE outbox SET message = x'0102' WHERE id = ?", (bad,))
         db.execute("INSERT INTO kv VALUES ('a', 'rotten', '{')")
 
     await store._database.run(rot)
     assert [e.id for e in await store.outbox.batch(0, 9)] == [good]
-    assert f"k {bad} dropped" in store.fault
+    assert f"message {bad} dropped" in store.fault
     assert await store.outbox.count() == 1
     assert await store.kv.load() == {}
     assert "kv a/rotten" in store.fault

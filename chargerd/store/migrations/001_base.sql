@@ -1,10 +1,10 @@
 -- Outbox ids come from `counter`, so that they grow for ever without the extra page
--- that AUTOINCREMENT writes for each row.
+-- that AUTOINCREMENT writes for each row. `message` is kind, a zero byte and the body,
+-- packed together: a row must be small (chargerd/store/packing.py).
 CREATE TABLE outbox (
     id        INTEGER PRIMARY KEY,
-    kind      TEXT    NOT NULL,
     thinnable INTEGER NOT NULL,
-    body      BLOB    NOT NULL
+    message   BLOB    NOT NULL
 );
 CREATE TABLE counter (
     name  TEXT PRIMARY KEY,
