@@ -96,7 +96,8 @@ class View:
     @property
     def v2h(self) -> bool:
         """109.4.0: both sides can; fixed for the session with the first 102."""
-        return self.config.discharge and self.peer.v2h
+        able = self.config.discharge and self.ratings.discharge_max_a > 0.0
+        return able and self.peer.v2h
 
     @property
     def full(self) -> bool:

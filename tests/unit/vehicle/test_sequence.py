@@ -9,6 +9,7 @@ import pytest
 from chargerd.config import Chademo
 from chargerd.model import VehicleDemand, VehiclePhase, VehicleState
 from chargerd.vehicle.chademo.steps import Step
+from chargerd.vehicle.chademo.view import Ratings
 from tests.unit.vehicle.stand import Car, Stand
 
 
@@ -121,12 +122,19 @@ def test_every_frame_every_100_ms_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "flags"),
-    [(Chademo(discharge=False), 0x80), (Chademo(), 0x00)],
-    ids=["we cannot", "it cannot"],
+    ("config", "flags", "rated_a"),
+    [
+        (Chademo(discharge=False), 0x80, 30.0),
+        (Chademo(), 0x80, 0.0),
+        (Chademo(), 0x00, 30.0),
+    ],
+    ids=["we may not", "we cannot", "it cannot"],
 )
-def test_no_discharge_frames_unless_both_can(config: Chademo, flags: int) -> None:
-    stand = Stand(Car(flags=flags), config)
+def test_no_discharge_frames_unless_both_can(
+    config: Chademo, flags: int, rated_a: float
+) -> None:
+    ratings = Ratings(150.0, 500.0, 30.0, rated_a)
+    stand = Stand(Car(flags=flags), config, ratings)
     stand.setpoint_a = -10.0
     stand.start()
     limits = stand.sequence.state().limits
