@@ -8,7 +8,6 @@ restart comes back from `set` as (key, value) for the caller to save.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ _PRESET = re.compile(
     r"(?:@(?P<evse>\d+)(?::(?P<connector>\d+))?)?"
     r"\.(?P<variable>[^.@\[\]]+)(?:\[(?P<instance>[^\[\]]+)\])?"
 )
-_INTEGER = re.compile(r"[+-]?\d{1,15}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 _SHOW_NEAR = 3
 
 
@@ -72,12 +72,9 @@ class Variable:
         row = self.row
         if row.kind == "integer" and not _INTEGER.fullmatch(value):
             return _bad(row, "InvalidValue", "use an integer")
-        try:
-            number = float(value)
-        except ValueError:
-            return _bad(row, "InvalidValue", "use a number")
-        if not math.isfinite(number):
-            return _bad(row, "InvalidValue", "use a finite number")
+        if row.kind == "decimal" and not _DECIMAL.fullmatch(value):
+            return _bad(row, "InvalidValue", "use a decimal number")
+        number = float(value)
         if self.low is not None and number < self.low:
             return _bad(row, "ValueTooLow", f"at least {self.low:g}")
         if self.high is not None and number > self.high:

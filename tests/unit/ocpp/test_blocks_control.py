@@ -1,0 +1,334 @@
+"""Blocks F and G: remote control, availability, faults, messages on demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chargerd.model import (
+    ActiveFault,
+    AvailabilityRequest,
+    SessionPhase,
+    StartRequest,
+    StopReason,
+    StopRequest,
+    UnlockRequest,
+)
+from tests.unit.ocpp.station_rig import CARD, START, V21, V201, Rig, config
+
+P = SessionPhase
+BOTH = pytest.mark.parametrize("version", [V21, V201])
+TOKEN = {"idToken": CARD.value, "type": "ISO14443"}
+START_CALL = {"evseId": 1, "remoteStartId": 7, "idToken": TOKEN}
+
+
+def statuses(rig: Rig) -> list[tuple[int, str]]:
+    by_status = [
+        (p["evseId"], p["connectorStatus"]) for p in rig.payloads("StatusNotification")
+    ]
+    by_event = [
+        (event["component"]["evse"]["id"], event["actualValue"])
+        for payload in rig.payloads("NotifyEvent")
+        for event in payload["eventData"]
+        if event["variable"]["name"] == "AvailabilityState"
+    ]
+    return by_status + by_event
+
+
+@BOTH
+def test_connector_status_follows_the_session(version: str) -> None:
+    rig = Rig(version=version)
+    rig.observe()
+    rig.boot()
+    rig.observe(P.CONNECTED)
+    rig.observe(P.ENERGY, authorised=True)
+    rig.observe(P.IDLE)
+    rig.observe(P.IDLE, operative=False)
+    assert statuses(rig) == [
+        (1, "Available"), (1, "Occupied"), (1, "Available"), (1, "Unavailable")
+    ]  # fmt: skip
+
+
+@BOTH
+def test_nothing_is_told_before_the_boot_is_accepted(version: str) -> None:
+    rig = Rig(version=version)
+    rig.boot("Pending")
+    rig.observe(P.CONNECTED)
+    assert statuses(rig) == []
+
+
+@BOTH
+def test_a_fault_is_told_once_and_cleared_once(version: str) -> None:
+    rig = Rig(version=version)
+    rig.observe()
+    rig.boot()
+    rig.clear()
+    fault = ActiveFault("StageFault", 1, START, "E17")
+    for _ in range(3):
+        rig.observe(P.IDLE, faults=(fault,))
+    for _ in range(3):
+        rig.observe(P.IDLE)
+    events = [
+        event
+        for payload in rig.payloads("NotifyEvent")
+        for event in payload["eventData"]
+        if event["variable"]["name"] != "AvailabilityState"
+    ]
+    assert [event.get("cleared", False) for event in events] == [False, True]
+    assert events[0]["techInfo"] == "E17"
+    assert events[1]["cause"] == events[0]["eventId"]
+    assert statuses(rig) == [(1, "Faulted"), (1, "Available")]
+
+
+def test_a_station_fault_is_one_event_for_all_evses() -> None:
+    rig = Rig(config(evses=2)).boot()
+    fault = ActiveFault("CsmsLost", 0, START)
+    for evse_id in (1, 2):
+        rig.observe(evse_id=evse_id, faults=(fault,))
+    told = [
+        event
+        for p in rig.payloads("NotifyEvent")
+        for event in p["eventData"]
+        if event["trigger"] == "Alerting"
+    ]
+    assert len(told) == 1
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("at", "busy", "status"),
+    [
+        ({}, False, "Accepted"),
+        ({"evse": {"id": 1}}, True, "Scheduled"),
+        ({"evse": {"id": 1, "connectorId": 1}}, False, "Accepted"),
+        ({"evse": {"id": 2}}, True, "Accepted"),
+        ({"evse": {"id": 3}}, False, "Rejected"),
+        ({"evse": {"id": 1, "connectorId": 4}}, False, "Rejected"),
+    ],
+)
+def test_change_availability(version: str, at: Any, busy: bool, status: str) -> None:
+    rig = Rig(config(evses=2), version=version).boot()
+    rig.observe(P.ENERGY if busy else P.IDLE, authorised=busy)
+    rig.observe(evse_id=2)
+    answer = rig.call("ChangeAvailability", {"operationalStatus": "Inoperative", **at})
+    assert isinstance(answer, dict)
+    assert answer["status"] == status
+    evse_id = at.get("evse", {}).get("id", 0)
+    wanted = AvailabilityRequest(evse_id, operative=False)
+    assert (wanted in rig.asked()) is (status != "Rejected")
+    again = rig.restarted()
+    again.pass_s(0)
+    assert (wanted in again.asked()) is (status != "Rejected")
+
+
+@BOTH
+def test_remote_start_asks_the_heart(version: str) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(P.CONNECTED)
+    assert rig.call("RequestStartTransaction", START_CALL) == {"status": "Accepted"}
+    (request,) = rig.asked()
+    assert request == StartRequest(1, CARD, 7, authorised=True)
+
+
+def test_remote_start_may_have_to_be_authorised() -> None:
+    rig = Rig(config(device_model={"AuthCtrlr.AuthorizeRemoteStart": True})).boot()
+    rig.observe(P.CONNECTED)
+    rig.call("RequestStartTransaction", START_CALL)
+    assert rig.asked() == [StartRequest(1, CARD, 7, authorised=False)]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("report", "evse_id", "reason"),
+    [
+        ({"phase": P.IDLE}, 9, "UnknownEvse"),
+        ({"phase": P.IDLE, "operative": False}, 1, "UnsupportedRequest"),
+        ({"phase": P.ENERGY, "authorised": True}, 1, "TxInProgress"),
+    ],
+)
+def test_remote_start_refusals(
+    version: str, report: dict[str, Any], evse_id: int, reason: str
+) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(**report)
+    rig.clear()
+    answer = rig.call("RequestStartTransaction", {**START_CALL, "evseId": evse_id})
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == reason
+    assert rig.asked() == []
+
+
+def test_remote_start_before_registration_is_refused() -> None:
+    rig = Rig()
+    rig.boot("Pending")
+    answer = rig.call("RequestStartTransaction", START_CALL)
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == "CSNotAccepted"
+
+
+def test_remote_start_without_evse_takes_the_plugged_one() -> None:
+    rig = Rig(config(evses=2)).boot()
+    rig.observe(evse_id=1)
+    rig.observe(P.CONNECTED, evse_id=2)
+    request = {"remoteStartId": 7, "idToken": TOKEN}
+    assert rig.call("RequestStartTransaction", request) == {"status": "Accepted"}
+    assert rig.asked()[0].evse_id == 2
+
+
+def limit(watts: float, **more: Any) -> dict[str, Any]:
+    return {
+        "id": 5,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": [
+            {
+                "id": 1,
+                "chargingRateUnit": "W",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": watts}],
+            }
+        ],
+        **more,
+    }
+
+
+@BOTH
+def test_the_profile_of_a_remote_start_holds_for_its_transaction(version: str) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(P.CONNECTED)
+    request = {**START_CALL, "chargingProfile": limit(1234.0)}
+    assert rig.call("RequestStartTransaction", request) == {"status": "Accepted"}
+    assert rig.signal("ocpp.tx") is None
+    rig.observe(P.STARTING, authorised=True, remote_start_id=7)
+    assert rig.signal("ocpp.tx").at(rig.now.mono).limit_w == 1234.0
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.LOCAL)
+    assert rig.signal("ocpp.tx") is None
+
+
+def test_the_profile_of_another_start_is_not_used() -> None:
+    rig = Rig().boot()
+    rig.observe(P.CONNECTED)
+    request = {**START_CALL, "chargingProfile": limit(1234.0)}
+    rig.call("RequestStartTransaction", request)
+    rig.observe(P.STARTING, authorised=True)  # a card was faster
+    assert rig.signal("ocpp.tx") is None
+
+
+@BOTH
+def test_a_bad_profile_refuses_the_start(version: str) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(P.CONNECTED)
+    for made in (limit(-5.0), limit(5.0, transactionId="x")):
+        answer = rig.call(
+            "RequestStartTransaction", {**START_CALL, "chargingProfile": made}
+        )
+        assert isinstance(answer, dict)
+        assert answer["status"] == "Rejected"
+    assert rig.asked() == []
+
+
+@BOTH
+def test_remote_start_of_a_waiting_transaction_tells_its_id(version: str) -> None:
+    preset = {"TxCtrlr.TxStartPoint": "EVConnected"}
+    rig = Rig(config(device_model=preset), version=version).boot()
+    rig.observe(P.CONNECTED)
+    tx = rig.events()[0]["transactionInfo"]["transactionId"]
+    request = {**START_CALL, "chargingProfile": limit(1234.0)}
+    answer = rig.call("RequestStartTransaction", request)
+    assert answer == {"status": "Accepted", "transactionId": tx}
+    rig.observe(P.STARTING, authorised=True, remote_start_id=7)
+    assert rig.events()[-1]["triggerReason"] == "RemoteStart"
+    assert rig.events()[-1]["transactionInfo"]["remoteStartId"] == 7
+    assert rig.signal("ocpp.tx").at(rig.now.mono).limit_w == 1234.0
+
+
+@BOTH
+def test_remote_stop(version: str) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(P.ENERGY, authorised=True)
+    tx = rig.events()[0]["transactionInfo"]["transactionId"]
+    answer = rig.call("RequestStopTransaction", {"transactionId": "other"})
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == "TxNotFound"
+    assert rig.call("RequestStopTransaction", {"transactionId": tx}) == {
+        "status": "Accepted"
+    }
+    assert rig.asked() == [StopRequest(1, StopReason.REMOTE)]
+    rig.observe(P.IDLE)  # the heart dropped the session without a word
+    assert rig.events()[-1]["triggerReason"] == "RemoteStop"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("evse_id", "connector_id", "running", "status"),
+    [
+        (1, 1, False, "Unlocked"),
+        (1, 1, True, "OngoingAuthorizedTransaction"),
+        (1, 2, False, "UnknownConnector"),
+        (2, 1, False, "UnknownConnector"),
+    ],
+)
+def test_unlock(
+    version: str, evse_id: int, connector_id: int, running: bool, status: str
+) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(P.ENERGY if running else P.CONNECTED, authorised=running)
+    request = {"evseId": evse_id, "connectorId": connector_id}
+    answer = rig.call("UnlockConnector", request)
+    assert isinstance(answer, dict)
+    assert answer["status"] == status
+    assert (UnlockRequest(1, 1) in rig.asked()) is (status == "Unlocked")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("message", "evse", "status", "action"),
+    [
+        ("BootNotification", None, "Rejected", None),
+        ("Heartbeat", None, "Accepted", "Heartbeat"),
+        ("MeterValues", None, "Accepted", "MeterValues"),
+        ("MeterValues", {"id": 9}, "Rejected", None),
+        ("TransactionEvent", {"id": 1}, "Accepted", "TransactionEvent"),
+        ("TransactionEvent", {"id": 2}, "Rejected", None),
+        ("LogStatusNotification", None, "Accepted", "LogStatusNotification"),
+        ("FirmwareStatusNotification", None, "Accepted", "FirmwareStatusNotification"),
+        ("SignChargingStationCertificate", None, "NotImplemented", None),
+        ("PublishFirmwareStatusNotification", None, "NotImplemented", None),
+    ],
+)
+def test_trigger_message(
+    version: str, message: str, evse: Any, status: str, action: str | None
+) -> None:
+    rig = Rig(config(evses=2), version=version).boot()
+    rig.observe(P.ENERGY, authorised=True)
+    rig.observe(evse_id=2)
+    rig.clear()
+    request = {"requestedMessage": message, **({"evse": evse} if evse else {})}
+    answer = rig.call("TriggerMessage", request)
+    assert answer == {"status": status}
+    assert {send.action for send in rig.sent} == ({action} if action else set())
+    assert all(send.while_gated for send in rig.sent)
+
+
+@BOTH
+def test_triggered_status(version: str) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(P.CONNECTED)
+    rig.clear()
+    request = {
+        "requestedMessage": "StatusNotification",
+        "evse": {"id": 1, "connectorId": 1},
+    }
+    assert rig.call("TriggerMessage", request) == {"status": "Accepted"}
+    assert statuses(rig) == [(1, "Occupied")]
+
+
+def test_a_pending_station_may_be_asked_to_boot() -> None:
+    rig = Rig()
+    rig.boot("Pending")
+    request = {"requestedMessage": "BootNotification"}
+    assert rig.call("TriggerMessage", request) == {"status": "Accepted"}
+    assert rig.last("BootNotification").payload["reason"] == "Triggered"
+    rig.call("TriggerMessage", request)
+    assert len(rig.payloads("BootNotification")) == 2  # one in flight is enough
