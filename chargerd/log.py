@@ -6,12 +6,13 @@ the size of every event, and gives the standard library's logs the same way out.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from pydantic import SecretStr
@@ -47,7 +48,7 @@ _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 def setup(config: Log, stream: TextIO | None = None) -> None:
     """Configure structlog and the standard library's root logger for the process."""
-    out = stream or sys.stderr
+    out = cast(TextIO, _Sink(stream or sys.stderr))
     level = getattr(logging, config.level.upper())
     render: Any = _journal_line
     if config.format == "console":
@@ -79,6 +80,24 @@ def setup(config: Log, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     # Libraries speak at debug of whole frames, bodies included: never below warning.
     root.setLevel(max(level, logging.WARNING))
+
+
+class _Sink:
+    """A stream whose failure (journal gone, disk full) never reaches the caller."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed, or a lone surrogate
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 def redact(

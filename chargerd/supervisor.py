@@ -115,6 +115,11 @@ class Supervisor:
             try:
                 await child.start()
                 why = "it returned"
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise  # we were asked to end
+                why = "it was cancelled from within"
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"
                 log.exception("child failed", child=child.name)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from chargerd import config_load
@@ -140,6 +143,33 @@ def test_each_mistake_is_named(
     assert hits, lines
     assert reason in hits[0]
     assert "canary" not in "".join(lines)
+
+
+@given(
+    st.integers(0, len(GOOD) - 1),
+    st.integers(0, 40),
+    st.sampled_from(
+        ["", "[", "]]", '"', "\n", "=", "nan", "-1e400", "{}", "\x00", "x"]
+    ),
+    st.sampled_from(
+        ["EVSE", "EVSE__0", "OCPP__URL", "OCPP__DEVICE_MODEL__A", "SITE__X"]
+    ),
+    st.text(max_size=8),
+)
+@settings(max_examples=200)
+def test_any_damage_is_a_config_error_or_a_config(
+    at: int, cut: int, put: str, name: str, value: str
+) -> None:
+    text = GOOD[:at] + put + GOOD[at + cut :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = _write(Path(folder), text)
+        problems, shown = [], ""
+        try:
+            config = load(path, {f"CHARGERD__{name}": value})
+        except ConfigError as error:
+            problems, shown = error.problems, str(error)
+    assert problems or config.evse
+    assert "sixteen-letters" not in shown
 
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:

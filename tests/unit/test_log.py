@@ -105,6 +105,19 @@ def test_a_line_is_bounded_and_cheap() -> None:
     assert len(_lines(out)[0]["items"]) == 50
 
 
+def test_a_dead_stream_never_reaches_the_caller() -> None:
+    class Dead(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    chargerd_log.setup(Log(format="json"), Dead())
+    structlog.get_logger("x").error("lost", evse_id=1)
+    logging.getLogger("library").error("lost, too")
+    closed = _setup()
+    closed.close()
+    structlog.get_logger("x").error("lost as well")
+
+
 def test_libraries_speak_the_same_way_and_never_below_warning() -> None:
     out = _setup("debug")
     library = logging.getLogger("websockets.client")

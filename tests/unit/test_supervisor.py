@@ -115,6 +115,21 @@ async def test_an_essential_child_that_returns_has_failed() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_child_that_cancels_itself_is_restarted() -> None:
+    plant = Plant()
+    runs: list[int] = []
+
+    async def cancels_itself() -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+    async with _running(plant.supervisor(), Child("ocpp", cancels_itself)):
+        await _until(lambda: len(runs) == 3)
+
+
+@pytest.mark.asyncio
 async def test_an_essential_child_that_fails_too_often_ends_the_process() -> None:
     plant = Plant()
     children = [
