@@ -1,0 +1,140 @@
+"""The outbox side: order, groups, full and broken disks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chargerd.ocpp import durable
+from chargerd.ocpp.durable import Durable, unpack
+from chargerd.ocpp.effects import Durability, Gate, OcppError, Send
+from chargerd.ocpp.queue import Queue, Retry
+from chargerd.ocpp.rpc import How
+from chargerd.store.database import StoreError
+from tests.unit.ocpp.fakes import FakeEntry, FakeOutbox
+
+
+def message(number: int, kind: Durability = Durability.DURABLE) -> Send:
+    return Send("TransactionEvent", {"seqNo": number}, kind, number)
+
+
+class Counting(FakeOutbox):
+    """Counts removals and thins; can fail some times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.removals: list[list[int]] = []
+        self.kept: list[int] = []
+        self.thinnable: list[bool] = []
+        self.failures = 0
+
+    async def append(self, kind: str, body: bytes, *, thinnable: bool) -> int:
+        self.thinnable.append(thinnable)
+        return await super().append(kind, body, thinnable=thinnable)
+
+    async def remove(self, ids: Sequence[int]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("disk busy")
+        self.removals.append(list(ids))
+        await super().remove(ids)
+
+    async def thin(self, keep: int) -> int:
+        self.kept.append(keep)
+        return 3
+
+
+@asynccontextmanager
+async def running(outbox: FakeOutbox) -> AsyncIterator[tuple[Durable, Queue]]:
+    queue = Queue()
+    queue.link(True)
+    queue.set_gate(Gate.OPEN)
+    one = Durable(outbox, queue, lambda: None)
+    task = asyncio.create_task(one.run())
+    try:
+        yield one, queue
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def answer_all(one: Durable, queue: Queue) -> list[int]:
+    numbers = []
+    while (item := queue.next(0.0)) is not None:
+        numbers.append(item.send.payload["seqNo"])
+        queue.ended(How.ANSWERED, {}, 0.0, Retry())
+        one.remove(item.entry_id)
+    return numbers
+
+
+@pytest.mark.asyncio
+async def test_order_and_removal_in_groups() -> None:
+    outbox = Counting()
+    async with running(outbox) as (one, queue):
+        for number in range(20):
+            one.add(message(number))
+        assert await one.flush(5.0)
+        assert answer_all(one, queue) == list(range(20))
+        assert await one.flush(5.0)
+        assert outbox.rows == {}
+        assert outbox.removals == [list(range(1, 21))]
+
+
+@pytest.mark.asyncio
+async def test_a_failed_removal_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(durable, "RETRY_S", 0.001)
+    outbox = Counting()
+    async with running(outbox) as (one, queue):
+        one.add(message(1))
+        assert await one.flush(5.0)
+        outbox.failures = 3
+        answer_all(one, queue)
+        assert await one.flush(5.0)
+        assert outbox.rows == {}
+
+
+@pytest.mark.asyncio
+async def test_thinning_starts_when_the_disk_fills(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(durable, "MAX_STORED", 50)
+    outbox = Counting()
+    async with running(outbox) as (one, _):
+        for number in range(durable.COUNT_EVERY):
+            one.add(message(number, Durability.THINNABLE))
+        one.add(message(999))
+        assert await one.flush(5.0)
+        assert outbox.kept == [45]
+        assert one.lost == 3
+        assert outbox.thinnable == [True] * durable.COUNT_EVERY + [False]
+
+
+@pytest.mark.asyncio
+async def test_a_dead_disk_bounds_memory_and_keeps_what_must_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(durable, "MAX_UNWRITTEN", 10)
+    one = Durable(FakeOutbox(), Queue(), lambda: None)  # its task does not run
+    for number in range(20):
+        one.add(message(number, Durability.THINNABLE))
+    one.add(message(20))
+    assert one.lost == 10
+    assert len(one._unwritten) == 11
+    assert not await one.flush(0.001)
+
+
+def test_what_is_not_json_is_refused() -> None:
+    one = Durable(FakeOutbox(), Queue(), lambda: None)
+    with pytest.raises(OcppError, match="not JSON"):
+        one.add(Send("TransactionEvent", {"x": object()}, Durability.DURABLE))
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"\xff", b'{"a":'])
+def test_a_damaged_entry_becomes_a_message_nobody_knows(body: bytes) -> None:
+    assert unpack(FakeEntry(1, "TransactionEvent", body)).action == "damaged"

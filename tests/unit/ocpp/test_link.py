@@ -1,0 +1,86 @@
+"""Address, back-off and settings of the link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chargerd.config import Ocpp
+from chargerd.ocpp.link import BackOff, LinkSettings, address, headers
+from chargerd.ocpp.queue import Retry
+
+SETTINGS = LinkSettings(wait_minimum_s=10.0, random_range_s=4.0, repeat_times=3)
+
+
+@pytest.mark.parametrize(
+    ("chance", "waits"),
+    [
+        (0.0, [10, 20, 40, 80, 80, 80]),
+        (0.5, [12, 26, 54, 110, 110, 110]),
+        (1.0, [14, 32, 68, 140, 140, 140]),
+    ],
+)
+def test_back_off_of_part_4(chance: float, waits: list[float]) -> None:
+    """5.4: doubled with a new random part, RetryBackOffRepeatTimes times."""
+    back_off = BackOff()
+    assert [back_off.next_s(SETTINGS, chance) for _ in waits] == waits
+    back_off.reset()
+    assert back_off.next_s(SETTINGS, chance) == waits[0]
+
+
+def test_stations_spread() -> None:
+    """After a CSMS restart not all come back in the same instant."""
+    first = {BackOff().next_s(SETTINGS, chance / 10) for chance in range(11)}
+    assert len(first) == 11
+    assert min(first) == 10.0
+    assert max(first) == 14.0
+
+
+@pytest.mark.parametrize(
+    ("config", "url"),
+    [
+        ({"url": "ws://csms/ocpp"}, "ws://csms/ocpp/CS1"),
+        ({"url": "ws://csms:9000/ocpp/"}, "ws://csms:9000/ocpp/CS1"),
+        ({"url": "ws://csms"}, "ws://csms/CS1"),
+        ({"url": "wss://csms/x?a=1", "security_profile": 3}, "wss://csms/x/CS1?a=1"),
+        ({"url": "ws://[::1]:9/x", "identity": "a/b?c"}, "ws://[::1]:9/x/a%2Fb%3Fc"),
+    ],
+)
+def test_address(config: dict[str, Any], url: str) -> None:
+    assert address(Ocpp(**config), "CS1") == url
+
+
+@pytest.mark.parametrize(
+    ("profile", "password", "sent"),
+    [(0, "x" * 16, False), (1, "x" * 16, True), (2, "x" * 16, True),
+     (3, "x" * 16, False), (1, "", False)],
+)  # fmt: skip
+def test_basic_authentication_by_profile(
+    profile: int, password: str, sent: bool
+) -> None:
+    config = Ocpp(
+        url="wss://csms/x",
+        security_profile=profile,
+        password=password,  # type: ignore[arg-type]
+    )
+    assert ("Authorization" in headers(config, "CS1")) is sent
+
+
+def test_settings_come_from_the_device_model() -> None:
+    asked = []
+
+    def number(component: str, variable: str, instance: str = "") -> int:
+        asked.append(f"{component}.{variable}[{instance}]")
+        return len(asked)
+
+    assert LinkSettings.read(number) == LinkSettings(1, 2, Retry(3, 4), 5, 6, 7)
+    assert asked == [
+        "OCPPCommCtrlr.WebSocketPingInterval[]",
+        "OCPPCommCtrlr.MessageTimeout[Default]",
+        "OCPPCommCtrlr.MessageAttempts[TransactionEvent]",
+        "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]",
+        "OCPPCommCtrlr.RetryBackOffWaitMinimum[]",
+        "OCPPCommCtrlr.RetryBackOffRandomRange[]",
+        "OCPPCommCtrlr.RetryBackOffRepeatTimes[]",
+    ]
