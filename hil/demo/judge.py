@@ -217,7 +217,7 @@ def samples(record: Record) -> list[Sample]:
                 setpoint_w=tick.power_w,
                 low_w=tick.low_w,
                 high_w=tick.high_w,
-                soc_pct=evse.get("soc_pct") or 0.0,
+                soc_pct=evse.get("soc_pct"),
                 grid_w=row["grid"]["power_w"],
             )
         )

@@ -41,7 +41,8 @@ class Panel:
 
 
 WIDTH = 960
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 26, 30
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 38, 30
+FLAG_PX = 16  # events closer than this share one label
 
 
 def nice_step(span: float, ticks: int = 6) -> float:
@@ -92,6 +93,18 @@ def _path(points: Sequence[Point], step: bool) -> str:
     return "".join(parts)
 
 
+def flags(xs: Sequence[float]) -> list[tuple[float, str]]:
+    """Event numbers (from 1) at their x; neighbours share a label such as "4-5"."""
+    groups: list[tuple[float, int, int]] = []
+    for number, x in enumerate(xs, 1):
+        if groups and x - groups[-1][0] < FLAG_PX:
+            first_x, first, _ = groups[-1]
+            groups[-1] = (first_x, first, number)
+        else:
+            groups.append((x, number, number))
+    return [(x, f"{a}" if a == b else f"{a}-{b}") for x, a, b in groups]
+
+
 def panel_svg(
     panel: Panel, t_low: float, t_high: float, events: Sequence[tuple[float, str]]
 ) -> str:
@@ -128,12 +141,11 @@ def panel_svg(
         low_edge = [at(p) for p in reversed(band.low)]
         shape = _path([*high_edge, *low_edge], step=False)
         out.append(f'<path class="{band.css}" d="{shape}Z"/>')
-    for number, (t, _) in enumerate(events, 1):
-        x, _ = at((t, low))
+    for x, label in flags([at((t, low))[0] for t, _ in events]):
         out.append(f'<path class="event" d="M{x:.1f} {TOP}V{TOP + inner_h}"/>')
         out.append(
-            f'<text class="flag" x="{x:.1f}" y="{TOP - 2}" '
-            f'text-anchor="middle">{number}</text>'
+            f'<text class="flag" x="{x:.1f}" y="{TOP - 4}" '
+            f'text-anchor="middle">{label}</text>'
         )
     for line in panel.lines:
         shape = _path([at(p) for p in line.points], line.step)

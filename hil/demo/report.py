@@ -62,7 +62,7 @@ class Sample:
     setpoint_w: float
     low_w: float
     high_w: float
-    soc_pct: float
+    soc_pct: float | None  # None: no vehicle
     grid_w: float
 
 
@@ -108,7 +108,11 @@ def _panels(story: Story) -> list[Panel]:
     soc = Panel(
         "State of charge, %",
         lines=(
-            Line("battery (true)", [(x.t, x.soc_pct) for x in s], "soc"),
+            Line(
+                "battery (true)",
+                [(x.t, x.soc_pct) for x in s if x.soc_pct is not None],
+                "soc",
+            ),
             Line(
                 "promise at departure",
                 [(s[0].t, story.promise_soc_pct), (end, story.promise_soc_pct)],

@@ -150,9 +150,9 @@ class Evening:
             await asyncio.sleep(0.1)
 
     async def _look(self) -> None:
-        answer = await self.stand.local.ask(verb="why", evse=1, last=1)
-        decision = answer["evses"][0]["now"]
-        if decision is None:
+        status = await self._status()
+        decision = status.get("decision")
+        if decision is None:  # before the first tick
             return
         self.record.ticks.append(
             Tick(
@@ -161,17 +161,10 @@ class Evening:
                 decision["low_w"],
                 decision["high_w"],
                 decision["source"],
-                why(decision),
+                decision["why"],
             )
         )
         self.latest["decision"] = decision
         self.latest["why"] = self.record.ticks[-1].why
-        self.latest["status"] = await self._status()
+        self.latest["status"] = status
         self.latest["rig"] = await self.stand.rig.ask(verb="state")
-
-
-def why(decision: dict[str, Any]) -> str:
-    """The winning reasons as one line."""
-    won = [reason for reason in decision["reasons"] if reason["won"]]
-    said = [f"{r['stage']} ({r['source']}) {r['note']}".strip() for r in won]
-    return f"{decision['power_w'] / 1000:+.2f} kW: " + "; ".join(said)
