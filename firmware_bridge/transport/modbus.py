@@ -42,7 +42,11 @@ class RegisterDevice(Protocol):
 class ModbusLink:
     """`RegisterDevice` on one TCP connection or one RTU line."""
 
-    def __init__(self, address: ModbusTcpAddress | ModbusRtuAddress) -> None:
+    def __init__(
+        self,
+        address: ModbusTcpAddress | ModbusRtuAddress,
+        timeout_s: float | None = None,
+    ) -> None:
         self._lock = asyncio.Lock()
         self._lost = asyncio.Event()
         self._misses = 0
@@ -50,14 +54,20 @@ class ModbusLink:
         self._address = address
         if isinstance(address, ModbusTcpAddress):
             self.name = f"{address.host}:{address.port}"
-            self.timeout_s = TCP_TIMEOUT_S
+            self.timeout_s = timeout_s or TCP_TIMEOUT_S
             self._quiet_s = self._settle_s = 0.0
         else:
             self.name = address.line.path
             character_s = 11 / address.line.baud
-            self.timeout_s = RTU_TURNAROUND_S + RTU_LONGEST_BYTES * character_s
+            slowest_s = RTU_TURNAROUND_S + RTU_LONGEST_BYTES * character_s
+            self.timeout_s = timeout_s or slowest_s
             self._quiet_s = QUIET_CHARACTERS * character_s
             self._settle_s = self.timeout_s
+
+    @property
+    def connected(self) -> bool:
+        """The line is open. Says nothing of any device on it."""
+        return self._client is not None
 
     async def read_input(self, unit: int, address: int, count: int) -> list[int]:
         """FC04. BridgeError: not connected, no answer, refused, wrong answer."""
