@@ -82,21 +82,31 @@ def _posix(payload: Payload, name: str) -> float | None:
     return None if text is None else parse_time(text).timestamp()
 
 
+# A field and its phases L2 and L3, as 2.1 names them.
+_KEYS = {
+    name: (name, f"{name}_L2", f"{name}_L3")
+    for name in ("limit", "dischargeLimit", "setpoint")
+}
+_MODES = {mode.value: mode for mode in OperationMode}
+
+
 def phase_sum_w(values: Payload, name: str, unit: str, supply: Supply) -> float | None:
     """A field of a period as total W; with _L2 or _L3 the plain one is L1 (2.1 K01)."""
-    first = values.get(name)
+    one, two, three = _KEYS[name]
+    first = values.get(one)
     if first is None:
         return None
-    others = [values[key] for key in (f"{name}_L2", f"{name}_L3") if key in values]
+    phased = two in values or three in values
+    total = first + values.get(two, 0.0) + values.get(three, 0.0) if phased else first
     if unit == "W":
-        return float(first + sum(others))
-    if others:
-        return float((first + sum(others)) * supply.voltage_v)
+        return float(total)
+    if phased:
+        return float(total * supply.voltage_v)
     return supply.watts(float(first), values.get("numberPhases"))
 
 
 def parse_period(values: Payload, unit: str, supply: Supply) -> Period:
-    mode = OperationMode(values.get("operationMode", "ChargingOnly"))
+    mode = _MODES[values.get("operationMode", "ChargingOnly")]
     if mode is OperationMode.IDLE:
         return Period(mode, 0.0, 0.0, 0.0)
     return Period(

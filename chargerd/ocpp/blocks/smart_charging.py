@@ -190,16 +190,15 @@ class SmartCharging:
         period = {**schedule["chargingSchedulePeriod"][0], **update}
         evse_id, unit = item.profile.evse_id, schedule["chargingRateUnit"]
         view = self._desk.evses.get(evse_id) or next(iter(self._desk.evses.values()))
+        parsed = parse_period(period, unit, view.supply)
         try:
-            mode = item.profile.periods[0].mode
-            check_power(period, mode, unit, view.supply)
+            check_power(period, parsed)
         except Refusal as refused:
             return refused
-        parsed = (parse_period(period, unit, view.supply),)
         changed = {**schedule, "chargingSchedulePeriod": [period]}
         payload = {**item.payload, "chargingSchedule": [changed]}
         self._installed[number] = Installed(
-            payload, replace(item.profile, periods=parsed)
+            payload, replace(item.profile, periods=(parsed,))
         )
         self._dyn_mono[number] = now.mono
         self._pull_after_mono.pop(number, None)
