@@ -65,7 +65,7 @@ def _meter(meter_values: list[dict[str, Any]]) -> str:
     shown = []
     for name, value in newest.items():
         unit = UNITS.get(name.split(".")[0], "")
-        shown.append(f"{_short(name)} {value:g} {unit}".rstrip())
+        shown.append(f"{_short(name)} {value:.10g} {unit}".rstrip())
     return " ".join(shown)
 
 

@@ -57,6 +57,7 @@ class ChademoEv:
         """Take what flowed, judge, move the sequence, ramp, and say what is due."""
         current_a = seen.dc_current_a if self._closed(seen) else 0.0
         self.battery.step(current_a, dt_s)
+        self._welded = "weld" in self._active and self._closed(seen)
         self._judge(now_s, seen)
         self._sequence(now_s, seen)
         self._ramp(now_s, dt_s, seen)
@@ -88,7 +89,6 @@ class ChademoEv:
             self._active[kind] = full
         else:
             self._active.pop(kind, None)
-            self._welded = self._welded and kind != "weld"
 
     def state(self) -> dict[str, Any]:
         """True values, for the rig's `state` verb."""
@@ -173,11 +173,9 @@ class ChademoEv:
             self._contactor = True
             if self._closed(seen):
                 self._contactor_open = False
-                self._welded = "weld" in self._active
                 self._enter("energised", now_s)
 
     def _in_energised(self, now_s: float, lasted_s: float, seen: Seen) -> None:
-        self._welded = self._welded or "weld" in self._active
         if not seen.d2:
             self._halt(Stop("d2_lost"), now_s)
         elif not self.heard.stop_control:

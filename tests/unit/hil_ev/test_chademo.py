@@ -307,9 +307,11 @@ def test_wont_close() -> None:
 def test_weld() -> None:
     bench = running()
     bench.ev.fault("weld", True)
-    bench.stop_control, bench.wish_a = True, 0.0
+    bench.ev.fault("stop_now", True)
+    bench.wish_a = 0.0
     bench.run(8.0)
     assert bench.given.contactor_closed
+    assert bench.ev.state()["stop_reason"] == "weld"
     status = bench.newest(0x102)[5]
     assert not status & OPEN
     assert status & 0x04
