@@ -1,0 +1,1 @@
+"""`chargerctl`, the technician's command; talks to the daemon over its socket only."""

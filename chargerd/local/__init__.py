@@ -1,0 +1,1 @@
+"""People's door: a unix socket of JSON lines, a read model, metrics."""

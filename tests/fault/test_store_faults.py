@@ -76,6 +76,34 @@ async def test_a_file_cut_at_any_length_never_stops_the_start(tmp_path: Path) ->
 
 
 @pytest.mark.asyncio
+async def test_power_loss_leaves_a_state_that_was_true(tmp_path: Path) -> None:
+    """The log torn at any byte: the messages found are the first k, none half."""
+    store = await Store.open(tmp_path / "state.db")
+    ids = [
+        await store.outbox.append("k", b"%d" % n * 100, thinnable=False)
+        for n in range(25)
+    ]
+    log = (tmp_path / "state.db-wal").read_bytes()
+    main = (tmp_path / "state.db").read_bytes()
+    await store.close()
+    chance = random.Random(11)
+    lengths = set()
+    for number in range(20):
+        torn = tmp_path / str(number)
+        torn.mkdir()
+        (torn / "state.db").write_bytes(main)
+        (torn / "state.db-wal").write_bytes(log[: chance.randrange(len(log) + 1)])
+        again = await Store.open(torn / "state.db")
+        found = [entry.id for entry in await again.outbox.batch(0, 99)]
+        assert found == ids[: len(found)]
+        assert again.fault == ""
+        assert await again.outbox.append("k", b"", thinnable=False) not in found
+        lengths.add(len(found))
+        await again.close()
+    assert len(lengths) > 5
+
+
+@pytest.mark.asyncio
 async def test_a_full_disk_is_an_error_and_goes_away(tmp_path: Path) -> None:
     store = await Store.open(tmp_path / "state.db")
     number = await store.outbox.append("k", b"kept", thinnable=True)
