@@ -1,0 +1,322 @@
+"""Arbitration, stage by stage: one row per rule, from a snapshot that allows all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chargerd.model import (
+    ActiveFault,
+    DispatchSignal,
+    OperationMode,
+    Priority,
+    Promise,
+    Session,
+    SessionPhase,
+    SiteState,
+    Snapshot,
+    Token,
+    VehicleLimits,
+    VehiclePhase,
+    VehicleState,
+)
+from chargerd.scheduler.battery import Estimate
+from chargerd.scheduler.decide import Context, Unit, Verdict, decide
+from chargerd.scheduler.promise import Line
+from firmware_bridge.api import (
+    PilotReading,
+    PilotState,
+    Reading,
+    StageMode,
+    StageReading,
+    Telemetry,
+)
+from tests.unit.scheduler.stand import T0, at, make_signal
+
+NOW = at(10.0)
+MONO = NOW.mono
+VOLTS = 400.0
+UNIT = Unit(
+    charge_w=7000.0,
+    discharge_w=6000.0,
+    efficiency=1.0,
+    voltage_max_v=500.0,
+    ac_volts=230.0,
+    ac_current_max_a=32.0,
+    has_stage=True,
+    target_pct=80.0,
+    floor_pct=20.0,
+    lifetime_s=0.3,
+    failsafe_import_w=1500.0,
+)
+FREE = Context(
+    fresh=True,
+    stops_power=False,
+    no_discharge=False,
+    battery=Estimate(60.0, 40_000.0),
+)
+LIMITS = VehicleLimits(
+    MONO,
+    charge_a=50.0,
+    discharge_a=-50.0,
+    voltage_max_v=450.0,
+    voltage_min_v=250.0,
+    discharge_allowed=True,
+)
+VEHICLE = VehicleState(
+    "chademo",
+    VehiclePhase.ENERGY,
+    LIMITS,
+    soc_pct=60.0,
+    soc_at_mono=MONO,
+    capacity_wh=40_000.0,
+)
+SITE = SiteState(20_000.0, -20_000.0, True, "TEST", frequency_hz=50.0)
+SNAP = Snapshot(
+    now=NOW,
+    evse_id=1,
+    telemetry=Telemetry(
+        pilot=Reading(PilotReading(PilotState.A, chademo_proximity=True), MONO),
+        stage=Reading(StageReading(VOLTS, 0.0, StageMode.CHARGE, True), MONO),
+    ),
+    vehicle=VEHICLE,
+    session=Session(
+        1, phase=SessionPhase.ENERGY, id="x", token=Token("A"), authorised=True
+    ),
+    site=SITE,
+)
+
+
+def ask(power_w: float | None, **values: object) -> DispatchSignal:
+    return make_signal(MONO - 1.0, power_w, 60.0, **values)  # type: ignore[arg-type]
+
+
+def run(power_w: float | None, ctx: Context = FREE, **changes: object) -> Verdict:
+    signals = () if power_w is None else (ask(power_w),)
+    signals += changes.pop("more", ())  # type: ignore[operator]
+    snap = replace(SNAP, signals=signals, **changes)  # type: ignore[arg-type]
+    return decide(snap, UNIT, ctx)
+
+
+def vehicle(**values: object) -> VehicleState:
+    return replace(VEHICLE, **values)  # type: ignore[arg-type]
+
+
+def limits(**values: object) -> VehicleState:
+    return vehicle(limits=replace(LIMITS, **values))  # type: ignore[arg-type]
+
+
+def session(**values: object) -> Session:
+    return replace(SNAP.session, **values)  # type: ignore[arg-type]
+
+
+def site(**values: object) -> SiteState:
+    return replace(SITE, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "low", "high"),
+    [
+        ({}, -6000.0, 7000.0),
+        ({"vehicle": limits(charge_a=10.0)}, -6000.0, 4000.0),
+        ({"vehicle": limits(discharge_a=-5.0)}, -2000.0, 7000.0),
+        ({"vehicle": limits(discharge_allowed=False)}, 0.0, 7000.0),
+        ({"vehicle": limits(charge_a=0.0)}, -6000.0, 0.0),
+        ({"vehicle": limits(at_mono=MONO - 1.1)}, 0.0, 0.0),
+        ({"vehicle": vehicle(limits=None)}, 0.0, 0.0),
+        ({"vehicle": vehicle(soc_pct=None)}, 0.0, 7000.0),
+        ({"vehicle": vehicle(soc_at_mono=MONO - 11.0)}, 0.0, 7000.0),
+        ({"session": session(discharge_authorised=False)}, 0.0, 7000.0),
+        ({"site": site(discharge_permitted=False)}, 0.0, 7000.0),
+        ({"site": site(frequency_hz=55.0)}, 0.0, 7000.0),
+        ({"site": site(frequency_hz=60.1)}, -6000.0, 7000.0),
+        ({"site": site(frequency_hz=None)}, -6000.0, 7000.0),
+        ({"site": site(import_limit_w=5000.0)}, -6000.0, 5000.0),
+        ({"site": site(import_limit_w=5000.0, others_w=2000.0)}, -6000.0, 3000.0),
+        ({"site": site(import_limit_w=5000.0, others_w=9000.0)}, -6000.0, 0.0),
+        ({"site": site(export_limit_w=0.0)}, 0.0, 7000.0),
+        ({"site": site(export_limit_w=0.0, others_w=900.0)}, -900.0, 7000.0),
+        ({"site": site(export_limit_w=-1000.0, others_w=-3000.0)}, 0.0, 7000.0),
+        ({"site": site(meter_age_s=2.9)}, -6000.0, 7000.0),
+        ({"site": site(meter_age_s=3.1)}, 0.0, 1500.0),
+        ({"more": (ask(None, limit_w=3000.0),)}, -6000.0, 3000.0),
+        ({"more": (ask(None, discharge_limit_w=-500.0),)}, -500.0, 7000.0),
+        ({"more": (ask(None, limit_w=0.0, discharge_limit_w=0.0),)}, 0.0, 0.0),
+        ({"more": (ask(None, mode=OperationMode.CHARGING_ONLY),)}, 0.0, 7000.0),
+    ],
+)
+def test_bounds(changes: dict[str, object], low: float, high: float) -> None:
+    verdict = run(None, **changes)
+    assert (verdict.hard_low_w, verdict.hard_high_w) == (low, high)
+
+
+@pytest.mark.parametrize("power_w", [-5000.0, 5000.0])
+@pytest.mark.parametrize(
+    ("changes", "ctx", "source"),
+    [
+        ({}, replace(FREE, fresh=False), "telemetry"),
+        (
+            {"faults": (ActiveFault("EmergencyStop", 1, T0),)},
+            replace(FREE, stops_power=True),
+            "EmergencyStop",
+        ),
+        ({"session": session(authorised=False)}, FREE, "session.energy"),
+        ({"session": session(phase=SessionPhase.STOPPING)}, FREE, "session.stopping"),
+        ({"session": session(phase=SessionPhase.FINISHED)}, FREE, "session.finished"),
+        ({"vehicle": vehicle(phase=VehiclePhase.PRECHARGE)}, FREE, "vehicle.precharge"),
+        ({"vehicle": vehicle(phase=VehiclePhase.STOPPING)}, FREE, "vehicle.stopping"),
+    ],
+)
+def test_no_power_at_all(
+    power_w: float, changes: dict[str, object], ctx: Context, source: str
+) -> None:
+    verdict = run(power_w, ctx, **changes)
+    assert verdict.wanted_w == 0.0
+    assert (verdict.hard_low_w, verdict.hard_high_w) == (0.0, 0.0)
+    assert verdict.source == source
+    assert any(reason.won and reason.source == source for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("signals", "power_w", "source"),
+    [
+        ((), 7000.0, "plan"),
+        ((ask(-5000.0),), -5000.0, "ocpp.tx"),
+        ((ask(-9000.0),), -6000.0, "permit"),
+        ((ask(0.0),), 0.0, "ocpp.tx"),
+        ((ask(None, mode=OperationMode.IDLE),), 0.0, "ocpp.tx"),
+        ((ask(-3000.0, mode=OperationMode.CHARGING_ONLY),), 0.0, "ocpp.tx"),
+        ((ask(-3000.0, mode=OperationMode.EXTERNAL_LIMITS),), 7000.0, "plan"),
+        (
+            (
+                ask(-5000.0, source="mqtt", priority=Priority.LOCAL),
+                ask(2000.0, priority=Priority.SETPOINT),
+            ),
+            2000.0,
+            "ocpp.tx",
+        ),
+        (
+            (
+                ask(2000.0, source="afrr", priority=Priority.RESERVE),
+                ask(-2000.0),
+            ),
+            2000.0,
+            "afrr",
+        ),
+        ((ask(-6000.0, evse_id=0),), -6000.0, "ocpp.tx"),
+    ],
+)
+def test_who_wishes(
+    signals: tuple[DispatchSignal, ...], power_w: float, source: str
+) -> None:
+    verdict = run(None, more=signals)
+    assert verdict.wanted_w == pytest.approx(power_w)
+    # A bound that binds is named; the rating and the permit are both 6 kW here.
+    assert verdict.source in (source, "rating")
+
+
+def test_newest_of_the_same_rank_wins() -> None:
+    older = replace(ask(1000.0, source="a"), received_mono=1.0)
+    newer = replace(ask(2000.0, source="b"), received_mono=2.0)
+    for pair in ((older, newer), (newer, older)):
+        assert run(None, more=pair).source == "b"
+
+
+def test_a_cap_of_low_rank_narrows_a_setpoint_of_high_rank() -> None:
+    cap = ask(None, source="mqtt", priority=Priority.LOCAL, discharge_limit_w=-1000.0)
+    verdict = run(None, more=(ask(-5000.0, priority=Priority.EMERGENCY), cap))
+    assert verdict.wanted_w == -1000.0
+    assert verdict.source == "mqtt"
+
+
+def test_station_caps_count_the_other_evses() -> None:
+    ctx = replace(FREE, other_charge_w=3000.0, other_discharge_w=-500.0)
+    cap = ask(None, evse_id=0, limit_w=4000.0, discharge_limit_w=-1500.0)
+    verdict = run(None, ctx, more=(cap,))
+    assert (verdict.hard_low_w, verdict.hard_high_w) == (-1000.0, 1000.0)
+
+
+def test_station_setpoint_is_divided() -> None:
+    ctx = replace(FREE, station_evses=4)
+    assert run(None, ctx, more=(ask(-4000.0, evse_id=0),)).wanted_w == -1000.0
+
+
+@pytest.mark.parametrize(
+    ("soc", "done", "power_w"),
+    [(None, False, 7000.0), (79.9, False, 7000.0), (80.0, False, 0.0),
+     (78.5, True, 0.0), (77.9, True, 7000.0)],
+)  # fmt: skip
+def test_plan_charges_to_the_target(
+    soc: float | None, done: bool, power_w: float
+) -> None:
+    ctx = replace(FREE, battery=Estimate(soc, 40_000.0), plan_done=done)
+    assert run(None, ctx).wanted_w == power_w
+
+
+@pytest.mark.parametrize(
+    ("soc", "low"), [(20.0, 0.0), (20.9, -6000.0), (25.0, -6000.0)]
+)
+def test_floor_bars_discharge(soc: float, low: float) -> None:
+    ctx = replace(FREE, battery=Estimate(soc, 40_000.0))
+    assert run(-6000.0, ctx).low_w == low
+
+
+def test_floor_has_a_band() -> None:
+    held = replace(FREE, battery=Estimate(20.9, 40_000.0), line=Line(floor_held=True))
+    assert run(-6000.0, held).low_w == 0.0
+
+
+def test_promise_forces_inside_the_bounds_that_are_left() -> None:
+    wish = Promise(MONO + 60.0, 90.0)
+    verdict = run(-5000.0, session=session(promise=wish))
+    assert verdict.line.must_charge
+    assert verdict.wanted_w == 7000.0
+    assert verdict.source == "promise"
+    capped = run(
+        -5000.0,
+        session=session(promise=wish),
+        more=(ask(None, source="ocpp.site", limit_w=2000.0),),
+    )
+    assert capped.wanted_w == 2000.0
+
+
+@pytest.mark.parametrize(
+    ("state", "cable_a", "import_w", "power_w"),
+    [
+        (PilotState.C, None, 20_000.0, 7360.0),
+        (PilotState.B, None, 20_000.0, 7360.0),
+        (PilotState.C, 13.0, 20_000.0, 2990.0),
+        (PilotState.C, None, 2300.0, 2300.0),
+        (PilotState.C, None, 1300.0, 0.0),  # under 6 A nothing can be offered
+        (PilotState.A, None, 20_000.0, 0.0),
+    ],
+)
+def test_ac_path(
+    state: PilotState, cable_a: float | None, import_w: float, power_w: float
+) -> None:
+    reading = PilotReading(state, ac_closed=False, cable_limit_a=cable_a)
+    verdict = run(
+        None,
+        telemetry=Telemetry(pilot=Reading(reading, MONO)),
+        vehicle=VehicleState(),
+        site=site(import_limit_w=import_w),
+    )
+    assert verdict.wanted_w == pytest.approx(power_w)
+
+
+def test_ac_path_never_discharges() -> None:
+    reading = PilotReading(PilotState.C, ac_closed=True)
+    verdict = run(
+        -3000.0,
+        telemetry=Telemetry(pilot=Reading(reading, MONO)),
+        vehicle=VehicleState(),
+    )
+    assert verdict.wanted_w == 0.0
+    assert not verdict.discharge_permitted
+
+
+def test_lease_ends_with_the_signal_that_won() -> None:
+    short = make_signal(MONO - 1.0, -1000.0, 1.2)
+    assert run(None, more=(short,)).valid_until_mono == pytest.approx(MONO + 0.2)
+    assert run(None).valid_until_mono == pytest.approx(MONO + 0.3)

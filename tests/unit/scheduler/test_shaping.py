@@ -1,0 +1,219 @@
+"""Ramp, trim, envelope, signals cell and house load: tables with a fake clock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from chargerd.model import DispatchSignal
+from chargerd.scheduler import envelope, follow, ramp, share, signals
+from chargerd.scheduler.signals import MAX_SIGNALS, SchedulerError, Signals
+from firmware_bridge.api import MeterReading, Reading
+from tests.unit.scheduler.stand import make_signal
+
+SLOW = ramp.Settings(up_w_per_s=1000.0)
+
+
+@pytest.mark.parametrize(
+    ("power", "wanted", "expected"),
+    [
+        (0.0, 5000.0, 100.0),
+        (0.0, -5000.0, -100.0),
+        (1000.0, 5000.0, 1100.0),
+        (1000.0, 1050.0, 1050.0),
+        (1000.0, 0.0, 800.0),  # twice as fast to zero
+        (-1000.0, 0.0, -800.0),
+        (100.0, -5000.0, 0.0),  # a turn stops at zero
+        (1000.0, math.nan, 800.0),
+    ],
+)
+def test_ramp_steps(power: float, wanted: float, expected: float) -> None:
+    state = ramp.State(power, 0.0)
+    assert ramp.step(state, wanted, 0.1, SLOW, hold=False) == pytest.approx(expected)
+
+
+def test_grid_gradient_binds_in_both_directions() -> None:
+    settings = ramp.Settings(1000.0, grid_w_per_s=500.0)
+    state = ramp.State(1000.0, 0.0)
+    assert ramp.step(state, 0.0, 0.1, settings, hold=False) == pytest.approx(950.0)
+
+
+def test_a_late_tick_earns_no_jump() -> None:
+    assert ramp.step(ramp.State(), 9000.0, 60.0, SLOW, hold=False) == 250.0
+
+
+@pytest.mark.parametrize(("hold", "seconds"), [(True, 1.0), (False, 0.0)])
+def test_turn_waits_at_zero_unless_reserve(hold: bool, seconds: float) -> None:
+    settings = ramp.Settings(1.0e6)
+    state = ramp.follow(ramp.State(), 3000.0, 0.0, settings)
+    turned = None
+    for tick in range(1, 60):
+        now = tick * 0.05
+        power = ramp.step(state, -3000.0, now, settings, hold=hold)
+        state = ramp.follow(state, power, now, settings)
+        if power < 0.0 and turned is None:
+            turned = now
+    assert turned is not None
+    assert turned == pytest.approx(seconds + 0.1, abs=0.051)
+
+
+def _settle(gain: float, ticks: int, *, limited: bool = False) -> float:
+    state, power = follow.State(), 5000.0
+    for tick in range(ticks):
+        now = tick * 0.2
+        meter = follow.apply(state, power) * gain
+        state = follow.step(state, power, meter, now, now, limited=limited)
+    return follow.apply(state, power) * gain
+
+
+def test_trim_brings_the_meter_to_the_setpoint() -> None:
+    assert _settle(0.96, 60) == pytest.approx(5000.0, abs=25.0)
+    assert _settle(1.04, 60) == pytest.approx(5000.0, abs=25.0)
+
+
+def test_trim_is_bounded_and_not_wound_up_by_a_limited_vehicle() -> None:
+    assert _settle(0.5, 200) <= (5000.0 * 1.08 + 150.0) * 0.5 + 1.0
+    assert _settle(0.9, 200, limited=True) == pytest.approx(4500.0)
+
+
+def test_trim_ignores_a_stale_meter_and_forgets_at_a_turn() -> None:
+    state = follow.State(trim_w=100.0, power_w=5000.0, steady_mono=0.0, meter_mono=2.0)
+    assert follow.step(state, 5000.0, None, 3.0, 3.0, limited=False) is state
+    turned = follow.step(state, -5000.0, 5000.0, 3.0, 3.0, limited=False)
+    assert turned.trim_w == 0.0
+    assert follow.apply(state, 0.0) == 0.0
+    assert follow.apply(replace(state, trim_w=-900.0), 300.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("power", "low", "high", "ok", "discharge", "expected"),
+    [
+        (5000.0, -6000.0, 7000.0, True, True, 5000.0),
+        (9000.0, -6000.0, 7000.0, True, True, 7000.0),
+        (9000.0, -6000.0, 8000.0, True, True, 7400.0),
+        (-5000.0, -6000.0, 7000.0, True, True, -5000.0),
+        (-9000.0, -9000.0, 7000.0, True, True, -6000.0),
+        (-5000.0, -6000.0, 7000.0, True, False, 0.0),
+        (-5000.0, 0.0, 7000.0, True, True, 0.0),
+        (5000.0, -6000.0, 7000.0, False, True, 0.0),
+        (math.nan, -6000.0, 7000.0, True, True, 0.0),
+        (5000.0, -6000.0, math.nan, True, True, 0.0),
+        (5000.0, 6000.0, 7000.0, True, True, 5000.0),
+        (-5000.0, -6000.0, -5500.0, True, True, -5000.0),
+        (5000.0, -6000.0, -100.0, True, True, 0.0),
+        (-5000.0, 100.0, 7000.0, True, True, 0.0),
+    ],
+)
+def test_envelope(
+    power: float, low: float, high: float, ok: bool, discharge: bool, expected: float
+) -> None:
+    ratings = envelope.Ratings(7400.0, 6000.0)
+    out = envelope.clamp(
+        power, ratings, low, high, power_permitted=ok, discharge_permitted=discharge
+    )
+    assert out == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"power_w": math.nan}, "setpoint_w"),
+        ({"power_w": math.inf}, "setpoint_w"),
+        ({"power_w": -1e308}, "setpoint_w"),
+        ({"power_w": 0.0, "limit_w": -1.0}, "limit_w"),
+        ({"power_w": 0.0, "limit_w": math.nan}, "limit_w"),
+        ({"power_w": 0.0, "discharge_limit_w": 1.0}, "discharge_limit_w"),
+        ({"power_w": 0.0, "source": ""}, "source"),
+        ({"power_w": 0.0, "seconds": math.inf}, "times"),
+        ({"power_w": 0.0, "mono": math.nan}, "times|start"),
+    ],
+)
+def test_signals_refuse(values: dict[str, object], text: str) -> None:
+    cell = Signals()
+    signal = make_signal(**({"mono": 0.0} | values))  # type: ignore[arg-type]
+    with pytest.raises(SchedulerError, match=text):
+        cell.put(signal, 0.0)
+    assert cell.refused == 1
+    assert cell.live(1, 0.0) == ()
+
+
+def test_segments_must_be_in_order() -> None:
+    signal = make_signal(0.0, 0.0)
+    segments = (replace(signal.segments[0], start_mono=5.0), signal.segments[0])
+    with pytest.raises(SchedulerError, match="before the last"):
+        signals.check(replace(signal, segments=segments))
+
+
+def test_newest_per_source_and_evse_and_withdrawal() -> None:
+    cell = Signals()
+    cell.put(make_signal(0.0, 1.0), 0.0)
+    cell.put(make_signal(0.0, 2.0), 0.0)
+    cell.put(make_signal(0.0, 3.0, evse_id=2), 0.0)
+    cell.put(make_signal(0.0, 4.0, evse_id=0), 0.0)
+    assert [_wish(s) for s in cell.live(1, 1.0)] == [2.0, 4.0]
+    assert [_wish(s) for s in cell.live(2, 1.0)] == [3.0, 4.0]
+    cell.put(make_signal(0.0, 9.0, seconds=0.0), 1.0)
+    assert [_wish(s) for s in cell.live(1, 1.0)] == [4.0]
+
+
+def _wish(signal: DispatchSignal) -> float | None:
+    return signal.segments[0].setpoint_w
+
+
+def test_a_signal_is_let_go_before_it_dies() -> None:
+    cell = Signals()
+    cell.put(make_signal(0.0, 1.0, seconds=10.0), 0.0)
+    assert cell.next_change_mono(0.0) == pytest.approx(10.0 - signals.GUARD_S)
+    assert cell.live(1, 9.8)
+    assert not cell.live(1, 9.95)
+    assert cell.next_change_mono(20.0) == math.inf
+
+
+def test_sources_are_bounded_and_the_dead_make_room() -> None:
+    cell = Signals()
+    for number in range(MAX_SIGNALS):
+        cell.put(make_signal(0.0, 1.0, source=f"s{number}", seconds=5.0), 0.0)
+    with pytest.raises(SchedulerError, match="more than"):
+        cell.put(make_signal(0.0, 1.0, source="new"), 0.0)
+    cell.put(make_signal(6.0, 1.0, source="new"), 6.0)
+    assert len(cell.live(1, 6.0)) == 1
+
+
+def test_track_reads_between_samples() -> None:
+    track = share.Track()
+    for mono, power in ((1.0, 100.0), (2.0, 200.0), (2.0, 999.0)):
+        track.add(mono, power)
+    assert track.at(1.5) == pytest.approx(150.0)
+    assert track.at(0.0) == 100.0
+    assert track.at(9.0) == 200.0
+
+
+def test_house_waits_for_the_meters_it_is_compared_with() -> None:
+    track, house = share.Track(), share.House()
+    track.add(1.0, 1000.0)
+    site = Reading(MeterReading(1900.0, 0.0, 0.0), 1.1)
+    house.update(site, [track], 1.1)
+    assert house.power_w == 0.0
+    track.add(1.2, 1800.0)
+    house.update(site, [track], 1.2)
+    assert house.power_w == pytest.approx(1900.0 - 1400.0)
+    late = Reading(MeterReading(5000.0, 0.0, 0.0), 2.0)
+    house.update(late, [track], 2.0)
+    house.update(late, [track], 2.6)
+    assert house.power_w == pytest.approx(3200.0)
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([], 500.0),
+        ([(1000.0, 4000.0)], 4500.0),
+        ([(4000.0, 1000.0)], 4500.0),
+        ([(3000.0, -2000.0)], -1500.0),
+        ([(0.0, 2000.0), (-1000.0, 0.0)], 1500.0),
+    ],
+)
+def test_others(others: list[tuple[float, float]], expected: float) -> None:
+    assert share.others_w(500.0, others) == expected
