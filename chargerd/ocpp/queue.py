@@ -77,7 +77,6 @@ class Queue:
         self._durable_next = False  # fairness: the two kinds take turns
         self._retry_mono = 0.0
         self._loaded_id = 0  # newest id that was in the window
-        self._stored_id = 0  # newest id known to be on disk
         self._more_on_disk = True  # what an earlier run left behind
         self._handles: dict[int, int] = {}  # entry id -> handle, of this run
         self.dropped = 0
@@ -104,7 +103,6 @@ class Queue:
 
     def stored(self, entry_id: int, send: Send) -> None:
         """A durable message is on disk now. Call in the order of the ids."""
-        self._stored_id = max(self._stored_id, entry_id)
         if send.handle:
             self._handles[entry_id] = send.handle
         if not self._more_on_disk and len(self._window) < WINDOW:
@@ -118,13 +116,14 @@ class Queue:
         return self._loaded_id if self._more_on_disk and not self._window else None
 
     def load(self, messages: Sequence[tuple[Stored, Send]], limit: int) -> None:
-        """The answer to `need_load`: at most `limit` messages, oldest first."""
+        """The answer to `need_load`: at most `limit` messages, oldest first.
+
+        Nothing may be `stored` between the disk's answer and this call.
+        """
         for entry, send in messages:
-            if entry.id > self._loaded_id:
-                self._window.append(_Durable(Item(send, entry.id), entry.attempts))
-                self._loaded_id = entry.id
-        full = len(messages) >= limit
-        self._more_on_disk = full or self._stored_id > self._loaded_id
+            self._window.append(_Durable(Item(send, entry.id), entry.attempts))
+            self._loaded_id = entry.id
+        self._more_on_disk = len(messages) >= limit
 
     def handle(self, entry_id: int) -> int:
         """Who waits for the outcome of a stored message, 0 = nobody (any more)."""
@@ -223,7 +222,7 @@ class Queue:
         if item.entry_id:
             self._window.popleft()
             self._handles.pop(item.entry_id, None)
-            self._retry_mono = 0.0
+            self._retry_mono = 0.0  # the next one owes no wait
         return Done(item, answer)
 
 

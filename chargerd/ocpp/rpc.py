@@ -244,15 +244,16 @@ class Rpc:
         how = How.TIMEOUT if self._heard_mono > own.sent_mono else How.MUTE
         waited = now_mono - own.sent_mono
         error = CallError("GenericError", f"no answer in {waited:.0f} s")
-        return [self._end(error, how, now_mono)]
+        return [self._end(own, error, how, now_mono)]
 
     def lost(self, now_mono: float) -> list[Event]:
         """The link is gone: what waits will get no answer."""
         self._owed.clear()
-        if self._own is None:
+        own = self._own
+        if own is None:
             return []
         error = CallError("GenericError", "the link was lost")
-        return [self._end(error, How.LINK_LOST, now_mono)]
+        return [self._end(own, error, How.LINK_LOST, now_mono)]
 
     # Inside
 
@@ -320,17 +321,14 @@ class Rpc:
             self.counters.unmatched += 1
             return [Refused(frame.message_id, "answer to nothing")]
         if frame.kind == CALLRESULT and frame.error is None:
-            return [self._end(frame.payload or {}, How.ANSWERED, now_mono)]
+            return [self._end(own, frame.payload or {}, How.ANSWERED, now_mono)]
         error = frame.error or CallError("GenericError")
-        events: list[Event] = [self._end(error, How.REFUSED, now_mono)]
+        events: list[Event] = [self._end(own, error, How.REFUSED, now_mono)]
         if frame.kind == CALLRESULT and CALLRESULTERROR in self._types:
             events.append(Reply(error_text(CALLRESULTERROR, frame.message_id, error)))
         return events
 
-    def _end(self, answer: Answer, how: How, now_mono: float) -> Outcome:
-        own = self._own
-        if own is None:
-            raise OcppError("no own CALL waits")
+    def _end(self, own: _Own, answer: Answer, how: How, now_mono: float) -> Outcome:
         self._own = None
         took_s = now_mono - own.sent_mono
         return Outcome(own.action, own.payload, answer, how, took_s)

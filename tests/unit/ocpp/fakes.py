@@ -196,9 +196,7 @@ class FakeCsms:
             self._serve,
             "127.0.0.1",
             self.port,
-            subprotocols=self.protocols,
-            max_size=None,
-            **options,
+            **{"subprotocols": self.protocols, "max_size": None} | options,
         ) as server:
             self._server = server
             self.port = next(iter(server.sockets)).getsockname()[1]

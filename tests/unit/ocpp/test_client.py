@@ -44,6 +44,7 @@ from tests.unit.ocpp.fakes import (
     make_bench,
     with_client,
 )
+from tests.unit.ocpp.station_rig import report
 
 OPEN = SetGate(Gate.OPEN)
 RESET = '[2,"a","Reset",{"type":"Immediate"}]'
@@ -396,6 +397,72 @@ async def test_version_negotiation(offered: tuple[str, ...], agreed: str) -> Non
         async def body() -> None:
             await bench.station.until(lambda: bench.station.links)
             assert bench.station.links[0] == (True, agreed)
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
+async def test_a_csms_of_another_version_is_left() -> None:
+    csms = FakeCsms(["ocpp1.6"])
+
+    async with csms.running(select_subprotocol=lambda link, offered: None):
+        bench = make_bench(csms)
+
+        async def body() -> None:
+            await csms.until(lambda: len(csms.links) == 2)
+            assert csms.links[0].close_code == 1002
+            assert bench.station.links == []
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
+async def test_a_refused_password_is_one_security_event() -> None:
+    csms = FakeCsms()
+    refusals: list[int] = []
+
+    def refuse(link: Any, request: Any) -> Any:
+        refusals.append(1)
+        csms.changed.set()
+        return link.respond(401, "who are you\n")
+
+    async with csms.running(process_request=refuse):
+        bench = make_bench(csms, password="x" * 16)
+
+        async def body() -> None:
+            await csms.until(lambda: len(refusals) >= 3)
+            assert await bench.client.flush(5.0)
+            (row,) = bench.outbox.rows.values()
+            assert json.loads(row.body)["type"] == "FailedToAuthenticateAtCsms"
+            bench.client.security_event("MaintenanceLoginFailed", "uid 1")
+            bench.client.security_event("MaintenanceLoginFailed", "uid 1")
+            assert await bench.client.flush(5.0)
+            assert len(bench.outbox.rows) == 3  # those of the house all count
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
+async def test_sends_and_reports_reach_the_station() -> None:
+    csms = FakeCsms()
+    stream = '[6,"a","NotifyPeriodicEventStream",{"id":1,"pending":0,"data":[]}]'
+    good = stream.replace("[]", '[{"t":1.0,"v":"230"}]').replace(
+        '"pending"', '"basetime":"2026-11-23T08:00:00Z","pending"'
+    )
+    async with csms.running():
+        bench = make_bench(csms)
+
+        async def body() -> None:
+            await bench.station.until(lambda: bench.station.links)
+            await csms.links[0].send(stream)
+            await csms.links[0].send(good)
+            await bench.station.until(lambda: bench.station.sends)
+            assert bench.station.sends == ["NotifyPeriodicEventStream"]
+            signal = DispatchSignal("ocpp.tx", 1, Priority.SETPOINT, (), 0.0, 1.0)
+            bench.station.effects = [Dispatch(signal)]
+            bench.client.report(report(Clock().now()))
+            assert bench.signals == [signal]
+            assert csms.frames == []  # a SEND is never answered
 
         await with_client(bench, body)
 

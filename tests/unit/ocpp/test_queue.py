@@ -199,12 +199,20 @@ def test_disk_is_read_in_windows_and_in_order() -> None:
     sent: list[str] = []
     while (after := queue.need_load()) is not None:
         batch = [(Row(n), s) for n, s in sorted(disk.items()) if n > after][:WINDOW]
-        if after == 0:  # a message of this run is stored while the disk is read
+        queue.load(batch, WINDOW)
+        if after == 0:  # a message of this run joins behind the unread ones
             disk[101] = durable("D101")
             queue.stored(101, disk[101])
-        queue.load(batch, WINDOW)
         sent += drain(queue)
     assert sent == [f"D{number}" for number in range(1, 102)]
+
+
+def test_a_disk_thinned_behind_our_back_is_not_read_for_ever() -> None:
+    queue = Queue()
+    queue.stored(1, durable())
+    assert queue.need_load() == 0
+    queue.load([], WINDOW)
+    assert queue.need_load() is None
 
 
 def test_handles_belong_to_this_run_only() -> None:
