@@ -118,28 +118,33 @@ class Infy:
         self.frames += 1
         self._last_frame = now
         self.lost = False
-        item = data[0] << 8 | data[1]
-        value = int.from_bytes(data[4:8], "big")
-        if "error" in self.faults:
-            error, answers = int(self.faults.number("error", "code", BAD_COMMAND)), None
-        elif command == WRITE:
-            error, answers = self._write(item, value, now), None
-        else:
-            answers = self._read(item, now)
-            error = BAD_COMMAND if answers is None else OK
+        error, content = self._obey(command, data, now)
         self.refused += error != OK
-        once = (item in SYSTEM_ITEMS and command == READ) or error == BAD_COMMAND
+        system = int.from_bytes(data[:2], "big") in SYSTEM_ITEMS
+        once = system or error == BAD_COMMAND
+        reply_to = by ^ 0x01 if "wrong_id" in self.faults else by
         out = []
-        for module in mine[:1] if once or item in SYSTEM_ITEMS else mine:
-            source = to if item in SYSTEM_ITEMS or device == GROUP else module
-            content = data if answers is None else data[:4] + answers.to_bytes(4, "big")
-            reply_to = by ^ 0x01 if "wrong_id" in self.faults else by
-            if "corrupt" in self.faults:
-                content = flip_bit(content, 6)
-            out.append(
-                (frame_id(error & 7, device, command, reply_to, source), content)
-            )
+        for module in mine[:1] if once else mine:
+            source = to if system or device == GROUP else module
+            ident = frame_id(error & 7, device, command, reply_to, source)
+            out.append((ident, content))
         return [] if self.faults.mute else out
+
+    def _obey(self, command: int, data: bytes, now: float) -> tuple[int, bytes]:
+        """Do what the frame asks: error code and payload of the answer."""
+        item, value = int.from_bytes(data[:2], "big"), int.from_bytes(data[4:], "big")
+        content = data
+        if "error" in self.faults:
+            return int(self.faults.number("error", "code", BAD_COMMAND)), data
+        if command == WRITE:
+            error = self._write(item, value, now)
+        else:
+            answer = self._read(item, now)
+            error = BAD_COMMAND if answer is None else OK
+            content = data[:4] + (answer or 0).to_bytes(4, "big")
+        if "corrupt" in self.faults:
+            content = flip_bit(content, 6)
+        return error, content
 
     def _addressed(self, device: int, to: int) -> list[int]:
         """The modules a frame is for."""

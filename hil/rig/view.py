@@ -71,40 +71,20 @@ def grid_state(
 
 def evse_state(evse: EvseRig, now: float) -> dict[str, Any]:
     """Everything about one EVSE, true values."""
-    plant, mcu, stage = evse.plant, evse.mcu, evse.stage
-    breaks = plant.dc.breaks_under_load + plant.ac.breaks_under_load
+    plant, mcu = evse.plant, evse.mcu
     return {
         "id": evse.id,
         "pilot": mcu.pilot_state,
         "duty": mcu.duty,
         "pins": _pins(evse),
         "mcu": _mcu(evse),
-        "contactors": {
-            "dc": plant.dc.closed,
-            "ac": plant.ac.closed,
-            "vehicle": evse.given.contactor_closed,
-            "dc_operations": plant.dc.operations,
-            "inrush": plant.inrush_count,
-        },
-        "contactor_breaks_under_load": breaks,
-        "last_break_a": plant.dc.last_break_a,
-        "vehicle_breaks_under_load": plant.vehicle_breaks_under_load,
-        "pulled_under_load": evse.pulled_under_load,
+        **_contactors(evse),
         "dc": {
             "voltage_v": plant.connector_v,
             "current_a": plant.current_a,
             "power_w": plant.power_w,
         },
-        "stage": {
-            **asdict(stage.setpoint),
-            "running": stage.running(now),
-            "output_v": plant.output_v,
-            "power_w": plant.stage_w,
-            "lost": stage.lost,
-            "frames": stage.frames,
-            "refused": stage.refused,
-            "comm_offs": stage.comm_offs,
-        },
+        "stage": _stage(evse, now),
         "insulation": {
             "on": evse.insulation.on,
             "valid": evse.insulation.valid,
@@ -121,6 +101,38 @@ def evse_state(evse: EvseRig, now: float) -> dict[str, Any]:
         "mains": evse.mains,
         "ceiling_hit": evse.ceiling_hit,
         "ev": None if evse.ev is None else {"kind": evse.ev.kind, **evse.ev.state()},
+    }
+
+
+def _contactors(evse: EvseRig) -> dict[str, Any]:
+    plant = evse.plant
+    return {
+        "contactors": {
+            "dc": plant.dc.closed,
+            "ac": plant.ac.closed,
+            "vehicle": evse.given.contactor_closed,
+            "dc_operations": plant.dc.operations,
+            "inrush": plant.inrush_count,
+        },
+        "contactor_breaks_under_load": plant.dc.breaks_under_load
+        + plant.ac.breaks_under_load,
+        "last_break_a": plant.dc.last_break_a,
+        "vehicle_breaks_under_load": plant.vehicle_breaks_under_load,
+        "pulled_under_load": evse.pulled_under_load,
+    }
+
+
+def _stage(evse: EvseRig, now: float) -> dict[str, Any]:
+    stage = evse.stage
+    return {
+        **asdict(stage.setpoint),
+        "running": stage.running(now),
+        "output_v": evse.plant.output_v,
+        "power_w": evse.plant.stage_w,
+        "lost": stage.lost,
+        "frames": stage.frames,
+        "refused": stage.refused,
+        "comm_offs": stage.comm_offs,
     }
 
 

@@ -70,7 +70,12 @@ class Bench:
     def __init__(self, **limits: float) -> None:
         self.now = 100.0
         self.events: list[tuple[str, dict[str, Any]]] = []
-        ceiling = {"voltage_v": 500.0, "current_a": 75.0, "power_w": 22_000.0, **limits}
+        ceiling: dict[str, Any] = {
+            "voltage_v": 500.0,
+            "current_a": 75.0,
+            "power_w": 22_000.0,
+            **limits,
+        }
         self.evse = EvseRig(
             BENCH,
             Limits(**ceiling),

@@ -37,13 +37,13 @@ def value(one: Sdm630, address: int) -> float:
 def test_values_and_signs(watts: float) -> None:
     one = meter()
     run(one, 1.0, watts)
-    near = {"rel": 2e-3, "abs": 2.0}
-    assert value(one, 0x0034) == pytest.approx(watts, **near)
-    assert value(one, 0x000C) == pytest.approx(watts / 3, **near)
+    near = 2.0 + abs(watts) * 2e-3
+    assert value(one, 0x0034) == pytest.approx(watts, abs=near)
+    assert value(one, 0x000C) == pytest.approx(watts / 3, abs=near)
     assert value(one, 0x0006) == pytest.approx(abs(watts) / 690, rel=2e-3, abs=0.02)
     assert value(one, 0x0000) == pytest.approx(230.0, abs=1.0)
     assert value(one, 0x0046) == pytest.approx(50.0, abs=0.05)
-    assert value(one, 0x0500) - value(one, 0x0502) == pytest.approx(watts, **near)
+    assert value(one, 0x0500) - value(one, 0x0502) == pytest.approx(watts, abs=near)
 
 
 @pytest.mark.parametrize(("watts", "address"), [(7200.0, 0x0048), (-7200.0, 0x004A)])
@@ -153,7 +153,8 @@ def test_voltage() -> None:
     one = monitor()
     one.step(5.0, True, 405.0)
     volts, _, _, unit, _ = shown(one, 1008)
-    assert (unit, volts) == (4, pytest.approx(405.0, abs=1.0))
+    assert unit == 4
+    assert volts == pytest.approx(405.0, abs=1.0)
 
 
 @pytest.mark.parametrize(
