@@ -24,6 +24,10 @@ from hil.stand import Stand, StandError
 
 OUT = Path("out/demo")
 PASSWORD = "bench-password-0001"
+# Often enough that a short loss of the link falls between two meter values.
+SAMPLING = {
+    "CHARGERD__OCPP__DEVICE_MODEL__SampledDataCtrlr.TxUpdatedInterval": "2",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +53,7 @@ async def play(args: argparse.Namespace, folder: Path) -> Story:
     try:
         screen.say("starting the virtual bench and the daemon ...")
         await stand.start_rig()
-        await stand.start_daemon()
+        await stand.start_daemon(**SAMPLING)
         peer = await csms.wait_station(15, booted=True)
         screen.say("the station is connected and accepted")
         evening = Evening(stand, peer, seconds=args.seconds, say=screen.say)

@@ -19,7 +19,8 @@ from hil.stand import Stand, StandError
 TOKEN = "04A2B3C4D5"  # an RFID card's uid, not a secret of anything real
 BATTERY_WH = 600.0
 START_SOC = 60.0
-PROMISE_SOC = 62.0
+PROMISE_SOC = 61.5
+DEPARTURE_S = 54.0
 SCRIPT_S = 60.0  # the script's own length; --seconds stretches it
 
 
@@ -64,23 +65,33 @@ class Evening:
         self._say(text)
 
     async def _script(self) -> None:
+        rig = self.stand.rig
         await self._arrive()
         await self._until(14)
-        await self._grid_peaks()
-        await self._until(31)
-        await self.stand.rig.ask(verb="ws", up=False)
+        await rig.ask(verb="grid", frequency_hz=49.92)
+        await rig.ask(verb="load", power_w=2500)
+        self._note("the evening peak: 49.92 Hz, the house takes 2.5 kW")
+        await self._setpoint(-7000.0)
+        await self._until(19)
+        await self._setpoint(-3000.0)
+        await self._until(21)
+        await rig.ask(verb="ws", up=False)
         self._note("the link to the central system drops; the setpoint stays in force")
-        await self._until(36)
-        await self.stand.rig.ask(verb="ws", up=True)
-        self._note("the link is back: queued events are sent")
-        await self._until(52)
+        await self._until(23)
+        await rig.ask(verb="ws", up=True)
+        self._note("the link can be had again; the station waits its back-off")
+        await self.peer.wait_connected(timeout=30)
+        self._note("the station is back and sends what it had queued")
+        await self._until(29)
+        await self._setpoint(-5000.0)
+        await self._until(DEPARTURE_S)
         self._note("departure")
         await self._leave()
 
     async def _arrive(self) -> None:
         rig, record = self.stand.rig, self.record
         record.start_mono = time.monotonic()
-        record.departure_mono = record.start_mono + 52 * self._scale
+        record.departure_mono = record.start_mono + DEPARTURE_S * self._scale
         record.promise_soc_pct = PROMISE_SOC
         await rig.ask(
             verb="plug_in",
@@ -95,7 +106,7 @@ class Evening:
         await self._promise(record.departure_mono)
         self._note(
             f"the driver wants {PROMISE_SOC:g} % at departure, "
-            f"in {52 * self._scale:.0f} s"
+            f"in {DEPARTURE_S * self._scale:.0f} s"
         )
 
     async def _promise(self, departure_mono: float) -> None:
@@ -116,16 +127,6 @@ class Evening:
         found: dict[str, Any] = answer["evses"][0]
         return found
 
-    async def _grid_peaks(self) -> None:
-        await self.stand.rig.ask(verb="grid", frequency_hz=49.92)
-        await self.stand.rig.ask(verb="load", power_w=3500)
-        self._note("the evening peak: 49.92 Hz, the house takes 3.5 kW")
-        await self._setpoint(-7000.0)
-        await self._until(21)
-        await self._setpoint(-3000.0)
-        await self._until(26)
-        await self._setpoint(-5000.0)
-
     async def _setpoint(self, power_w: float) -> None:
         text = f"central system: setpoint {power_w / 1000:+.0f} kW"
         self.record.signals.append(Signal(time.monotonic(), power_w, text))
@@ -135,10 +136,10 @@ class Evening:
     async def _leave(self) -> None:
         await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
         self._note("the driver ends the session with the same card")
-        await self._until(56.5)
+        await self._until(57.5)
         await self.stand.rig.ask(verb="plug_out", connector=1)
         self._note("the car leaves")
-        await self._until(59)
+        await self._until(60)
 
     async def _watch(self) -> None:
         """Ten looks a second at the daemon, like a technician with a laptop."""
