@@ -164,6 +164,7 @@ class StationBridge:
 
     async def run(self) -> None:
         """Run all until cancelled; then stages off, pilots safe, lines closed."""
+        self._leaving = False
         async with asyncio.TaskGroup() as lines:
             for run, stats in self._transports:
                 lines.create_task(keep_running(run, stats, clock=self._clock))

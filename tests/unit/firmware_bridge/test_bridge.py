@@ -203,6 +203,18 @@ async def test_cancelled_stages_go_off_then_pilots_then_lines() -> None:
 
 
 @pytest.mark.asyncio
+async def test_run_again_drives_again() -> None:
+    station = Station()
+    for _ in range(2):
+        task = asyncio.get_running_loop().create_task(station.bridge.run())
+        await asyncio.sleep(0.01)
+        station.bridge.apply(1, COMMAND)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert station.journal.count(("stage", COMMAND.stage)) == 2
+
+
+@pytest.mark.asyncio
 async def test_a_dead_meter_restarts_alone() -> None:
     station = Station()
     station.meter.fails = True

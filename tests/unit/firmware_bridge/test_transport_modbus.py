@@ -94,7 +94,7 @@ async def test_reads_writes_and_shares_the_connection() -> None:
         both = await asyncio.gather(
             link.read_input(1, 0x34, 2), link.read_holding(10, 0x46, 6)
         )
-        assert both == [[0x34, 0x35], [0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B]]
+        assert list(both) == [[0x34, 0x35], [0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B]]
         await link.write(3, 3026, [1])
     assert [(data[0], data[1]) for data in seen] == [(1, 4), (10, 3), (3, 16)]
     assert seen[2].hex() == "03100bd20001020001"
