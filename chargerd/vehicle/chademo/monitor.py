@@ -41,6 +41,12 @@ def _over_current(v: View) -> bool:
     return above or v.current_a < discharge_a - DEVIATION_A
 
 
+def _opened_by_itself(v: View) -> bool:
+    """102.5.3 rises while 102.5.0 still says that the vehicle is in it."""
+    enabled = v.peer.status is not None and v.peer.status.enabled
+    return enabled and v.peer.contactor_flag and v.peer.contactor_open
+
+
 def _insulation_bad(v: View) -> bool:
     if v.insulation is None:
         return False
@@ -158,7 +164,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         StopCause.EV_CONTACTOR,
         _TAKEN,
-        lambda v: v.peer.contactor_flag and v.peer.contactor_open,
+        _opened_by_itself,
     ),
     Rule(StopCause.VEHICLE_SILENT, _TALKING, lambda v: v.peer.silent(v.now_mono)),
     Rule(StopCause.BUS_LOST, _TALKING, lambda v: v.bus_failing, BUS_HOLD_S),

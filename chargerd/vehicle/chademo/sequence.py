@@ -263,7 +263,7 @@ class Sequence:
         session = self._session
         late_or_live = session.step in STOPPING and cause is STEPS[session.step].late
         running = session.step in RUNNING
-        session.note(cause)
+        session.note(cause, self._now)
         if running or late_or_live:
             self._enter(STEPS[session.step].way_out)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chargerd.vehicle.chademo.causes import AT_ONCE, FAULTS, StopCause
+from chargerd.vehicle.chademo.causes import AT_ONCE, BY_VEHICLE, FAULTS, StopCause
 from chargerd.vehicle.chademo.charge import ChargeCurrent
 from chargerd.vehicle.chademo.monitor import Monitor
 from chargerd.vehicle.chademo.peer import Peer
 from chargerd.vehicle.chademo.steps import Step
+
+SAME_EVENT_S = 0.5  # ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Pins:
 
 @dataclass(slots=True)
 class Session:
-    """`step_mono`, `d1_mono`, `ready_mono`, `energy_mono`: when these began."""
+    """The `_mono` values say when the step, d1, ready, energy and stop began."""
 
     charge: ChargeCurrent
     d1_mono: float
@@ -42,6 +44,7 @@ class Session:
     step_mono: float = 0.0
     ready_mono: float = 0.0
     energy_mono: float = 0.0
+    stop_mono: float = 0.0
     peer: Peer = field(default_factory=Peer)
     monitor: Monitor = field(default_factory=Monitor)
     cause: StopCause | None = None
@@ -53,9 +56,18 @@ class Session:
     may_discharge: bool = False
     steady_since_mono: float | None = None
 
-    def note(self, cause: StopCause) -> None:
-        """The first cause names the stop; each may add its fault and its hurry."""
-        self.cause = self.cause or cause
+    def note(self, cause: StopCause, now_mono: float) -> None:
+        """The first cause names the stop; each may add its fault and its hurry.
+
+        The vehicle often sees our trouble first: an emergency stop takes d1 away, and
+        its frame is here before the pilot's. So its own end yields to ours for a while.
+        """
+        if self.cause is None:
+            self.stop_mono = now_mono
+        early = now_mono - self.stop_mono <= SAME_EVENT_S
+        yields = self.cause in BY_VEHICLE and cause in AT_ONCE and early
+        if self.cause is None or yields:
+            self.cause = cause
         self.hurry |= cause in AT_ONCE
         if cause in FAULTS:
             self.faults.add(FAULTS[cause])

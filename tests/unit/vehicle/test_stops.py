@@ -246,6 +246,29 @@ def test_second_fault_during_the_stop_is_added_and_hurries() -> None:
     assert (state.stop_cause, state.faults) == ("station", {"EmergencyStop"})
 
 
+@pytest.mark.parametrize(
+    ("later_s", "named"), [(0.1, "emergency_stop"), (0.7, "vehicle_stop")]
+)
+def test_vehicle_that_reacts_before_we_see_our_own_emergency(
+    later_s: float, named: str
+) -> None:
+    """The MCU has taken d1 away: the vehicle leaves and opens in one frame."""
+    stand = Stand()
+    stand.start()
+    stand.car.hide = {0x102}
+    stand.sequence.receive(0x102, bytes.fromhex("029a010000883c00"), stand.now)
+    assert stand.sequence.state().stop_cause == "vehicle_stop"
+    assert stand.sequence.state().faults == frozenset()
+    stand.stage = {"voltage_v": 350.0}  # keeps it waiting in OPEN
+    stand.run(later_s)
+    stand.pilot = {"emergency_stop": True}
+    stand.run(0.1)
+    state = stand.sequence.state()
+    assert state.stop_cause == named
+    assert "EmergencyStop" in state.faults
+    assert "EVContactorFault" not in state.faults
+
+
 def test_small_deviation_for_long_and_large_for_short_are_allowed() -> None:
     stand = Stand()
     stand.start()
