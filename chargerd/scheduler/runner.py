@@ -287,10 +287,12 @@ class Runner:
         self._verdict = verdict
         self._tell_promise(verdict, now_mono)
         wanted = 0.0 if around.ramp_down else verdict.wanted_w
-        ramped = ramp.step(
-            self._ramped, wanted, now_mono, self._ramp, hold=verdict.hold_turn
-        )
-        power_w = self._clamp(verdict, ramped, is_ac(snap))
+        ac_path = is_ac(snap)
+        if not ac_path:  # an AC car ramps by itself; PWM moves every 5 s only
+            wanted = ramp.step(
+                self._ramped, wanted, now_mono, self._ramp, hold=verdict.hold_turn
+            )
+        power_w = self._clamp(verdict, wanted, ac_path)
         self._ramped = ramp.follow(self._ramped, power_w, now_mono, self._ramp)
         return _decision(snap, verdict, power_w, verdict.valid_until_mono)
 

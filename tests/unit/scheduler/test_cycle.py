@@ -25,7 +25,7 @@ from chargerd.model import (
 from chargerd.scheduler import ramp
 from chargerd.scheduler.cycle import Cycle
 from chargerd.scheduler.signals import SchedulerError
-from firmware_bridge.api import StageMode
+from firmware_bridge.api import PilotReading, PilotState, StageMode
 from tests.unit.scheduler.stand import TOKEN, Stand, make_evse, make_signal
 
 
@@ -463,3 +463,47 @@ async def test_run_ticks_at_once_on_a_signal() -> None:
         await asyncio.sleep(0.005)
         assert stand.cycle.stats.ticks in (ticks + 1, ticks + 2)
         beat.cancel()
+
+
+def test_ac_car_charges_by_pwm_and_stops_within_the_tick() -> None:
+    stand = Stand()
+    stand.run(1.0)
+
+    def pilot(state: PilotState, *, closed: bool) -> None:
+        stand.bridge.pilot[1] = PilotReading(state, dc_closed=False, ac_closed=closed)
+        stand.beat()
+
+    pilot(PilotState.B, closed=False)
+    stand.cycle.request(StartRequest(1, TOKEN))
+    stand.run(3.0)
+    pins = stand.bridge.commands[1].pins
+    assert pins.duty == pytest.approx(32 / 60)
+    assert not pins.close_ac
+    pilot(PilotState.C, closed=False)
+    assert stand.bridge.commands[1].pins.close_ac
+    pilot(PilotState.C, closed=True)
+    assert stand.phase() is SessionPhase.ENERGY
+    assert stand.bridge.commands[1].stage.mode is StageMode.OFF
+    pilot(PilotState.B, closed=True)
+    assert not stand.bridge.commands[1].pins.close_ac
+    assert stand.phase() is SessionPhase.SUSPENDED_EV
+    pilot(PilotState.A, closed=False)
+    assert stand.bridge.commands[1].pins.duty == 1.0
+    assert stand.report().snapshot.session.stop_reason is StopReason.EV_DISCONNECTED
+
+
+def test_nothing_of_the_last_vehicle_outlives_it() -> None:
+    stand = Stand(owner=Owner(departure="07:30", timezone="Asia/Tokyo"))
+    stand.start()
+    stand.cycle.request(PromiseRequest(1, stand.mono + 9000.0, 99.0))
+    stand.run(1.0)
+    stand.unplug()
+    stand.run(1.0)
+    stand.vehicles[1].soc_pct = None
+    stand.start()
+    session = stand.report().snapshot.session
+    assert session.promise is not None
+    assert session.promise.target_soc_pct == 80.0, "the owner's standing wish again"
+    stand.setpoint(-5000.0)
+    stand.run(3.0)
+    assert stand.decision().power_w >= 0.0
