@@ -131,7 +131,7 @@ def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:
     offline = payload.get("maxOfflineDuration")
     interval = payload.get("dynUpdateInterval")
     profile = Profile(
-        id=payload["id"],
+        id=int(payload["id"]),  # 10.0 is an integer to JSON
         evse_id=evse_id,
         purpose=payload["chargingProfilePurpose"],
         kind=kind,

@@ -71,6 +71,7 @@ class OcppStation:
             "ChangeAvailability": self._availability.change,
             "ClearCache": self._authorization.clear_cache,
             "ClearChargingProfile": self._charging.clear,
+            "DataTransfer": self._remote.data_transfer,
             "GetBaseReport": self._variables.base_report,
             "GetChargingProfiles": self._charging.get_profiles,
             "GetCompositeSchedule": self._charging.composite,

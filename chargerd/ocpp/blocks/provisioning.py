@@ -29,6 +29,7 @@ BOOT_REASONS = (
 )  # fmt: skip
 RETRY_S = 30.0  # after a failed BootNotification, or an interval of 0 (B02.FR.05)
 LONGEST_S = 86_400.0
+FIRST_YEAR, LAST_YEAR = 2026, 2100  # another time is no time
 DAY_S = 86_400.0  # G02: the clock is checked once a day even on a busy link
 
 
@@ -104,6 +105,8 @@ class Provisioning:
             utc = parse_time(text)
         except OcppError:
             return  # a CSMS without a clock: ours stays
+        if not FIRST_YEAR <= utc.year <= LAST_YEAR:
+            return
         self._checked_mono = now.mono
         step = abs((utc - now.utc).total_seconds())
         limit = self._desk.model.number(

@@ -59,7 +59,7 @@ class RemoteControl:
             if refused is not None:
                 return refusal(refused.reason, refused.text)
             self._charging.keep_for_start(
-                view.config.id, request["remoteStartId"], profile
+                view.config.id, request["remoteStartId"], profile, now
             )
         self._desk.ask(self._start_request(view.config.id, request))
         answer: Payload = {"status": "Accepted"}
@@ -109,6 +109,10 @@ class RemoteControl:
         if pilot is not None and pilot.value.locked:
             return refusal("NoError", "unlocking: ask again to see", "UnlockFailed")
         return {"status": "Unlocked"}
+
+    def data_transfer(self, request: Payload, now: Now) -> Answer:
+        """DataTransfer: no vendor extension is known here (P01.FR.05)."""
+        return {"status": "UnknownVendorId"}
 
     def trigger(self, request: Payload, now: Now) -> Answer:
         """TriggerMessage (F06): the answer first, the message right after it."""

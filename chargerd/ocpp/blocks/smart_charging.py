@@ -17,6 +17,7 @@ from chargerd.ocpp.blocks import schedule_report
 from chargerd.ocpp.blocks.desk import Desk, EvseView, failed, refusal, stamp
 from chargerd.ocpp.blocks.dispatch import Dispatcher, soc_of
 from chargerd.ocpp.blocks.profile_check import (
+    MAX_SECONDS,
     ProfileCheck,
     Refusal,
     check_dyn_time,
@@ -29,6 +30,7 @@ from chargerd.ocpp.v2 import dialect
 PERSISTENT = ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging")
 SOURCE = "CSO"  # ChargingLimitSource of what the CSMS set
 PULL_RETRY_S = 30.0
+START_WAIT_S = 600.0  # a remote start that takes longer does not happen
 CLOCK_STEP_S = 1.0
 
 
@@ -38,6 +40,15 @@ class Installed:
 
     payload: Payload
     profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """The profile of a remote start whose transaction has not begun."""
+
+    start_id: int
+    payload: Payload
+    until_mono: float
 
 
 class SmartCharging:
@@ -50,7 +61,7 @@ class SmartCharging:
         self._installed: dict[int, Installed] = {}
         self._dyn_mono: dict[int, float] = {}
         self._pull_after_mono: dict[int, float] = {}  # in flight or failed: wait
-        self._starting: dict[int, tuple[int, Payload]] = {}  # EVSE -> remote start
+        self._starting: dict[int, _Waiting] = {}  # by EVSE
         self._priority: set[str] = set()
         self._suspended: set[int] = set()
         self._clock_s: float | None = None  # UTC minus monotonic at the last refresh
@@ -101,16 +112,18 @@ class SmartCharging:
             return refused
         return None
 
-    def keep_for_start(self, evse_id: int, start_id: int, payload: Payload) -> None:
+    def keep_for_start(
+        self, evse_id: int, start_id: int, payload: Payload, now: Now
+    ) -> None:
         """Hold a remote start's profile until its transaction begins (F01.FR.10)."""
-        self._starting[evse_id] = (start_id, payload)
+        self._starting[evse_id] = _Waiting(start_id, payload, now.mono + START_WAIT_S)
 
     def _install(self, payload: Payload, evse_id: int, now: Now) -> None:
         profile = self._check.parse(payload, evse_id, self._profiles())
         if profile.kind == "Dynamic":
             told = check_dyn_time(payload)
             age_s = 0.0 if told is None else now.utc.timestamp() - told
-            self._dyn_mono[profile.id] = now.mono - max(0.0, age_s)
+            self._dyn_mono[profile.id] = now.mono - min(max(0.0, age_s), MAX_SECONDS)
         self._pull_after_mono.pop(profile.id, None)
         self._installed[profile.id] = Installed(payload, profile)
         if profile.purpose in PERSISTENT:
@@ -225,20 +238,18 @@ class SmartCharging:
         self, view: EvseView, start_id: int | None, now: Now
     ) -> None:
         waiting = self._starting.get(view.config.id)
-        if waiting is not None and waiting[0] == start_id:
+        if waiting is not None and waiting.start_id == start_id:
             del self._starting[view.config.id]
-            profile = {**waiting[1], "transactionId": view.transaction_id}
-            refused = self._try_install(profile, view.config.id, now)
-            if refused is not None:  # another profile has taken its place meanwhile
-                self._desk.security_event("InvalidMessages", now, refused.text)
+            if now.mono < waiting.until_mono:
+                self._install_waiting(view, waiting.payload, now)
         self.refresh(now)
 
-    def _try_install(self, payload: Payload, evse_id: int, now: Now) -> Refusal | None:
+    def _install_waiting(self, view: EvseView, payload: Payload, now: Now) -> None:
+        profile = {**payload, "transactionId": view.transaction_id}
         try:
-            self._install(payload, evse_id, now)
-        except Refusal as refused:
-            return refused
-        return None
+            self._install(profile, view.config.id, now)
+        except Refusal as refused:  # another profile has taken its place meanwhile
+            self._desk.security_event("InvalidMessages", now, refused.text)
 
     def transaction_ended(self, transaction_id: str, evse_id: int, now: Now) -> None:
         """TxProfiles end with their transaction (K01: purpose TxProfile)."""
