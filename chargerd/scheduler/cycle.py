@@ -40,7 +40,7 @@ from chargerd.model import (
 )
 from chargerd.scheduler import promise, share
 from chargerd.scheduler.runner import Result, Runner, Surroundings
-from chargerd.scheduler.signals import SchedulerError, Signals
+from chargerd.scheduler.signals import SchedulerError, Signals, check
 from firmware_bridge.api import Bridge
 
 log = structlog.get_logger(__name__)
@@ -106,10 +106,15 @@ class Cycle:
 
     # -- cells and inbox -------------------------------------------------------
 
-    def signal(self, signal: DispatchSignal) -> None:
-        """A new dispatch signal; decided upon at once. Raises SchedulerError."""
-        self._signals.put(signal, self._now().mono)
+    def signal(self, signal: DispatchSignal) -> bool:
+        """A new dispatch signal, decided upon at once; False and logged if refused."""
+        try:
+            self._signals.put(signal, self._now().mono)
+        except SchedulerError as error:
+            log.warning("signal_refused", why=str(error))
+            return False
         self._wake.set()
+        return True
 
     def request(self, request: Request) -> bool:
         """Put a request into the inbox; False (and counted) when it is full."""
@@ -124,11 +129,14 @@ class Cycle:
     # -- what readers ask ------------------------------------------------------
 
     def simulate(self, evse_id: int, signal: DispatchSignal) -> Decision:
-        """What `signal` would lead to, without ramp; nothing changes."""
+        """What `signal` would lead to, without ramp; nothing changes.
+
+        Raises SchedulerError for an unknown EVSE or a signal that would be refused.
+        """
         runner = self._runners.get(evse_id)
         if runner is None:
             raise SchedulerError(f"no EVSE {evse_id}; there are {list(self._runners)}")
-        return runner.what_if(signal)
+        return runner.what_if(check(signal))
 
     def history(self, evse_id: int) -> tuple[Decision, ...]:
         """The last decisions that differed, oldest first."""

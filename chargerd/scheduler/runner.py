@@ -27,6 +27,7 @@ from chargerd.model import (
 from chargerd.model import Promise as PromiseWish
 from chargerd.scheduler import battery, envelope, follow, promise, ramp, share
 from chargerd.scheduler.decide import Context, Unit, Verdict, decide, is_ac
+from chargerd.scheduler.signals import SchedulerError
 from firmware_bridge.api import Command, Telemetry
 
 _METER_FRESH_S = 1.0
@@ -140,7 +141,7 @@ class Runner:
         """What `signal` would lead to with all else as it is; changes nothing."""
         snap = self.snapshot
         if snap is None:
-            raise ValueError("no tick yet: ask again in 50 ms")
+            raise SchedulerError("no tick yet: ask again in 50 ms")
         others = tuple(s for s in snap.signals if s.source != signal.source)
         snap = replace(snap, signals=(*others, signal))
         verdict = decide(snap, self.unit, self.context)

@@ -367,8 +367,9 @@ def test_bad_signal_is_refused_and_the_last_one_stays() -> None:
     stand = Stand()
     stand.start()
     stand.setpoint(-5000.0)
+    assert not stand.cycle.signal(make_signal(stand.mono, math.nan))
     with pytest.raises(SchedulerError, match="setpoint_w"):
-        stand.setpoint(math.nan)
+        stand.cycle.simulate(1, make_signal(stand.mono, math.nan))
     stand.run(4.0)
     assert stand.decision().power_w == pytest.approx(-5000.0)
 
