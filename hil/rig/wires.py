@@ -77,7 +77,8 @@ class Pty:
             self._on_data(data, now)
             return
         self._rx_free = max(now, self._rx_free) + len(data) * self._char_s
-        self._loop.call_later(self._rx_free - now, self._on_data, data, now)
+        arrival = self._rx_free
+        self._loop.call_later(arrival - now, self._on_data, data, arrival)
 
     def send(self, chunks: Iterable[tuple[float, bytes]]) -> None:
         """Put (delay in s, bytes) on the line, in order, at the line's pace."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import select
@@ -132,11 +133,11 @@ async def test_verbs_trace_and_end(tmp_path: Path) -> None:
         await ask(verb="load", power_w=1234)
         await ask(verb="error", error="EmergencyStop", connector=2)
         await ask(
-            verb="fault", device="evse1-meter", kind="silent", on=True, seconds=0.1
+            verb="fault", device="evse1-meter", kind="silent", on=True, seconds=1.0
         )
         port = 15020 + one.offset
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(modbus(port, 1, 0, 2), 0.05)
+            await asyncio.wait_for(modbus(port, 1, 0, 2), 0.2)
         await _until(lambda s: "evse1-meter" not in s["faults"], one)
         await modbus(port, 1, 0, 2)
         state = await _until(lambda s: s["evses"]["2"]["mcu"]["reason"] == 16, one)
@@ -216,15 +217,25 @@ async def test_bad_lines_do_no_harm(tmp_path: Path) -> None:
         writer.write(b"x" * 100_000 + b"\n")
         assert json.loads(await reader.readline())["ok"] is False
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
         assert (await one.rig.ask(verb="help"))["ok"]
 
 
 @pytest.mark.asyncio
 async def test_the_link_to_the_csms(tmp_path: Path) -> None:
+    served: set[asyncio.Task[None]] = set()
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(100):
-            writer.write(data)
+        task = asyncio.current_task()
+        assert task is not None
+        served.add(task)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(100):
+                writer.write(data)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async with stand(tmp_path) as one:
         note = await one.rig.ask(verb="ws", up=True)
@@ -240,6 +251,11 @@ async def test_the_link_to_the_csms(tmp_path: Path) -> None:
             await asyncio.wait_for(reader.readexactly(3), 0.2)
         await one.rig.ask(verb="ws", up=True)
         assert await asyncio.wait_for(reader.readexactly(3), 2) == b"two"
+        await one.rig.ask(verb="fault", device="csms-link", kind="delay", ms=150)
+        start = time.monotonic()
+        writer.write(b"six")
+        assert await asyncio.wait_for(reader.readexactly(3), 3) == b"six"
+        assert time.monotonic() - start >= 0.3  # there and back
         assert (await one.rig.ask(verb="ws", up=False))["cut"] == 1
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(reader.readexactly(1), 2)
@@ -247,9 +263,12 @@ async def test_the_link_to_the_csms(tmp_path: Path) -> None:
             await asyncio.open_connection("127.0.0.1", one.link_port)
         await one.rig.ask(verb="ws", up=True)
         _, again = await asyncio.open_connection("127.0.0.1", one.link_port)
-        again.close()
-        writer.close()
+        for end in (again, writer):
+            end.close()
+            with contextlib.suppress(ConnectionError):
+                await end.wait_closed()
         server.close()
+    await asyncio.wait(served, timeout=3)
 
 
 @pytest.mark.asyncio
