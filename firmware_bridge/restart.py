@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_S = 0.1
 LONGEST_S = 2.0
+LOGGED_ERRORS = 8  # different ones, until the next good answer
 STEADY_S = 10.0  # a run this long was a success, whatever ended it
 
 
@@ -33,7 +34,7 @@ async def keep_running(
     Good answers or a long run reset the wait. Logs each new error once.
     """
     wait_s = FIRST_S
-    logged = ""
+    logged: set[str] = set()
     while True:
         started, good = clock(), stats.good
         try:
@@ -42,10 +43,11 @@ async def keep_running(
         except (BridgeError, OSError) as failure:
             error = str(failure) or type(failure).__name__
         if stats.good > good or clock() - started > STEADY_S:
-            wait_s, logged = FIRST_S, ""
+            wait_s = FIRST_S
+            logged.clear()
         stats.restarted(error)
-        if error != logged:
+        if error not in logged and len(logged) < LOGGED_ERRORS:
             log.warning("bridge.restart", device=stats.name, error=error, wait_s=wait_s)
-            logged = error
+            logged.add(error)
         await sleep(wait_s)
         wait_s = min(LONGEST_S, wait_s * 2)

@@ -1,7 +1,8 @@
 """A serial line on the event loop: pyserial sets it up, the loop moves the bytes.
 
 Never blocks: reads and writes are non-blocking, what does not fit waits in a bounded
-buffer. `run` opens once and raises when the line dies; its caller opens it again.
+buffer, and is thrown away with the line when it gets old: nobody obeys stale orders.
+`run` opens once and raises when the line dies; its caller opens it again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from firmware_bridge.units import BridgeError
 
 READ_BYTES = 4096
 PENDING_BYTES = 4096  # more waiting than this: the far end does not read
+STALL_S = 0.1  # bytes waiting longer than this are old orders: they are thrown away
 
 
 def settable_parity(address: SerialAddress) -> str:
@@ -43,6 +45,7 @@ class SerialLine:
         self._listeners: list[Callable[[bytes, float], None]] = []
         self._fd = -1
         self._pending = bytearray()
+        self._pending_mono = 0.0  # since when anything has been waiting
         self._lost: asyncio.Future[None] | None = None
 
     def subscribe(self, listener: Callable[[bytes, float], None]) -> None:
@@ -52,11 +55,16 @@ class SerialLine:
         """Write now, or queue what does not fit. BridgeError: not open, queue full."""
         if self._fd < 0:
             raise BridgeError(f"{self._address.path}: not open")
+        now = self._clock()
+        if self._pending and now - self._pending_mono > STALL_S:
+            self._fail("far end stalled")
+            raise BridgeError(f"{self._address.path}: far end stalled")
         if len(self._pending) + len(data) > PENDING_BYTES:
             raise BridgeError(f"{self._address.path}: send queue full, far end stalled")
         written = 0 if self._pending else self._write(data)
         if written < len(data):
             if not self._pending:
+                self._pending_mono = now
                 asyncio.get_running_loop().add_writer(self._fd, self._on_writable)
             self._pending += data[written:]
 
@@ -76,6 +84,7 @@ class SerialLine:
             loop.remove_writer(self._fd)
             self._fd = -1
             self._pending.clear()
+            _discard(port)
             port.close()
 
     def _open(self) -> serial.Serial:
@@ -131,3 +140,11 @@ class SerialLine:
         loop.remove_writer(self._fd)
         if self._lost is not None and not self._lost.done():
             self._lost.set_exception(BridgeError(f"{self._address.path}: lost: {why}"))
+
+
+def _discard(port: serial.Serial) -> None:
+    """Drop unsent bytes: stale orders, and close() would wait for them up to 30 s."""
+    try:
+        port.reset_output_buffer()
+    except (OSError, termios.error):
+        return  # the line is gone, and its buffer with it

@@ -18,6 +18,7 @@ from firmware_bridge.transport.can_python import SlcanCan
 from firmware_bridge.transport.can_socket import CanSocket
 from firmware_bridge.transport.serial import PENDING_BYTES, SerialLine
 from firmware_bridge.units import BridgeError
+from tests.unit.firmware_bridge.fakes import FakeClock
 
 Run = Callable[[], Coroutine[None, None, None]]
 
@@ -116,6 +117,40 @@ async def test_a_far_end_that_does_not_read_never_blocks(
                     received += len(os.read(master, 65_536))
                 await asyncio.sleep(0.001)
         line.send(b"again")
+
+
+@pytest.mark.asyncio
+async def test_orders_that_got_old_in_the_queue_are_never_delivered(
+    terminal: tuple[int, str],
+) -> None:
+    """Law 2: a far end that wakes up must not obey what was said before it slept.
+
+    What a pty's far end holds in its own buffer is beyond recall; our queue is not.
+    """
+    master, path = terminal
+    clock = FakeClock()
+    line = SerialLine(SerialAddress(path), clock)
+
+    taken = 0
+
+    def fill() -> None:
+        nonlocal taken
+        for _ in range(10_000):
+            line.send(b"old order ")
+            taken += 10
+
+    async with running(line.run) as task:
+        with pytest.raises(BridgeError, match="queue full"):
+            fill()
+        clock.step(0.2)
+        with pytest.raises(BridgeError, match="stalled"):
+            line.send(b"new")
+        with pytest.raises(BridgeError, match="stalled"):
+            await asyncio.wait_for(asyncio.shield(task), 2)
+    async with running(line.run):
+        line.send(b"fresh\n")
+        heard = await read(master, b"fresh\n")
+    assert len(heard) <= taken - PENDING_BYTES + 10 + len(b"fresh\n")
 
 
 @pytest.mark.asyncio
