@@ -61,13 +61,18 @@ def run(path: Path) -> int:
     """Run until SIGTERM; a reset asked by the central system starts over in place."""
     from chargerd.app import Outcome, run_daemon
     from chargerd.config_load import ConfigError, load
+    from chargerd.store import StoreError
 
     try:
         config = load(path, os.environ)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    outcome = run_daemon(config)
+    try:
+        outcome = run_daemon(config)
+    except StoreError as error:
+        sys.stderr.write(f"{path}: store.path: {error}\n")
+        return 1
     if outcome is Outcome.RESET:
         # A fresh process image in the same process: nothing survives but the store.
         os.execv(  # noqa: S606 - our own interpreter and arguments, no shell

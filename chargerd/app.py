@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -27,6 +27,7 @@ from chargerd.local.metrics import Metrics
 from chargerd.local.read_model import Json, ReadModel
 from chargerd.local.verbs import Ports
 from chargerd.model import (
+    DispatchSignal,
     Request,
     ResetRequest,
     StopReason,
@@ -84,7 +85,7 @@ class App:
             station,
             store.outbox,
             self._clock,
-            signal=lambda signal: self._cycle.signal(signal),
+            signal=self._signal,
             request=self._request,
             save=self._save,
         )
@@ -129,6 +130,10 @@ class App:
     def _token_read(self, evse_id: int, uid: str) -> None:
         self._request(TokenRead((evse_id,), Token(uid)))
 
+    def _signal(self, dispatch: DispatchSignal) -> None:
+        """Refused signals are counted and logged by the cycle."""
+        self._cycle.signal(dispatch)
+
     def _request(self, request: Request) -> None:
         """A full inbox is counted and logged by the cycle; nobody waits for it."""
         self._cycle.request(request)
@@ -143,6 +148,7 @@ class App:
             extra=self._extra,
             config=lambda: config_load.dump(self._config),
             sessions=self._store.sessions.last,
+            signal=self._signal if local.dispatch else None,
         )
         api = LocalApi(local, ports, on_login=self._login)
         children = [
@@ -252,8 +258,6 @@ class App:
     def _extra(self) -> Json:
         """The station's own condition, for `chargerctl status` and metrics."""
         stats = self._cycle.stats
-        late = sorted(stats.late_s) or [0.0]
-        took = sorted(stats.took_s) or [0.0]
         return {
             "id": self._config.station.id,
             "version": __version__,
@@ -261,13 +265,21 @@ class App:
             "clock_trusted": self._clock.now().trusted,
             "ocpp_connected": self._ocpp.up,
             "store_fault": self._store.fault,
-            "tick_late_ms": {"p50": late[len(late) // 2] * 1e3, "max": late[-1] * 1e3},
-            "tick_took_ms": {"p50": took[len(took) // 2] * 1e3, "max": took[-1] * 1e3},
+            "tick_late_ms": spread_ms(stats.late_s),
+            "tick_took_ms": spread_ms(stats.took_s),
             "ticks": stats.ticks,
             "overruns": stats.overruns,
             "restarts": self._supervisor.restarts,
             "degraded": sorted(self._supervisor.degraded),
         }
+
+
+def spread_ms(values_s: Sequence[float]) -> Json:
+    """Percentiles in milliseconds."""
+    ordered = sorted(values_s) or [0.0]
+    last = len(ordered) - 1
+    found = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
+    return {name: ordered[int(share * last)] * 1e3 for name, share in found.items()}
 
 
 def dc_ratings(evse: Evse) -> Ratings:

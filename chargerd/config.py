@@ -155,6 +155,7 @@ class Local(Section):
     socket: Path = Path("/run/chargerd/chargerd.sock")
     group: str = ""
     metrics: str = ""  # "127.0.0.1:9464" serves Prometheus metrics; "" = off
+    dispatch: bool = False  # may local peers send dispatch signals, not only simulate?
 
 
 class Log(Section):
