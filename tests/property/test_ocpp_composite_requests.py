@@ -36,7 +36,6 @@ MODES = st.sampled_from(
     ["ChargingOnly", "CentralSetpoint", "CentralFrequency", "Idle", "LocalFrequency",
      "ExternalLimits", "LocalLoadBalancing"]
 )  # fmt: skip
-FLAGS = st.booleans()
 
 
 def some(**optional: Any) -> Any:
@@ -57,44 +56,68 @@ LIKELY = st.sampled_from(
     ]
 )
 PERIODS = st.lists(
-    st.tuples(
-        st.one_of(some(operationMode=MODES, numberPhases=WHOLE, **POWER), LIKELY), WHOLE
-    ),
+    st.tuples(some(operationMode=MODES, numberPhases=WHOLE, **POWER), WHOLE),
     min_size=1,
     max_size=4,
 )
 
 
+GOOD_TIMES = st.sampled_from(
+    ["2026-11-23T08:00:00Z", "2026-11-23T07:59:00.123456+09:00", "0001-01-01T00:00:00Z"]
+)
+
+
 @st.composite
 def charging_profiles(draw: st.DrawFn) -> dict[str, Any]:
-    periods = []
-    for number, (fields, start) in enumerate(draw(PERIODS)):
-        at = start if draw(st.integers(0, 4)) == 0 else number * 7
-        periods.append({"startPeriod": at, **fields})
-    schedule = {
+    """Half of them plausible, so that many are accepted and act; half of them wild."""
+    wild = draw(st.booleans())
+    kind = draw(KINDS)
+    anchored = kind in ("Absolute", "Recurring")
+    schedule: dict[str, Any] = {
         "id": 1,
         "chargingRateUnit": draw(st.sampled_from(["W", "A"])),
-        "chargingSchedulePeriod": periods,
-        **draw(some(startSchedule=TIMES, duration=WHOLE)),
     }
-    return {
+    profile: dict[str, Any] = {
         "id": draw(WHOLE),
         "stackLevel": draw(st.integers(0, 3)),
         "chargingProfilePurpose": draw(PURPOSES),
-        "chargingProfileKind": draw(KINDS),
+        "chargingProfileKind": kind,
         "chargingSchedule": [schedule],
-        **draw(
+    }
+    if wild:
+        plan = draw(PERIODS)
+        periods = [{"startPeriod": start, **fields} for fields, start in plan]
+        schedule |= draw(some(startSchedule=TIMES, duration=WHOLE))
+        profile |= draw(
             some(
                 recurrencyKind=st.sampled_from(["Daily", "Weekly"]),
                 validFrom=TIMES,
                 validTo=TIMES,
                 maxOfflineDuration=WHOLE,
-                invalidAfterOfflineDuration=FLAGS,
                 dynUpdateInterval=WHOLE,
                 dynUpdateTime=TIMES,
             )
-        ),
-    }
+        )
+    else:
+        plan = draw(st.lists(LIKELY, min_size=1, max_size=4))
+        periods = [{"startPeriod": n * 7, **fields} for n, fields in enumerate(plan)]
+        schedule |= draw(some(duration=st.integers(1, 10**8)))
+        profile |= draw(
+            some(
+                maxOfflineDuration=st.integers(0, 30),
+                invalidAfterOfflineDuration=st.booleans(),
+                validFrom=GOOD_TIMES,
+            )
+        )
+        if anchored:
+            schedule["startSchedule"] = draw(GOOD_TIMES)
+        if kind == "Recurring":
+            profile["recurrencyKind"] = draw(st.sampled_from(["Daily", "Weekly"]))
+        if kind == "Dynamic":
+            periods = periods[:1]
+            profile |= draw(some(dynUpdateInterval=st.integers(0, 9)))
+    schedule["chargingSchedulePeriod"] = periods
+    return profile
 
 
 def valid(version: str, action: str, payload: dict[str, Any]) -> bool:
