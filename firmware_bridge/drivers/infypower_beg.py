@@ -26,7 +26,8 @@ SLOW_POLL_S = 5.0
 REFRESH_S = 0.2  # all setpoints again: the modules switch off after 10 s of silence [K]
 RETRY_S = 0.1  # a refused or unanswered working mode
 TICK_S = 0.01
-SILENT_S = 1.0
+SILENT_S = 1.0  # counted as one failure
+LOST_S = 0.5  # unheard this long: nothing but off is sent, as it may be obeyed late
 STILL_A = 1.0  # below this the direction may change
 VOLTAGE_V = Range(150.0, 1000.0)  # setpoints below are not sent
 CUTOFF_MIN_V = 200.0  # lowest working voltage of the module
@@ -138,7 +139,8 @@ class InfypowerBeg:
 
     def _advance(self, now: float) -> None:
         """One pass of the start sequence; called on every command, answer and tick."""
-        target = self._target if now < self._valid_until_mono else OFF
+        alive = now - self._view.heard_mono <= LOST_S
+        target = self._target if alive and now < self._valid_until_mono else OFF
         if target.mode is StageMode.OFF:
             if self._step is not Step.OFF:
                 self._switch_off()

@@ -310,6 +310,20 @@ def test_silence_is_counted_and_the_reading_ages() -> None:
     assert not bench.stats.health(bench.clock.now).ok
 
 
+def test_silent_modules_are_sent_nothing_but_off() -> None:
+    """An adapter that hangs may deliver later what it was given while it hung."""
+    bench = running(CHARGE)
+    bench.drive(CHARGE, 10.0)
+    bench.modules.mute = True
+    bench.pass_time(0.6)
+    bench.drive(StageSetpoint(StageMode.CHARGE, 400.0, 20.0), 10.0)
+    writes = bench.answer() + bench.pass_time(1.0)
+    assert set(writes) == {(CURRENT, 0), (STATUS, 0xA1)}
+    bench.modules.mute = False
+    assert (CURRENT, 20_000) in bench.pass_time(0.2)
+    assert bench.modules.on
+
+
 def test_a_dead_bus_is_counted_and_the_setpoint_follows_when_it_is_back() -> None:
     bench = running(CHARGE)
     bench.bus.down = True
