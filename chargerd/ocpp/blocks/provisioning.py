@@ -43,6 +43,7 @@ class Provisioning:
         if saved is not None:
             desk.save("boot", "reason", None)
         self._boot_mono = math.inf  # when to send BootNotification (again)
+        self._wait_gate: Gate | None = None  # set while Pending or Rejected
         self._in_flight = False
         self._checked_mono = 0.0  # when the clock was last compared
 
@@ -53,8 +54,8 @@ class Provisioning:
             return
         if self._desk.accepted:
             self._desk.effects.append(SetGate(Gate.OPEN))
-        elif now.mono < self._boot_mono < math.inf:
-            self._desk.effects.append(SetGate(Gate.SILENT))  # still Rejected: wait
+        elif self._wait_gate is not None and now.mono < self._boot_mono:
+            self._desk.effects.append(SetGate(self._wait_gate))  # the interval runs on
         else:
             self._boot(now)
 
@@ -65,6 +66,7 @@ class Provisioning:
             identity["serialNumber"] = station.serial
         identity["firmwareVersion"] = station.firmware or __version__
         self._boot_mono = math.inf
+        self._wait_gate = None
         self._in_flight = True
         self._desk.effects.append(SetGate(Gate.BOOT))
         self._desk.send(
@@ -89,8 +91,8 @@ class Provisioning:
             return
         self._boot_mono = now.mono + (wait_s if wait_s > 0 else RETRY_S)
         rejected = answer["status"] == "Rejected"
-        gate = Gate.SILENT if rejected else Gate.BOOT
-        self._desk.effects.append(SetGate(gate))
+        self._wait_gate = Gate.SILENT if rejected else Gate.BOOT
+        self._desk.effects.append(SetGate(self._wait_gate))
 
     def _accepted(self, interval_s: float, now: Now) -> None:
         if interval_s >= 1:

@@ -87,7 +87,9 @@ class RemoteControl:
         return next((view for view in free if view.plugged), free[0] if free else None)
 
     def stop(self, request: Payload, now: Now) -> Answer:
-        """RequestStopTransaction (F03)."""
+        """RequestStopTransaction (F03; B02.FR.05 while not accepted)."""
+        if not self._desk.accepted:
+            return refusal("CSNotAccepted", "BootNotification is not accepted yet")
         view = self._desk.evse_of_transaction(request["transactionId"])
         if view is None:
             return refusal("TxNotFound")

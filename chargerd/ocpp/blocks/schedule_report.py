@@ -41,31 +41,28 @@ def answer(
         return refusal("ValueOutOfRange", f"duration is 0..{MAX_DURATION_S} s")
     begin = float(int(now.utc.timestamp()))
     length = request["duration"]
-    views = [desk.evses[evse_id]] if evse_id else list(desk.evses.values())
     profiles, priority = list(profiles), set(priority)
-    lines = []
-    for view in views:
+
+    def composite(view: EvseView) -> Composite:
         first = view.transaction_id in priority
         ctx = context(desk, view.config.id, now, dyn_mono, first)
-        lines.append(_line(Composite(profiles, ctx), view, begin, length))
-    if evse_id:
-        line, whole = lines[0]
-    else:
+        return Composite(profiles, ctx)
+
+    views = [desk.evses[evse_id]] if evse_id else list(desk.evses.values())
+    lines = [_line(composite(view), view, begin, length) for view in views]
+    line, whole = lines[0]
+    if not evse_id:
         station = Composite(profiles, context(desk, 0, now, dyn_mono))
         line, whole = _sum(lines, station, desk.config.site.import_w)
-    amps = views[0].supply.watts(1.0)
-    factor = 1.0 if unit == "W" else 1.0 / amps
-    periods = _periods(line, begin, factor)
-    return {
-        "status": "Accepted",
-        "schedule": {
-            "evseId": evse_id,
-            "duration": min(length, int(whole - begin)),
-            "scheduleStart": stamp(datetime.fromtimestamp(begin, UTC)),
-            "chargingRateUnit": unit,
-            "chargingSchedulePeriod": periods,
-        },
+    factor = 1.0 if unit == "W" else 1.0 / views[0].supply.watts(1.0)
+    schedule = {
+        "evseId": evse_id,
+        "duration": min(length, int(whole - begin)),
+        "scheduleStart": stamp(datetime.fromtimestamp(begin, UTC)),
+        "chargingRateUnit": unit,
+        "chargingSchedulePeriod": _periods(line, begin, factor),
     }
+    return {"status": "Accepted", "schedule": schedule}
 
 
 def _line(

@@ -86,6 +86,31 @@ def test_failed_boot_is_tried_again() -> None:
     assert len(rig.payloads("BootNotification")) == 2
 
 
+def test_a_link_lost_during_the_boot_boots_at_once_on_the_next() -> None:
+    rig = Rig()
+    rig.link()
+    rig.answer(rig.last("BootNotification"), CallError("GenericError", "link lost"))
+    rig.link(up=False)
+    rig.pass_s(3)
+    rig.link()
+    assert len(rig.payloads("BootNotification")) == 2
+
+
+def test_pending_waits_over_a_reconnect_and_refuses_remote_control() -> None:
+    rig = Rig()
+    rig.boot("Pending", interval=60)
+    rig.link(up=False)
+    rig.pass_s(5)
+    rig.link()
+    assert gates(rig)[-1] is Gate.BOOT
+    assert len(rig.payloads("BootNotification")) == 1
+    answer = rig.call("RequestStopTransaction", {"transactionId": "x"})
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == "CSNotAccepted"
+    rig.pass_s(60)
+    assert len(rig.payloads("BootNotification")) == 2
+
+
 def test_reconnect_sends_no_second_boot_and_only_changed_states() -> None:
     rig = Rig(config(evses=2))
     for evse_id in (1, 2):
