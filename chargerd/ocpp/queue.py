@@ -222,7 +222,6 @@ class Queue:
         if item.entry_id:
             self._window.popleft()
             self._handles.pop(item.entry_id, None)
-            self._retry_mono = 0.0  # the next one owes no wait
         return Done(item, answer)
 
 

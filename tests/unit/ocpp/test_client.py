@@ -309,6 +309,23 @@ async def test_reconnect_effect_flushes_the_answer_first() -> None:
 
 
 @pytest.mark.asyncio
+async def test_nothing_new_starts_on_a_link_that_ends() -> None:
+    csms = FakeCsms()
+    async with csms.running():
+        bench = make_bench(csms, station=FakeStation(on_link=[OPEN]))
+
+        async def body() -> None:
+            await bench.station.until(lambda: bench.station.links)
+            bench.station.effects = [Reconnect("new password"), beat(handle=4)]
+            bench.client.ask(AuthQuestion(1, Token("x")))
+            await bench.station.until(lambda: len(bench.station.links) == 3)
+            assert csms.frames == []
+            assert isinstance(bench.station.results[0][2], CallError)
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
 async def test_offline_a_volatile_message_fails_at_once() -> None:
     csms = FakeCsms()
     bench = make_bench(csms, url="")
@@ -328,6 +345,10 @@ async def test_station_timers_run_without_a_link() -> None:
     bench = make_bench(FakeCsms(), url="")
 
     async def body() -> None:
+        bench.station.timer = time.monotonic() + 60.0
+        bench.client.ask(AuthQuestion(1, Token("x")))
+        for _ in range(5):
+            await asyncio.sleep(0)  # the pump sleeps now, until the late deadline
         bench.station.timer = time.monotonic() + 0.01
         bench.client.ask(AuthQuestion(1, Token("x")))
         await bench.station.until(lambda: bench.station.timer is None)

@@ -85,6 +85,24 @@ async def test_order_and_removal_in_groups() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_removal_asked_during_another_is_not_forgotten() -> None:
+    class Asking(Counting):
+        async def remove(self, ids: Sequence[int]) -> None:
+            await super().remove(ids)
+            if 2 in self.rows:
+                one.remove(2)
+
+    outbox = Asking()
+    async with running(outbox) as (one, _):
+        one.add(message(1))
+        one.add(message(2))
+        assert await one.flush(5.0)
+        one.remove(1)
+        assert await one.flush(5.0)
+        assert outbox.removals == [[1], [2]]
+
+
+@pytest.mark.asyncio
 async def test_a_failed_removal_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

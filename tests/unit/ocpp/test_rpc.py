@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import CallError, OcppError
-from chargerd.ocpp.frame import MAX_BYTES
+from chargerd.ocpp.frame import MAX_BYTES, MAX_DEPTH
 from chargerd.ocpp.rpc import CallIn, How, Outcome, Refused, Reply, Rpc, SendIn
 from chargerd.ocpp.schemas import Schemas
 
@@ -99,6 +99,7 @@ REFUSED = [
         "PropertyConstraintViolation",
     ),
     ('[2,"a","Reset",{"type":1000000000000001}]', "a", "PropertyConstraintViolation"),
+    ('[2,"a","Reset",{"type":1.1e15}]', "a", "PropertyConstraintViolation"),
     ('[2,"a","Reset",{"type":"\\ud800"}]', "a", "FormatViolation"),
     ('[2,"a","Reset",{"type":"\n"}]', "a", "FormatViolation"),
     (f'[2,"a","Reset",{"[" * 100_000}', "a", "RpcFrameworkError"),
@@ -268,9 +269,12 @@ def test_timeout_tells_a_dead_link_from_a_lost_answer(heard: bool, how: How) -> 
 
 def test_link_loss_ends_what_waits() -> None:
     rpc = make()
-    rpc.receive(f'[2,"a",{RESET}]', 0.0)
+    (call,) = rpc.receive(f'[2,"a",{RESET}]', 0.0)
+    assert isinstance(call, CallIn)
     rpc.call("Heartbeat", {}, 0.0, 30.0)
     (end,) = rpc.lost(2.0)
+    with pytest.raises(OcppError, match="answered twice"):
+        rpc.answer(call, {"status": "Accepted"})
     assert isinstance(end, Outcome)
     assert end.how is How.LINK_LOST
     assert rpc.lost(3.0) == []
@@ -349,6 +353,16 @@ def test_brackets_in_strings_do_not_count_as_depth() -> None:
         f'[2,"a","DataTransfer",{{"vendorId":"x","data":{text}}}]', 0.0
     )
     assert isinstance(call, CallIn)
+
+
+@pytest.mark.parametrize(
+    ("levels", "fine"), [(MAX_DEPTH, True), (MAX_DEPTH + 1, False)]
+)
+def test_depth_to_the_level(levels: int, fine: bool) -> None:
+    inner = levels - 2  # the message and its payload
+    text = '[2,"a","DataTransfer",{"vendorId":"x","data":' + "[" * inner + "]" * inner
+    (event, *_) = make().receive(text + "}]", 0.0)
+    assert isinstance(event, CallIn) is fine
 
 
 def test_unknown_version() -> None:
