@@ -182,17 +182,21 @@ class AnyOrder(RuleBasedStateMachine):
         self.offer()
 
     @precondition(lambda self: self.before.d1)
-    @rule()
-    def obey(self) -> None:
-        """Hardware and vehicle do for a while what a good start wants."""
-        for _ in range(12):
+    @rule(
+        ticks=st.integers(1, 16),
+        ohm=st.sampled_from([1e6, 1e6, 99_999.0]),
+        reached=st.sampled_from([1.0, 1.0, 1.0, 0.8]),
+    )
+    def obey(self, ticks: int, ohm: float, reached: float) -> None:
+        """Hardware and vehicle do for a while what a good start wants, or nearly."""
+        for _ in range(ticks):
             demand = self.sequence.state().demand
             battery = demand.d2
             self.now += 0.05
-            volts = 350.0 if battery else demand.voltage_v
+            volts = 350.0 if battery else demand.voltage_v * reached
             self.stage = replace(self.stage, voltage_v=volts)
             self.insulation = InsulationReading(
-                1e6, voltage_v=350.0 if battery else 0.0
+                ohm, voltage_v=350.0 if battery else 0.0
             )
             self.pilot = replace(
                 self.pilot,

@@ -529,3 +529,15 @@ def test_an_older_time_does_not_turn_the_clock_back() -> None:
     stand.sequence.command(stand.offer(), stand.now - 500.0)
     stand.run(1.0)
     assert stand.sequence.state().phase is VehiclePhase.ENERGY
+
+
+@pytest.mark.parametrize("said_v", [350, 30])
+def test_battery_voltage_of_frame_103_where_nobody_measures_it(said_v: int) -> None:
+    stand = Stand()
+    stand.until_step(Step.CLOSE)
+    stand.insulation = {"voltage_v": None}
+    body = said_v.to_bytes(2, "little") + bytes(6)
+    stand.sequence.receive(0x103, body, stand.now)
+    stand.run(4.0)
+    assert (stand.sequence.state().phase is VehiclePhase.ENERGY) == (said_v == 350)
+    assert stand.sequence.state().demand.close_dc == (said_v == 350)
