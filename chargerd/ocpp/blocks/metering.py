@@ -80,7 +80,7 @@ def _values(
     if measurand == "Power.Active.Residual" and reading:
         return [(reading.value.power_w - report.decision.wanted_w, "")]
     if measurand == "Power.Offered":
-        return [(max(0.0, report.decision.high_w), "")]
+        return [(max(report.decision.high_w, 0.0), "")]
     return []
 
 
@@ -92,15 +92,16 @@ def _each(values: Iterable[float], suffix: str = "") -> Phased:
     return [(value, f"L{n}{suffix}") for n, value in enumerate(values, 1)]
 
 
-# Signs: our positive is into the vehicle; Import and Export are magnitudes.
+# Signs: our positive is into the vehicle; Import and Export are magnitudes. The value
+# stands first in max(): so NaN stays NaN and is left out, it does not become 0 W.
 _OF_METER: dict[str, Callable[[MeterReading], Phased]] = {
     "Energy.Active.Import.Register": lambda m: _one(m.import_wh),
     "Energy.Active.Export.Register": lambda m: _one(m.export_wh),
     "Energy.Active.Net": lambda m: _one(m.import_wh - m.export_wh),
-    "Power.Active.Import": lambda m: _one(max(0.0, m.power_w)),
-    "Power.Active.Export": lambda m: _one(max(0.0, -m.power_w)),
-    "Current.Import": lambda m: _each(max(0.0, a) for a in m.current_a),
-    "Current.Export": lambda m: _each(max(0.0, -a) for a in m.current_a),
+    "Power.Active.Import": lambda m: _one(max(m.power_w, 0.0)),
+    "Power.Active.Export": lambda m: _one(max(-m.power_w, 0.0)),
+    "Current.Import": lambda m: _each(max(a, 0.0) for a in m.current_a),
+    "Current.Export": lambda m: _each(max(-a, 0.0) for a in m.current_a),
     "Voltage": lambda m: _each(m.voltage_v, "-N"),
     "Frequency": lambda m: _one(m.frequency_hz),
 }

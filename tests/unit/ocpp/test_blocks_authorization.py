@@ -188,6 +188,36 @@ def test_the_cache_is_bounded() -> None:
     assert len(rig.saved["auth_cache"]) == 500
 
 
+@pytest.mark.parametrize(
+    ("expiry", "accepted"),
+    [("2026-11-23T08:00:05Z", False), ("2026-12-01T00:00:00Z", True), ("soon", False)],
+)
+def test_the_csms_says_how_long_a_card_is_known(expiry: str, accepted: bool) -> None:
+    rig = Rig().boot()
+    ask(rig)
+    info = {"status": "Accepted", "cacheExpiryDateTime": expiry}
+    rig.answer(rig.last("Authorize"), {"idTokenInfo": info})
+    rig.link(up=False)
+    rig.pass_s(10)
+    rig.clear()
+    ask(rig)
+    assert asked(rig).accepted is accepted
+
+
+def test_garbage_in_the_saved_cache_is_no_card() -> None:
+    rig = known()
+    for entry in rig.saved["auth_cache"].values():
+        entry["until"] = "for ever"
+    again = rig.restarted()
+    ask(again)
+    assert not asked(again).accepted
+
+
+def test_clear_cache_without_a_cache_is_rejected() -> None:
+    rig = Rig(config(device_model={"AuthCacheCtrlr.Enabled": False})).boot()
+    assert rig.call("ClearCache") == {"status": "Rejected"}
+
+
 def test_master_pass_stops_and_never_starts() -> None:
     rig = Rig(config(device_model={"AuthCtrlr.MasterPassGroupId": "MASTER"})).boot()
     rig.observe(SessionPhase.ENERGY, authorised=True)

@@ -188,6 +188,13 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
                          validTo="2026-12-01T00:00:00Z"), 1, "InvalidProfile"),
     ("phases of DC", profile(periods=[
         {"startPeriod": 0, "limit": 1.0, "numberPhases": 3}]), 1, "NoPhaseForDC"),
+    ("two schedules", {**profile(), "chargingSchedule":
+        profile()["chargingSchedule"] * 2}, 1, "InvalidSchedule"),
+    ("recurring without kind", {**profile(), "chargingProfileKind": "Recurring"}, 1,
+     "InvalidProfile"),
+    ("absolute without start", {**profile(kind="Relative"),
+                                "chargingProfileKind": "Absolute"}, 1,
+     "InvalidSchedule"),
     ("duration 0", profile(schedule={"duration": 0}), 1, "InvalidSchedule"),
 ]  # fmt: skip
 REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
@@ -227,6 +234,10 @@ REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
     ("idle with power", profile(periods=[
         {"startPeriod": 0, "operationMode": "Idle", "setpoint": 4.0}]), 1,
      "InvalidSchedule"),
+    ("update time out of place", profile(dynUpdateTime=T0), 1, "InvalidProfile"),
+    ("endless offline", profile(maxOfflineDuration=10**12), 1, "InvalidProfile"),
+    ("soc limit", profile(schedule={"limitAtSoC": {"soc": 5, "limit": -1.0}}), 1,
+     "InvalidSchedule"),
     ("bad dyn time", profile(kind="Dynamic", dynUpdateTime="now"), 1, "InvalidProfile"),
 ]  # fmt: skip
 
@@ -256,6 +267,57 @@ def test_refusals_of_2_1(made: Any, evse_id: int, reason: str) -> None:
     answer = install(rig, made, evse_id)
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"] == reason
+
+
+@pytest.mark.parametrize(
+    ("presets", "made", "reason"),
+    [
+        ({"SmartChargingCtrlr.RateUnit": "W"}, profile(unit="A"),
+         "UnsupportedRateUnit"),
+        ({"SmartChargingCtrlr.MaxExternalConstraintsId": 50}, profile(50),
+         "InvalidProfileId"),
+        ({"SmartChargingCtrlr.SupportedAdditionalPurposes": ""},
+         profile(purpose="LocalGeneration"), "UnsupportedPurpose"),
+    ],
+)  # fmt: skip
+def test_refusals_by_configuration(
+    presets: dict[str, Any], made: Any, reason: str
+) -> None:
+    rig = Rig(config(device_model=presets)).boot()
+    assert install(rig, made)["statusInfo"]["reasonCode"] == reason
+
+
+def test_phase_rules_of_an_ac_evse() -> None:
+    devices = {k: {"driver": "x", "at": "y:/z"} for k in ("pilot", "meter")}
+    conf = config(evse={"ac_phases": 3, "devices": devices})
+    rig, tx = running(conf=conf)
+    base = {"startPeriod": 0, "limit": 10.0}
+    for period, reason in (
+        ({**base, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule"),
+        ({"startPeriod": 0, "limit": 10.0, "setpoint_L2": 1.0}, "PhaseConflict"),
+        ({**base, "operationMode": "CentralSetpoint", "setpoint": 1.0},
+         "InvalidOperationMode"),
+    ):  # fmt: skip
+        made = profile(
+            purpose="TxProfile", periods=[period], transactionId=tx, unit="A"
+        )
+        assert install(rig, made)["statusInfo"]["reasonCode"] == reason
+    made = profile(
+        purpose="TxProfile", periods=[{**base, "numberPhases": 1}], transactionId=tx,
+        unit="A",
+    )  # fmt: skip
+    assert install(rig, made) == {"status": "Accepted"}
+    assert segment(rig).limit_w == 2300.0
+
+
+def test_phases_of_one_setpoint_share_its_sign() -> None:
+    rig, tx = running(conf=config(evse={"ac_phases": 3}))
+    made = profile(
+        purpose="TxProfile",
+        periods=central(-1000.0, setpoint_L2=2000.0),
+        transactionId=tx,
+    )
+    assert install(rig, made)["statusInfo"]["reasonCode"] == "InvalidSchedule"
 
 
 def test_an_evse_that_cannot_discharge_takes_no_v2x_mode() -> None:
