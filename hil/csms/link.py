@@ -102,12 +102,24 @@ class Peer:
         message_id = str(uuid.uuid4())
         try:
             async with asyncio.timeout(timeout), self._lock:
-                return await self._exchange(message_id, action, payload)
+                text = json.dumps([CALL, message_id, action, payload])
+                return await self._exchange(message_id, action, payload, text)
         except TimeoutError:
             raise CallFailed("Timeout", f"{action}: no answer in {timeout} s") from None
 
+    async def call_raw(
+        self,
+        message_id: str,
+        action: str,
+        text: str,
+        timeout: float = 10.0,  # noqa: ASYNC109
+    ) -> dict[str, Any]:
+        """Like `call`, with the frame as raw text, for what no encoder would write."""
+        async with asyncio.timeout(timeout), self._lock:
+            return await self._exchange(message_id, action, {}, text)
+
     async def _exchange(
-        self, message_id: str, action: str, payload: dict[str, Any]
+        self, message_id: str, action: str, payload: dict[str, Any], text: str
     ) -> dict[str, Any]:
         future = asyncio.get_running_loop().create_future()
         self._pending = (message_id, action, future)
@@ -118,7 +130,7 @@ class Peer:
             if action == "TriggerMessage":
                 self._triggered.add(str(payload.get("requestedMessage")))
             self._note("out", "call", action, payload, message_id)
-            await self.send_raw(json.dumps([CALL, message_id, action, payload]))
+            await self.send_raw(text)
             result: dict[str, Any] = await future
             return result
         finally:
