@@ -187,8 +187,16 @@ class AnyOrder(RuleBasedStateMachine):
         ohm=st.sampled_from([1e6, 1e6, 99_999.0]),
         reached=st.sampled_from([1.0, 1.0, 1.0, 0.8]),
     )
+    def nearly_good(self, ticks: int, ohm: float, reached: float) -> None:
+        self.obey(ticks, ohm, reached)
+
+    @precondition(lambda self: self.before.d1)
+    @rule(ticks=st.integers(20, 60))
+    def good(self, ticks: int) -> None:
+        self.obey(ticks, 1e6, 1.0)
+
     def obey(self, ticks: int, ohm: float, reached: float) -> None:
-        """Hardware and vehicle do for a while what a good start wants, or nearly."""
+        """Hardware and vehicle do for a while what a start wants, or nearly."""
         for _ in range(ticks):
             demand = self.sequence.state().demand
             battery = demand.d2
