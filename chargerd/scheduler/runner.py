@@ -114,8 +114,8 @@ class Runner:
         around: Surroundings,
     ) -> Result:
         """Run one tick. The order is the law: session before power, clamp last."""
-        self._measure(telemetry, now)
         self._find_faults(now, telemetry, vehicle, around)
+        self._measure(telemetry, now)
         events = self._step_session(now, telemetry, vehicle, requests, around)
         snap = Snapshot(
             now=now,
@@ -151,9 +151,12 @@ class Runner:
     # -- the parts of a tick ---------------------------------------------------
 
     def _measure(self, telemetry: Telemetry, now: Now) -> None:
+        """A meter in doubt is not listened to: it would turn the house's sign too, and
+        the site's caps would stop power before the fault is proven."""
         meter, stage = telemetry.meter, telemetry.stage
+        doubted = self._plausible.wrong_mono is not None
         self.current_a = stage.value.current_a if stage else 0.0
-        if meter is not None and meter.age_s(now.mono) < _METER_FRESH_S:
+        if meter is not None and meter.age_s(now.mono) < _METER_FRESH_S and not doubted:
             self.measured_w = meter.value.power_w
             self.track.add(meter.at_mono, meter.value.power_w)
         else:
@@ -339,7 +342,7 @@ class Runner:
             meter.value.power_w if fresh and meter else None,
             meter.at_mono if meter else 0.0,
             now_mono,
-            limited=self._limited or ac_path,
+            limited=self._limited or ac_path or self._plausible.wrong_mono is not None,
         )
         power_w = follow.apply(self._trim, decision.power_w)
         intent = Intent(

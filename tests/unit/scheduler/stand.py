@@ -139,6 +139,9 @@ class FakeBridge:
         self.silent: set[str] = set()
         self.frozen: set[str] = set()
         self.gain = 1.0
+        self.lying = (
+            False  # EVSE meters with the wrong sign; the site's tells the truth
+        )
         self._kept: dict[str, Reading[MeterReading]] = {}
         self.applied = 0
         self.fake_pilot_faults: frozenset[str] = frozenset()
@@ -191,10 +194,13 @@ class FakeBridge:
             VOLTS, self.current_a[evse_id], self.mode[evse_id], on=True
         )
         pilot_mono = self._kept_pilot_mono()
+        sign = -1.0 if self.lying else 1.0
         return Telemetry(
             pilot=Reading(self.pilot[evse_id], pilot_mono),
             stage=Reading(stage, self.mono),
-            meter=self._meter(f"meter{evse_id}", self.power_w[evse_id], registers),
+            meter=self._meter(
+                f"meter{evse_id}", sign * self.power_w[evse_id], registers
+            ),
         )
 
     def _kept_pilot_mono(self) -> float:

@@ -222,6 +222,21 @@ def test_lying_meter_is_safe_inside_3_s(
     assert fault in [f.name for f in stand.report().snapshot.faults]
 
 
+def test_sign_flip_is_named_even_beside_a_site_meter() -> None:
+    """The flipped meter must not pass for a house that exports."""
+    meter = Device(driver="x", at="serial:/dev/null")
+    site = Site(import_w=9000, export_w=6000, export_permit="TEST", meter=meter)
+    stand = Stand(site=site, with_site=True)
+    stand.start()
+    stand.setpoint(-5000.0)
+    stand.run(5.0)
+    assert stand.decision().power_w == pytest.approx(-5000.0)
+    stand.bridge.lying = True
+    stand.run(2.9)
+    assert stand.bridge.power_w[1] == 0.0
+    assert "MeterImplausible" in [f.name for f in stand.report().snapshot.faults]
+
+
 def test_no_false_meter_alarm_on_ramps_and_turns() -> None:
     stand = Stand()
     stand.start()
