@@ -176,3 +176,17 @@ async def test_polling_paces_counts_and_gives_up_after_three() -> None:
         await poll_for_ever(poll, 0.2, stats, clock, sleep)
     assert (stats.good, stats.bad) == (3, 4)
     assert slept == [0.15, 0.15, 0.05, 0.15, 0.05, 0.05]
+
+
+@pytest.mark.asyncio
+async def test_enable_wakes_the_monitor_s_poll() -> None:
+    link = FakeLink(monitor_registers(1e6))
+    device = BenderIsocha425(link, 3, Stats("imd"), poll_s=30.0)
+    task = asyncio.get_running_loop().create_task(device.run())
+    await asyncio.sleep(0.06)
+    device.enable(True)
+    async with asyncio.timeout(2):  # far less than the poll period
+        while link.written[-1:] != [(3, 3026, [1])]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

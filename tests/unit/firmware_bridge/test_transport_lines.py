@@ -10,11 +10,12 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+import can
 import pytest
 
 from firmware_bridge.api import CanBus, SerialPort
 from firmware_bridge.transport.address import CanAddress, SerialAddress
-from firmware_bridge.transport.can_python import SlcanCan
+from firmware_bridge.transport.can_python import SlcanCan, UdpCan
 from firmware_bridge.transport.can_socket import CanSocket
 from firmware_bridge.transport.serial import PENDING_BYTES, SerialLine
 from firmware_bridge.units import BridgeError
@@ -275,3 +276,73 @@ async def test_socketcan_interface_down() -> None:
 
     with pytest.raises(BridgeError, match="can7: cannot open"):
         await CanSocket("can7", opener=no_such_interface).run()
+
+
+class Multicast:
+    """python-can's UDP bus without the network: a pair of sockets and a script."""
+
+    def __init__(self) -> None:
+        self.near, self.far = socket.socketpair()
+        self.near.setblocking(False)
+        self.messages: list[can.Message] = []
+        self.sent: list[can.Message] = []
+        self.broken = False
+        self.closed = False
+
+    def fileno(self) -> int:
+        return self.near.fileno()
+
+    def arrive(self, message: can.Message) -> None:
+        self.messages.append(message)
+        self.far.send(b"!")
+
+    def recv(self, timeout: float) -> can.Message | None:
+        assert timeout == 0
+        if self.broken:
+            raise can.CanOperationError("no network")
+        with contextlib.suppress(BlockingIOError):
+            self.near.recv(64)
+        return self.messages.pop(0) if self.messages else None
+
+    def send(self, message: can.Message, timeout: float) -> None:
+        assert timeout <= 0.001
+        if self.broken:
+            raise can.CanOperationError("no network")
+        self.sent.append(message)
+
+    def shutdown(self) -> None:
+        self.near.close()
+        self.far.close()
+        self.closed = True
+
+
+@pytest.mark.asyncio
+async def test_udp_multicast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on the real network: the group's frames would leave the machine."""
+    fake = Multicast()
+    monkeypatch.setattr(can, "Bus", lambda **_: fake)
+    bus = UdpCan("239.74.163.2")
+    got: list[tuple[int, bytes]] = []
+    bus.subscribe(lambda frame_id, data, _: got.append((frame_id, data)))
+    with pytest.raises(BridgeError, match="not open"):
+        bus.send(0x100, b"")
+    async with running(bus.run) as task:
+        bus.send(0x02A43FF0, b"\x10\x02", extended=True)
+        assert (fake.sent[0].arbitration_id, fake.sent[0].is_extended_id) == (
+            0x02A43FF0,
+            True,
+        )
+        fd = can.Message(arbitration_id=1, data=bytes(12), is_fd=True)
+        fake.arrive(fd)
+        fake.arrive(
+            can.Message(arbitration_id=0x102, data=b"\x01", is_extended_id=False)
+        )
+        await until(lambda: got)
+        assert got == [(0x102, b"\x01")]
+        fake.broken = True
+        with pytest.raises(BridgeError, match="no network"):
+            bus.send(0x100, b"")
+        fake.far.send(b"!")
+        with pytest.raises(BridgeError, match="no network"):
+            await asyncio.wait_for(asyncio.shield(task), 2)
+    assert fake.closed
