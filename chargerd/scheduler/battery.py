@@ -81,10 +81,6 @@ class Rate:
         self._since_mono = 0.0
         self.value = RATE_MAX
 
-    def reset(self) -> None:
-        """Forget: another vehicle."""
-        self.__init__()  # type: ignore[misc]
-
     def add(self, commanded_w: float, delivered_w: float, now_mono: float) -> None:
         """A sample of charging; only steady commands over 500 W count."""
         if abs(commanded_w - self._commanded_w) > 50.0:

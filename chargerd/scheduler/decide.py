@@ -50,7 +50,6 @@ class Unit:
     voltage_max_v: float
     ac_volts: float  # sum over the phases used, 0 = no AC path
     ac_current_max_a: float
-    has_stage: bool
     target_pct: float
     floor_pct: float
     lifetime_s: float

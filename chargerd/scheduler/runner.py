@@ -397,7 +397,6 @@ def _constants(
         voltage_max_v=evse.voltage_max_v,
         ac_volts=volts,
         ac_current_max_a=evse.ac_current_max_a,
-        has_stage=evse.devices.stage is not None,
         target_pct=owner.target_soc_pct,
         floor_pct=owner.floor_soc_pct,
         lifetime_s=evse.command_lifetime_s,

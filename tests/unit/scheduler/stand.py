@@ -7,7 +7,7 @@ the test says so.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from chargerd import config
 from chargerd.clock import Now
@@ -49,9 +49,8 @@ EFFICIENCY = 0.94
 
 
 def at(mono: float) -> Now:
-    return Now(1000.0 + mono, T0.replace(microsecond=0)).__class__(
-        1000.0 + mono, datetime.fromtimestamp(T0.timestamp() + mono, UTC)
-    )
+    """The instant `mono` seconds after T0; the monotonic clock reads 1000 there."""
+    return Now(1000.0 + mono, T0 + timedelta(seconds=mono))
 
 
 @dataclass

@@ -44,7 +44,6 @@ UNIT = Unit(
     voltage_max_v=500.0,
     ac_volts=230.0,
     ac_current_max_a=32.0,
-    has_stage=True,
     target_pct=80.0,
     floor_pct=20.0,
     lifetime_s=0.3,
