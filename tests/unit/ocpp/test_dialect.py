@@ -10,8 +10,8 @@ import pytest
 from chargerd.model import OperationMode, SessionPhase, StopReason, Token
 from chargerd.ocpp.effects import LearnTime
 from chargerd.ocpp.v2 import dialect
+from tests.unit.ocpp.profile_kit import central, install, profile
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config, validator
-from tests.unit.ocpp.test_blocks_smart_charging import central, install, profile
 
 P = SessionPhase
 

@@ -1,0 +1,253 @@
+"""Blocks K and Q: which profiles are refused, and with which reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.ocpp.profile_kit import (
+    BOTH,
+    T0,
+    central,
+    install,
+    profile,
+    running,
+    segment,
+)
+from tests.unit.ocpp.station_rig import Rig, config
+
+NO_LIMIT = [{"startPeriod": 0, "operationMode": "ChargingOnly"}]
+
+
+REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
+    ("unknown EVSE", profile(), 9, "UnknownEvse"),
+    ("external purpose", profile(purpose="ChargingStationExternalConstraints"), 1,
+     "InvalidProfile"),
+    ("max profile on an EVSE", profile(purpose="ChargingStationMaxProfile"), 1,
+     "InvalidProfile"),
+    ("relative max profile",
+     profile(purpose="ChargingStationMaxProfile", kind="Relative"), 0,
+     "InvalidProfile"),
+    ("tx without transaction", profile(purpose="TxProfile"), 1, "TxNotFound"),
+    ("tx on evse 0", profile(purpose="TxProfile", transactionId="x"), 0, "TxNotFound"),
+    ("stack level", profile(stackLevel=99), 1, "InvalidStackLevel"),
+    ("no start", profile(schedule={"startSchedule": "then"}), 1, "InvalidProfile"),
+    ("relative with start", profile(kind="Relative", schedule={"startSchedule": T0}), 1,
+     "InvalidSchedule"),
+    ("first period late", profile(periods=[{"startPeriod": 5, "limit": 1.0}]), 1,
+     "InvalidSchedule"),
+    ("periods out of order", profile(periods=[
+        {"startPeriod": 0, "limit": 1.0}, {"startPeriod": 0, "limit": 2.0}]), 1,
+     "InvalidSchedule"),
+    ("negative limit", profile(periods=[{"startPeriod": 0, "limit": -1.0}]), 1,
+     "InvalidSchedule"),
+    ("monstrous limit", profile(periods=[{"startPeriod": 0, "limit": 1e300}]), 1,
+     "InvalidSchedule"),
+    ("validity", profile(validFrom="2026-12-02T00:00:00Z",
+                         validTo="2026-12-01T00:00:00Z"), 1, "InvalidProfile"),
+    ("phases of DC", profile(periods=[
+        {"startPeriod": 0, "limit": 1.0, "numberPhases": 3}]), 1, "NoPhaseForDC"),
+    ("two schedules", {**profile(), "chargingSchedule":
+        profile()["chargingSchedule"] * 2}, 1, "InvalidSchedule"),
+    ("recurring without kind", {**profile(), "chargingProfileKind": "Recurring"}, 1,
+     "InvalidProfile"),
+    ("absolute without start", {**profile(kind="Relative"),
+                                "chargingProfileKind": "Absolute"}, 1,
+     "InvalidSchedule"),
+    ("duration 0", profile(schedule={"duration": 0}), 1, "InvalidSchedule"),
+]  # fmt: skip
+
+
+REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
+    ("dyn field", profile(dynUpdateInterval=5), 1, "InvalidProfile"),
+    ("dynamic of two", profile(kind="Dynamic", periods=[
+        {"startPeriod": 0, "limit": 1.0}, {"startPeriod": 5, "limit": 1.0}]), 1,
+     "InvalidSchedule"),
+    ("local time", profile(schedule={"useLocalTime": True}), 1, "InvalidSchedule"),
+    ("delay", profile(schedule={"randomizedDelay": 9}), 1, "InvalidSchedule"),
+    ("sleep", profile(periods=[
+        {"startPeriod": 0, "limit": 1.0, "evseSleep": True}]), 1, "InvalidSchedule"),
+    ("no limit", profile(periods=NO_LIMIT), 1, "InvalidSchedule"),
+    ("charging only with setpoint", profile(periods=[
+        {"startPeriod": 0, "limit": 1.0, "setpoint": 1.0}]), 1, "InvalidSchedule"),
+    ("central without setpoint", profile(periods=[
+        {"startPeriod": 0, "operationMode": "CentralSetpoint", "limit": 1.0}]), 1,
+     "InvalidSchedule"),
+    ("setpoint above limit", profile(periods=central(5000.0, limit=4000.0)), 1,
+     "InvalidSchedule"),
+    ("setpoint below floor", profile(periods=central(-5000.0, dischargeLimit=-1.0)), 1,
+     "InvalidSchedule"),
+    ("monstrous setpoint", profile(periods=central(-1e308)), 1, "InvalidSchedule"),
+    ("local frequency", profile(periods=[
+        {"startPeriod": 0, "operationMode": "LocalFrequency"}]), 1,
+     "InvalidOperationMode"),
+    ("load balancing", profile(periods=[
+        {"startPeriod": 0, "operationMode": "LocalLoadBalancing"}]), 1,
+     "UnsupportedParam"),
+    ("V2X in a max profile", profile(purpose="ChargingStationMaxProfile",
+                                     periods=central(-1.0)), 0, "InvalidOperationMode"),
+    ("phases of one-phase", profile(periods=[
+        {"startPeriod": 0, "limit": 1.0, "limit_L2": 1.0}]), 1, "PhaseConflict"),
+    ("priority with duration", profile(purpose="PriorityCharging",
+                                       schedule={"duration": 5}), 1, "InvalidSchedule"),
+    ("priority with V2X", profile(purpose="PriorityCharging", periods=central(1.0)), 1,
+     "InvalidSchedule"),
+    ("idle with power", profile(periods=[
+        {"startPeriod": 0, "operationMode": "Idle", "setpoint": 4.0}]), 1,
+     "InvalidSchedule"),
+    ("update time out of place", profile(dynUpdateTime=T0), 1, "InvalidProfile"),
+    ("endless offline", profile(maxOfflineDuration=10**12), 1, "InvalidProfile"),
+    ("soc limit", profile(schedule={"limitAtSoC": {"soc": 5, "limit": -1.0}}), 1,
+     "InvalidSchedule"),
+    ("bad dyn time", profile(kind="Dynamic", dynUpdateTime="now"), 1, "InvalidProfile"),
+]  # fmt: skip
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("made", "evse_id", "reason"),
+    [row[1:] for row in REFUSED],
+    ids=lambda v: str(v)[:9],
+)
+def test_refusals(version: str, made: Any, evse_id: int, reason: str) -> None:
+    rig = Rig(version=version).boot()
+    answer = install(rig, made, evse_id)
+    assert answer["status"] == "Rejected"
+    assert answer["statusInfo"]["reasonCode"] == reason
+    assert rig.signals() == []
+    assert rig.saved.get("profile", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("made", "evse_id", "reason"),
+    [row[1:] for row in REFUSED_21],
+    ids=[row[0] for row in REFUSED_21],
+)
+def test_refusals_of_2_1(made: Any, evse_id: int, reason: str) -> None:
+    rig = Rig().boot()
+    answer = install(rig, made, evse_id)
+    assert answer["status"] == "Rejected"
+    assert answer["statusInfo"]["reasonCode"] == reason
+
+
+@pytest.mark.parametrize(
+    ("presets", "made", "reason"),
+    [
+        ({"SmartChargingCtrlr.RateUnit": "W"}, profile(unit="A"),
+         "UnsupportedRateUnit"),
+        ({"SmartChargingCtrlr.MaxExternalConstraintsId": 50}, profile(50),
+         "InvalidProfileId"),
+        ({"SmartChargingCtrlr.SupportedAdditionalPurposes": ""},
+         profile(purpose="LocalGeneration"), "UnsupportedPurpose"),
+    ],
+)  # fmt: skip
+def test_refusals_by_configuration(
+    presets: dict[str, Any], made: Any, reason: str
+) -> None:
+    rig = Rig(config(device_model=presets)).boot()
+    assert install(rig, made)["statusInfo"]["reasonCode"] == reason
+
+
+@pytest.mark.parametrize(
+    ("update", "status"),
+    [
+        ({"setpoint": -100.0}, "Accepted"),
+        ({"limit": 500.0, "setpoint": 400.0}, "Accepted"),
+        ({"limit": -5.0}, "Rejected"),
+        ({"setpoint": 9e9}, "Rejected"),
+        ({"setpoint": -7600.0}, "Rejected"),
+    ],
+)
+def test_updates_are_checked_like_profiles(update: Any, status: str) -> None:
+    rig, tx = running()
+    made = profile(
+        purpose="TxProfile",
+        kind="Dynamic",
+        periods=central(-7000.0, dischargeLimit=-7500.0),
+        transactionId=tx,
+    )
+    install(rig, made)
+    answer = rig.call(
+        "UpdateDynamicSchedule", {"chargingProfileId": 10, "scheduleUpdate": update}
+    )
+    assert isinstance(answer, dict)
+    assert answer["status"] == status
+    if status == "Rejected":
+        assert segment(rig).setpoint_w == -7000.0
+
+
+@pytest.mark.parametrize("number", [10, 99])
+def test_update_of_what_is_not_dynamic_is_refused(number: int) -> None:
+    rig, _ = running()
+    install(rig, profile())
+    answer = rig.call(
+        "UpdateDynamicSchedule", {"chargingProfileId": number, "scheduleUpdate": {}}
+    )
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == "InvalidProfile"
+
+
+def test_phase_rules_of_an_ac_evse() -> None:
+    devices = {k: {"driver": "x", "at": "y:/z"} for k in ("pilot", "meter")}
+    conf = config(evse={"ac_phases": 3, "devices": devices})
+    rig, tx = running(conf=conf)
+    base = {"startPeriod": 0, "limit": 10.0}
+    for period, reason in (
+        ({**base, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule"),
+        ({"startPeriod": 0, "limit": 10.0, "setpoint_L2": 1.0}, "PhaseConflict"),
+        ({**base, "operationMode": "CentralSetpoint", "setpoint": 1.0},
+         "InvalidOperationMode"),
+    ):  # fmt: skip
+        made = profile(
+            purpose="TxProfile", periods=[period], transactionId=tx, unit="A"
+        )
+        assert install(rig, made)["statusInfo"]["reasonCode"] == reason
+    made = profile(
+        purpose="TxProfile", periods=[{**base, "numberPhases": 1}], transactionId=tx,
+        unit="A",
+    )  # fmt: skip
+    assert install(rig, made) == {"status": "Accepted"}
+    assert segment(rig).limit_w == 2300.0
+
+
+def test_phases_of_one_setpoint_share_its_sign() -> None:
+    rig, tx = running(conf=config(evse={"ac_phases": 3}))
+    made = profile(
+        purpose="TxProfile",
+        periods=central(-1000.0, setpoint_L2=2000.0),
+        transactionId=tx,
+    )
+    assert install(rig, made)["statusInfo"]["reasonCode"] == "InvalidSchedule"
+
+
+def test_an_evse_that_cannot_discharge_takes_no_v2x_mode() -> None:
+    rig = Rig(config(evse={"discharge_w": 0})).boot()
+    answer = install(rig, profile(periods=central(-100.0)))
+    assert answer["statusInfo"]["reasonCode"] == "InvalidOperationMode"
+
+
+@BOTH
+def test_duplicates(version: str) -> None:
+    rig = Rig(config(evses=2), version=version).boot()
+    assert install(rig, profile(1), 0)["status"] == "Accepted"
+    assert install(rig, profile(2), 1)["statusInfo"]["reasonCode"] == "DuplicateProfile"
+    assert install(rig, profile(2, stackLevel=1), 1)["status"] == "Accepted"
+    assert install(rig, profile(3, stackLevel=1), 2)["status"] == "Accepted"
+    again = profile(4, stackLevel=1)
+    assert install(rig, again, 2)["statusInfo"]["reasonCode"] == "DuplicateProfile"
+    assert install(rig, profile(1), 0)["status"] == "Accepted"  # the same id replaces
+
+
+def test_the_store_of_profiles_is_bounded() -> None:
+    rig = Rig(config(device_model={"SmartChargingCtrlr.ProfileStackLevel": 100})).boot()
+    answers = [
+        install(rig, profile(n + 1, stackLevel=n), 1)["status"] for n in range(33)
+    ]
+    assert answers.count("Accepted") == 32
+    assert answers[-1] == "Rejected"
+
+
+def test_smart_charging_can_be_switched_off() -> None:
+    rig = Rig(config(device_model={"SmartChargingCtrlr.Enabled": False})).boot()
+    assert install(rig, profile())["statusInfo"]["reasonCode"] == "NotEnabled"

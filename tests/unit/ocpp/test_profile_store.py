@@ -1,0 +1,178 @@
+"""Blocks K and Q: profiles kept, listed, cleared, lost and found again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chargerd.model import SessionPhase, StopReason
+from tests.unit.ocpp.profile_kit import (
+    BOTH,
+    central,
+    install,
+    profile,
+    running,
+    segment,
+)
+from tests.unit.ocpp.station_rig import V201, Rig, config
+
+P = SessionPhase
+
+
+@BOTH
+def test_persistent_profiles_survive_a_restart(version: str) -> None:
+    rig, tx = running(version)
+    install(rig, profile(1))
+    install(rig, profile(2, purpose="ChargingStationMaxProfile"), 0)
+    install(rig, profile(3, purpose="TxProfile", transactionId=tx))
+    again = rig.restarted()
+    again.pass_s(0)
+    assert segment(again, "ocpp.site").limit_w == 3000.0
+    assert segment(again).limit_w == 3000.0
+    again.boot()
+    answer = again.call("GetChargingProfiles", {"requestId": 1, "chargingProfile": {}})
+    assert answer == {"status": "Accepted"}
+    reports = again.payloads("ReportChargingProfiles")
+    ids = sorted(report["chargingProfile"][0]["id"] for report in reports)
+    assert ids == [1, 2]
+    assert [report["tbc"] for report in reports] == [True, False]
+
+
+def test_a_dynamic_profile_waits_for_an_update_after_a_restart() -> None:
+    """Its last values were never on disk: an old setpoint must not run again."""
+    rig, _ = running()
+    install(rig, profile(kind="Dynamic", periods=central(-5000.0)))
+    assert segment(rig).setpoint_w == -5000.0
+    again = rig.restarted()
+    again.boot()
+    assert segment(again) is None
+    again.call(
+        "UpdateDynamicSchedule",
+        {"chargingProfileId": 10, "scheduleUpdate": {"setpoint": 10.0}},
+    )
+    assert segment(again).setpoint_w == 10.0
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("request_", "left"),
+    [
+        ({"chargingProfileId": 1}, {2, 3}),
+        ({"chargingProfileCriteria": {"stackLevel": 1}}, {1, 3}),
+        ({"chargingProfileCriteria": {"evseId": 0}}, {1, 2}),
+        (
+            {"chargingProfileCriteria": {"chargingProfilePurpose": "TxDefaultProfile"}},
+            {3},
+        ),
+        ({}, set()),
+    ],
+)
+def test_clear(version: str, request_: Any, left: set[int]) -> None:
+    rig = Rig(version=version).boot()
+    install(rig, profile(1))
+    install(rig, profile(2, stackLevel=1))
+    install(rig, profile(3, purpose="ChargingStationMaxProfile"), 0)
+    assert rig.call("ClearChargingProfile", request_) == {"status": "Accepted"}
+    assert {int(key) for key in rig.saved["profile"]} == left
+    assert rig.call("ClearChargingProfile", {"chargingProfileId": 77}) == {
+        "status": "Unknown"
+    }
+
+
+def test_a_cleared_profile_is_withdrawn_at_once() -> None:
+    rig = Rig().boot()
+    install(rig, profile())
+    rig.call("ClearChargingProfile", {})
+    signal = rig.signals()[-1]
+    assert signal.source == "ocpp.tx"
+    assert signal.valid_until_mono <= rig.now.mono
+    assert segment(rig) is None
+
+
+def test_tx_profile_ends_with_its_transaction() -> None:
+    rig, tx = running()
+    install(rig, profile(purpose="TxProfile", transactionId=tx))
+    assert segment(rig).limit_w == 3000.0
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.LOCAL)
+    assert segment(rig) is None
+
+
+def test_max_offline_duration_and_its_return() -> None:
+    rig, _ = running(conf=config(offline_limit_w=1500))
+    made = profile(kind="Dynamic", periods=central(-5000.0), maxOfflineDuration=20)
+    install(rig, made)
+    rig.link(up=False)
+    rig.pass_s(19)
+    assert segment(rig).setpoint_w == -5000.0
+    rig.pass_s(2)
+    held = segment(rig)  # K01.FR.101, and never "no limit" for us
+    assert (held.limit_w, held.discharge_limit_w, held.setpoint_w) == (
+        1500.0,
+        0.0,
+        None,
+    )
+    rig.link()
+    assert segment(rig).setpoint_w == -5000.0  # K01.FR.102
+
+
+def test_invalid_after_offline_is_deleted() -> None:
+    rig, _ = running()
+    made = profile(
+        kind="Dynamic",
+        periods=central(-5000.0),
+        maxOfflineDuration=20,
+        invalidAfterOfflineDuration=True,
+    )
+    install(rig, made)
+    rig.link(up=False)
+    rig.pass_s(21)
+    rig.link()
+    assert segment(rig) is None
+    assert rig.saved["profile"] == {}
+
+
+def test_a_short_offline_deletes_nothing() -> None:
+    rig, _ = running()
+    made = profile(maxOfflineDuration=20, invalidAfterOfflineDuration=True)
+    install(rig, made)
+    rig.link(up=False)
+    rig.pass_s(10)
+    rig.link()
+    assert segment(rig).limit_w == 3000.0
+
+
+def test_profiles_of_2_1_are_hidden_from_a_2_0_1_csms() -> None:
+    rig, _ = running()
+    install(rig, profile(1, kind="Dynamic", periods=central(-1.0)))
+    install(rig, profile(2, maxOfflineDuration=9, stackLevel=1))
+    rig.version = V201
+    rig.link(up=False)
+    rig.link()
+    rig.clear()
+    rig.call("GetChargingProfiles", {"requestId": 5, "chargingProfile": {}})
+    (report,) = rig.payloads("ReportChargingProfiles")
+    assert report["tbc"] is False
+    assert report["chargingProfile"][0]["id"] == 2
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("criterion", "found"),
+    [
+        ({"chargingProfileId": [1]}, 1),
+        ({"chargingLimitSource": ["EMS"]}, 0),
+        ({"chargingLimitSource": ["CSO"]}, 2),
+        ({"stackLevel": 7}, 0),
+    ],
+)
+def test_get_profiles_by_criteria(version: str, criterion: Any, found: int) -> None:
+    rig = Rig(version=version).boot()
+    install(rig, profile(1))
+    install(rig, profile(2, stackLevel=1))
+    answer = rig.call(
+        "GetChargingProfiles",
+        {"requestId": 3, "evseId": 1, "chargingProfile": criterion},
+    )
+    assert answer == {"status": "Accepted" if found else "NoProfiles"}
+    assert len(rig.payloads("ReportChargingProfiles")) == found
