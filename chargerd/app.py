@@ -29,6 +29,7 @@ from chargerd.local.read_model import Json, ReadModel
 from chargerd.local.verbs import Ports
 from chargerd.model import (
     DispatchSignal,
+    FaultNotice,
     Request,
     ResetRequest,
     StopReason,
@@ -52,6 +53,8 @@ logger = structlog.get_logger(__name__)
 
 SAFE_STOP_S = 25.0  # TimeoutStopSec is 30
 FLUSH_S = 2.0
+PARTNERS_S = 5.0
+CSMS_LOST_S = 30.0  # Q11 wants it known within 30 s
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -157,6 +160,7 @@ class App:
             Child("cycle", self._cycle.run, Policy.ESSENTIAL),
             *(Child(f"vehicle{n}", door.run) for n, door in self._vehicles.items()),
             Child("outcomes", self._write_outcomes),
+            Child("partners", self._watch_partners),
             Child("ocpp", self._ocpp.run),
             Child("local", api.run),
         ]
@@ -249,6 +253,21 @@ class App:
         while True:
             await self._store.sessions.append(await self._outcomes.get())
 
+    async def _watch_partners(self) -> None:
+        """Faults of the station itself: no central system, no store."""
+        seen_mono = self._clock.now().mono
+        while True:
+            await asyncio.sleep(PARTNERS_S)
+            now_mono = self._clock.now().mono
+            if self._ocpp.up or not self._config.ocpp.url:
+                seen_mono = now_mono
+            away_s = now_mono - seen_mono
+            lost = away_s >= CSMS_LOST_S
+            why = f"no link for {away_s:.0f} s" if lost else ""
+            self._request(FaultNotice(0, "CsmsLost", lost, why))
+            fault = self._store.fault
+            self._request(FaultNotice(0, "StoreFault", bool(fault), fault))
+
     def _login(self, accepted: bool, uid: int) -> None:
         kind = "MaintenanceLoginAccepted" if accepted else "MaintenanceLoginFailed"
         self._ocpp.security_event(kind, f"uid {uid}")
@@ -265,6 +284,7 @@ class App:
             "store_fault": self._store.fault,
             "tick_late_ms": spread_ms(stats.late_s),
             "tick_took_ms": spread_ms(stats.took_s),
+            "signal_ms": spread_ms(stats.answered_s),
             "ticks": stats.ticks,
             "overruns": stats.overruns,
             "restarts": self._supervisor.restarts,

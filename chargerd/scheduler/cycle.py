@@ -64,6 +64,7 @@ class Stats:
     refused_requests: int = 0
     late_s: deque[float] = field(default_factory=lambda: deque(maxlen=1200))
     took_s: deque[float] = field(default_factory=lambda: deque(maxlen=1200))
+    answered_s: deque[float] = field(default_factory=lambda: deque(maxlen=1200))
 
 
 class Cycle:
@@ -100,6 +101,7 @@ class Cycle:
         self._stop_sent = False
         self._reset: ResetRequest | None = None
         self._late_until_mono = 0.0
+        self._signalled_mono: float | None = None  # the oldest signal not yet acted on
         self.on_reset: Callable[[ResetRequest], None] = lambda request: None
         self.stats = Stats()
         self.last_tick_mono = started_mono
@@ -108,11 +110,14 @@ class Cycle:
 
     def signal(self, signal: DispatchSignal) -> bool:
         """A new dispatch signal, decided upon at once; False and logged if refused."""
+        now_mono = self._now().mono
         try:
-            self._signals.put(signal, self._now().mono)
+            self._signals.put(signal, now_mono)
         except SchedulerError as error:
             log.warning("signal_refused", why=str(error))
             return False
+        if self._signalled_mono is None:
+            self._signalled_mono = now_mono
         self._wake.set()
         return True
 
@@ -178,7 +183,7 @@ class Cycle:
                     due_mono = now.mono + PERIOD_S
             self._wake.clear()
             self.tick(now)
-            self.stats.took_s.append(self._now().mono - now.mono)
+            self._note_took(now.mono, self._now().mono)
 
     async def _sleep(self, due_mono: float) -> None:
         """Until the next beat, a wake, or a signal's own change, but never no turn."""
@@ -197,6 +202,12 @@ class Cycle:
             self.stats.overruns += 1
         if late_s > OVERRUN_S:
             self._late_until_mono = now_mono + 1.0
+
+    def _note_took(self, began_mono: float, ended_mono: float) -> None:
+        self.stats.took_s.append(ended_mono - began_mono)
+        if self._signalled_mono is not None:
+            self.stats.answered_s.append(ended_mono - self._signalled_mono)
+            self._signalled_mono = None
 
     def tick(self, now: Now) -> None:
         """One beat for every EVSE; never waits. Tests call it with a time of theirs."""
