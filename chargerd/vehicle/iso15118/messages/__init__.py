@@ -1,0 +1,1 @@
+"""Readable declarations of every message, one module per schema set (declare.py)."""
