@@ -1,0 +1,1 @@
+"""The heart: who gets how much power, in which direction, and why."""

@@ -1,0 +1,1 @@
+"""One file per device; copy _template.py for a new one."""

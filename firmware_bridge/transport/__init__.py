@@ -1,0 +1,1 @@
+"""Serial, CAN and Modbus: the only files that import their libraries."""

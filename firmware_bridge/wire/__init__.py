@@ -1,0 +1,1 @@
+"""Codecs of the devices' wires: bytes to values and back, pure."""

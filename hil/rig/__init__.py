@@ -1,0 +1,1 @@
+"""The rig: simulated hardware on real wires."""

@@ -1,0 +1,1 @@
+"""OCPP's functional blocks, one module each, pure."""
