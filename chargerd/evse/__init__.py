@@ -1,1 +1,1 @@
-"""The EVSE, pure: pilot, session, authorisation, faults, and a decision as a command."""
+"""The EVSE, pure: pilot, session, authorisation, faults, decision to command."""
