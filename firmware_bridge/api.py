@@ -208,7 +208,7 @@ class ConnectorLock(Protocol):
 
 
 class TokenReader(Protocol):
-    """RFID reader: calls `listener(token)` with upper-case hex, bytes are untrusted."""
+    """Card reader: `listener(token)`, a UID in upper-case hex or a card's own text."""
 
     def subscribe(self, listener: Callable[[str], None]) -> None: ...
     async def run(self) -> None: ...

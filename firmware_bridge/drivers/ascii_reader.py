@@ -1,4 +1,4 @@
-"""Driver of RFID readers that send `STX hex CR LF`: `api.TokenReader`.
+"""Driver of card readers that send `STX text CR LF`: `api.TokenReader`.
 
 Owns nothing but the framer: bytes are untrusted, tokens are never logged nor counted
 with their content, and nothing is sent to the reader.

@@ -1,7 +1,8 @@
-"""RFID readers that send `STX hex CR LF`: a line framer, sans-I/O.
+"""Token readers that send `STX text CR LF`: a line framer, sans-I/O.
 
-Reader bytes are untrusted (refs: CVE-2024-23959): length-capped, hex only, and nothing
-is ever sent back.
+The text is a card's UID in hex, or whatever a card or code carries in the characters of
+OCPP's identifierString. Reader bytes are untrusted (refs: CVE-2024-23959): capped,
+checked against that set, and nothing is ever sent back.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import re
 
 STX = 0x02
-MAX_HEX = 32  # OCPP's idToken takes 36 characters; a UID is 8 to 20
-_TOKEN = re.compile(rb"[0-9A-Fa-f]{4,32}")
+MAX_TEXT = 36  # what idToken takes in every OCPP version
+_TOKEN = re.compile(rb"[A-Za-z0-9*\-_=:+|@.]{2,36}")
+_HEX = re.compile(rb"[0-9A-Fa-f]+")
 
 
 class TokenFramer:
@@ -31,11 +33,12 @@ class TokenFramer:
             elif byte == 0x0A:
                 token = bytes(self._line).removesuffix(b"\r")
                 self._line = None
-                if _TOKEN.fullmatch(token) and len(token) % 2 == 0:
-                    tokens.append(token.decode("ascii").upper())
+                if _TOKEN.fullmatch(token):
+                    token = token.upper() if _HEX.fullmatch(token) else token
+                    tokens.append(token.decode("ascii"))
                 else:
                     self.bad += 1
-            elif len(self._line) > MAX_HEX:
+            elif len(self._line) > MAX_TEXT:
                 self._line = None
                 self.bad += 1
             else:

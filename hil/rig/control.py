@@ -24,7 +24,7 @@ VERBS: Mapping[str, str] = {
     "plug_out": "connector",
     "pause": "connector: the vehicle takes a break",
     "resume": "connector: it goes on",
-    "swipe": "token (hex), connectors (list)",
+    "swipe": "token (uid in hex, or text), connectors (list)",
     "pilot": "connector, state A to F, for an external vehicle",
     "ws": "up (bool), how (cut|freeze): the link to the CSMS",
     "diode_fail": "connector, on",
@@ -159,17 +159,14 @@ class Control:
     def _swipe(self, question: Mapping[str, Any]) -> Answer:
         token = question.get("token")
         listed = question.get("connectors", sorted(self.rig.evses))
-        if not isinstance(token, str) or not 2 <= len(token) <= 40:
-            raise RigError("swipe: token must be 2 to 40 hex digits")
-        try:
-            raw = bytes.fromhex(token)
-        except ValueError:
-            raise RigError("swipe: token must be hex digits, two per byte") from None
+        text = isinstance(token, str) and token.isascii() and token.isprintable()
+        if not text or not 2 <= len(str(token)) <= 36:
+            raise RigError("swipe: token must be 2 to 36 characters, e.g. 04A2B3C4")
         if not isinstance(listed, list) or not listed:
             raise RigError("swipe: connectors must be a list of EVSE numbers")
         evses = [self._evse({"connector": number}) for number in listed]
         evse = next((e for e in evses if e.waiting()), evses[0])
-        self.rig.swipe(evse.id, raw)
+        self.rig.swipe(evse.id, str(token))
         return {"connector": evse.id}
 
     def _pilot(self, question: Mapping[str, Any]) -> Answer:

@@ -251,9 +251,9 @@ class Rig:
 
         return on_frame
 
-    def swipe(self, number: int, token: bytes) -> None:
-        """The reader's line: STX, upper-case hex, CR, LF."""
-        line = STX + token.hex().upper().encode() + b"\r\n"
+    def swipe(self, number: int, token: str) -> None:
+        """The reader's line: STX, the card's text, CR, LF."""
+        line = STX + token.encode("ascii") + b"\r\n"
         faults = self.evse(number).faults["reader"]
         self.ptys[f"{number}.reader"].send(faults.distort(line))
 

@@ -105,7 +105,7 @@ async def test_every_kind_of_wire(tmp_path: Path) -> None:
             assert time.monotonic() - asked > 0.1 + 15 * 11 / 19_200
         with line(tmp_path / "evse2-reader") as reader:
             await one.rig.ask(verb="swipe", token="04a1b2c3", connectors=[2])
-            assert hear(reader, b"\r\n") == b"\x0204A1B2C3\r\n"
+            assert hear(reader, b"\r\n") == b"\x0204a1b2c3\r\n"
         port = 15020 + one.offset
         volts, hertz = await modbus(port, 1, 0, 2), await modbus(port, 10, 0x46, 2)
         assert struct.unpack(">f", volts)[0] == pytest.approx(230, abs=2)
@@ -184,7 +184,7 @@ WRONG: list[dict[str, Any]] = [
     {"verb": "plug_out", "connector": 2},
     {"verb": "pause", "connector": 2},
     {"verb": "pilot", "connector": 1, "state": "G"},
-    {"verb": "swipe", "token": "xyz"},
+    {"verb": "swipe", "token": "x\u0002y"},
     {"verb": "swipe", "token": "04", "connectors": []},
     {"verb": "ws", "up": "no"},
     {"verb": "ws", "up": False, "how": "melt"},

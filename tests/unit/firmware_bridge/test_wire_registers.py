@@ -137,7 +137,8 @@ def test_isocha_nan_is_fine_while_invalid() -> None:
         (b"noise\x0204AABBCC\r\n\x02DEADBEEF\r\n", ["04AABBCC", "DEADBEEF"], 0),
         (b"\x0204AABB\x0211223344\r\n", ["11223344"], 1),
         (b"\x02\r\n", [], 1),
-        (b"\x02ABC\r\n", [], 1),  # half a byte
+        (b"\x02Lobby-Card_7\r\n", ["Lobby-Card_7"], 0),  # text keeps its case
+        (b"\x02A\r\n", [], 1),  # too short
         (b"\x0204AA'; DROP\r\n", [], 1),
         (b"\x02\xff\xfe\x00\r\n", [], 1),
         (b"\x02" + b"A" * 100_000 + b"\r\n", [], 1),

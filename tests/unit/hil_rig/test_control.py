@@ -96,7 +96,7 @@ async def test_pause_and_resume_reach_the_vehicle() -> None:
         ({"verb": "plug_in", "ev": "iso15118"}, "ev=chademo"),
         ({"verb": "plug_in", "ev": ["x"]}, "plug_in"),
         ({"verb": "plug_in", "soc": "full"}, "plug_in"),
-        ({"verb": "swipe", "token": "0"}, "hex"),
+        ({"verb": "swipe", "token": "0"}, "36 characters"),
         ({"verb": "error", "error": "BadLuck"}, "EmergencyStop"),
         ({"verb": "fault", "device": "evse1-mcu", "kind": "x"}, "lock_jammed"),
         (
