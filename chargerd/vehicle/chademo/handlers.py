@@ -133,10 +133,14 @@ def _request(session: Session, view: View) -> Next:
 
 
 def _ramp_down(session: Session, view: View) -> Next:
-    """Out when the current is small; after half a second in any case."""
+    """Out when the stop was said and the current is small; after half a second in any
+    case. The start must have been said a cycle before the stop."""
     waited_s = view.now_mono - session.step_mono
+    started, seen_s = session.start_told_mono, view.times.stop_seen_s
+    said = started is not None and view.now_mono - started >= 2 * seen_s
     small = view.stage is not None and abs(view.current_a) <= view.times.open_a
-    if waited_s < (view.times.stop_seen_s if small else view.times.ramp_down_s):
+    ready = small and (said or session.hurry)
+    if waited_s < (seen_s if ready else view.times.ramp_down_s):
         return None
     return Step.RELEASE if session.hurry else Step.OPEN
 

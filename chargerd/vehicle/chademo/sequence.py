@@ -16,7 +16,7 @@ from chargerd.vehicle.chademo.frames import ChademoError
 from chargerd.vehicle.chademo.handlers import HANDLERS
 from chargerd.vehicle.chademo.render import render
 from chargerd.vehicle.chademo.session import Pins, Session
-from chargerd.vehicle.chademo.speech import PERIOD_S, speak
+from chargerd.vehicle.chademo.speech import PERIOD_S, says_running, speak
 from chargerd.vehicle.chademo.steps import (
     RUNNING,
     STEPS,
@@ -294,3 +294,5 @@ class Sequence:
         if self._next_tx_mono <= self._now:
             self._next_tx_mono = self._now + PERIOD_S
         self._outbox = speak(self._session, view)
+        if says_running(self._session) and self._session.start_told_mono is None:
+            self._session.start_told_mono = self._now

@@ -49,6 +49,7 @@ class Session:
     monitor: Monitor = field(default_factory=Monitor)
     cause: StopCause | None = None
     faults: set[str] = field(default_factory=set)
+    start_told_mono: float | None = None  # 109.5.5 = 0 was first sent
     hurry: bool = False  # contactors open without waiting for the weld check
     live: bool = False  # voltage stayed on the connector
     pins: Pins = field(default_factory=Pins)

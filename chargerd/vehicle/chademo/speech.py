@@ -52,6 +52,13 @@ def speak(session: Session, view: View) -> tuple[tuple[int, bytes], ...]:
     return tuple(encode(frame) for frame in frames)
 
 
+def says_running(session: Session) -> bool:
+    """109.5.5 = 0. A vehicle takes only its rise for a stop: one that comes before the
+    first frame of ENERGY is told a frame later, else the vehicle stays closed."""
+    unheard = session.start_told_mono is None and not session.hurry
+    return session.step is Step.ENERGY or (session.step is Step.RAMP_DOWN and unheard)
+
+
 def _status(session: Session, view: View) -> StationStatus:
     """109. A charge current that is not charging is 0 here; 208.0 shows discharge."""
     seen_v = view.connector_v
@@ -65,7 +72,7 @@ def _status(session: Session, view: View) -> StationStatus:
         locked=view.locked,
         incompatible=session.cause is StopCause.INCOMPATIBLE,
         system_malfunction=session.cause in SYSTEM_MALFUNCTION,
-        stopped=session.step is not Step.ENERGY,
+        stopped=not says_running(session),
         remaining_s=_remaining_s(view),
     )
 

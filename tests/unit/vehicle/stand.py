@@ -192,6 +192,7 @@ class Stand:
         self.steps: list[tuple[float, Step]] = []
         self._lock_s = 0.0
         self._ticks = 0
+        self.car_tick = 0  # its 100 ms against ours, in ticks
         self._readings: dict[str, Reading[Any]] = {}
 
     @property
@@ -232,7 +233,7 @@ class Stand:
         demand = self.sequence.state().demand
         if self.plugged:
             self.car.step(self.now, demand.d1, demand.d2)
-            if self._ticks % 10 == 0:
+            if self._ticks % 10 == self.car_tick:
                 for frame_id, body in self.car.frames(self.now):
                     self.sequence.receive(frame_id, body, self.now)
         if self.offers and self._ticks % OFFER_EVERY == 0:

@@ -355,6 +355,23 @@ def test_welded_and_only_the_stage_measures() -> None:
     stand.until_step(S.IDLE, 5.0)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.03, 0.09, 0.15, 0.3])
+def test_a_stop_right_after_the_start_is_understood(after_s: float) -> None:
+    """The vehicle must see 109.5.5 fall and rise, else it looks like a weld."""
+    stand = Stand()
+    stand.until_step(S.REQUEST)
+    stand.car_tick = 3  # its clock is not ours: our frame comes 70 ms after ENERGY
+    stand.until_step(S.ENERGY)
+    stand.run(after_s)
+    stand.energise = False
+    stand.until_phase(VehiclePhase.ENDED, 6.0)
+    state = stand.sequence.state()
+    assert (state.stop_cause, state.faults) == ("station", frozenset())
+    told = [body[5] & 0x21 for at, number, body in stand.sent if number == 0x109]
+    assert [bits for bits, before in zip(told, [-1, *told], strict=False)
+            if bits != before] == [0x20, 0x01, 0x21, 0x20]  # fmt: skip
+
+
 def test_unlock_that_is_not_confirmed() -> None:
     stand = Stand()
     stand.start()
