@@ -1,0 +1,172 @@
+"""Random valid messages of any schema set, made from its declarations alone.
+
+Owns no knowledge of any message; a seed gives the same message on every machine.
+Ends of ranges and lengths come often: that is where codecs differ.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from chargerd.vehicle.iso15118.messages.declare import (
+    Base64,
+    Boolean,
+    Complex,
+    Enumeration,
+    Field,
+    Global,
+    Group,
+    Hex,
+    Integer,
+    Item,
+    One,
+    Particle,
+    Schema,
+    Simple,
+    String,
+    Wildcard,
+)
+
+LETTERS = "abcXYZ 0123456789-_:/.,äß€漢\U0001f50c"
+DEPTH = 12  # xmldsig may nest without end; below this only what must be there
+
+
+class Maker:
+    """Makes messages of one schema set. `rich` 0..1: how many optional parts come."""
+
+    def __init__(self, schema: Schema, random: Random, rich: float = 0.5) -> None:
+        self.random = random
+        self.rich = rich
+        self._members: dict[tuple[str, str], list[type[Complex]]] = {}
+        heads = {(e.namespace, e.name): e for e in schema.elements}
+        for each in schema.elements:
+            head: tuple[str, str] | None = (each.namespace, each.name)
+            while head is not None:
+                if not (each.abstract or getattr(each.type, "abstract_", False)):
+                    self._members.setdefault(head, []).append(each.type)
+                head = heads[head].substitutes
+
+    def message(self, root: Global) -> Any:
+        """A value of one global element of the set."""
+        return self.value(root.type, 0)
+
+    def value(self, type_: Any, depth: int) -> Any:
+        """A value of a simple type or of a class."""
+        if isinstance(type_, type):
+            return self._complex(type_, depth + 1)
+        return self._simple(type_)
+
+    # --- simple types -----------------------------------------------------------------
+
+    def _simple(self, type_: Simple) -> Any:
+        random = self.random
+        match type_:
+            case Boolean():
+                return random.random() < 0.5
+            case Enumeration():
+                return random.choice(type_.values)
+            case Integer():
+                return self._integer(type_.min, type_.max)
+            case String():
+                return self._text(type_)
+            case Hex() | Base64():
+                return random.randbytes(self._length(type_.min, type_.max, 0))
+
+    def _integer(self, least: int | None, most: int | None) -> int:
+        wide = 1 << self.random.choice((3, 7, 8, 15, 31, 63, 64, 160))
+        low = least if least is not None else -wide
+        high = most if most is not None else max(wide, low)
+        if self.random.random() < 0.3:
+            return self.random.choice((low, high, max(low, min(high, 0))))
+        if self.random.random() < 0.5:  # small numbers have another length
+            high = min(high, max(low, 300))
+        return self.random.randint(low, high)
+
+    def _length(self, least: int, most: int | None, usual_least: int) -> int:
+        """Mostly short; sometimes the least, sometimes the most there can be."""
+        low = max(least, usual_least)
+        high = low + 40 if most is None else max(most, low)
+        dice = self.random.random()
+        if dice < 0.1:
+            return low
+        if dice < 0.2 and high <= 4_096:
+            return high
+        return self.random.randint(low, min(high, low + 24))
+
+    def _text(self, type_: String) -> str:
+        """Never empty nor with blanks at its ends: XML would not give those back."""
+        length = self._length(type_.min, type_.max, 1)
+        text = "".join(self.random.choice(LETTERS) for _ in range(length))
+        return "x" * length if text != " ".join(text.split()) else text
+
+    # --- classes ----------------------------------------------------------------------
+
+    def _complex(self, cls: type[Complex], depth: int) -> Complex:
+        chosen = self._choices(cls, depth)
+        values: dict[str, Any] = {}
+        for field in cls.fields_:
+            if field.kind == "particles":
+                values[field.name] = self._particle(field.type, depth)
+            elif field.many:
+                count = self._count(field.min, field.max, depth)
+                values[field.name] = [self._field(field, depth) for _ in range(count)]
+            elif field.choice is not None:
+                wanted = chosen[field.choice] == field.name
+                values[field.name] = self._field(field, depth) if wanted else None
+            elif field.min or self._wanted(depth):
+                values[field.name] = self._field(field, depth)
+            else:
+                values[field.name] = None
+        return cls(**values)
+
+    def _choices(self, cls: type[Complex], depth: int) -> dict[str, str | None]:
+        labels: dict[str, list[str]] = {}
+        for field in cls.fields_:
+            if field.choice is not None:
+                labels.setdefault(field.choice, []).append(field.name)
+        return {
+            label: None
+            if label.endswith("?") and not self._wanted(depth)
+            else self.random.choice(names)
+            for label, names in labels.items()
+        }
+
+    def _field(self, field: Field, depth: int) -> Any:
+        if field.ref:
+            members = self._members.get((field.namespace, field.name))
+            return self.value(
+                self.random.choice(members) if members else field.type, depth
+            )
+        return self.value(field.type, depth)
+
+    def _wanted(self, depth: int) -> bool:
+        return depth < DEPTH and self.random.random() < self.rich
+
+    def _count(self, least: int, most: int | None, depth: int) -> int:
+        if least == 0 and not self._wanted(depth):
+            return 0
+        high = least + 2 if most is None else min(most, least + 2)
+        if most is not None and most <= 20 and self.random.random() < 0.1:
+            return most
+        return self.random.randint(least, high)
+
+    # --- particles (xmldsig) ----------------------------------------------------------
+
+    def _particle(self, part: Particle, depth: int) -> list[Item]:
+        """Items in an order the particle allows; wildcards only ever match nothing."""
+        items: list[Item] = []
+        for _ in range(self._count(part.min, part.max, depth)):
+            match part:
+                case One():
+                    items.append((part.name, self.value(part.type, depth)))
+                case Wildcard():
+                    pass
+                case Group(choice=True):
+                    known = [p for p in part.parts if not isinstance(p, Wildcard)]
+                    if known:
+                        items += self._particle(self.random.choice(known), depth)
+                case Group():
+                    for each in part.parts:
+                        items += self._particle(each, depth)
+        return items
