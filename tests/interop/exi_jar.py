@@ -32,10 +32,11 @@ def install() -> Path:
     python = VENV / "bin" / "python"
     if not list(VENV.glob("lib/python3*/site-packages/iso15118/shared/EXICodec.jar")):
         VENV.parent.mkdir(parents=True, exist_ok=True)
-        for command in (
+        commands: list[list[str | Path]] = [
             [sys.executable, "-m", "venv", VENV],
             [python, "-m", "pip", "install", "--quiet", WHEEL],
-        ):
+        ]
+        for command in commands:
             subprocess.run(command, check=True, timeout=300, capture_output=True)
     return python
 

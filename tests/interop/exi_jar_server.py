@@ -123,9 +123,14 @@ class Jar:
         return {"hex": self.core.encode(schema, fragment, question["text"]).hex()}
 
 
+def say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     jar = Jar()
-    print(json.dumps({"ready": True}), flush=True)
+    say({"ready": True})
     for line in sys.stdin:
         question = json.loads(line)
         try:
@@ -133,7 +138,7 @@ def main() -> None:
         except Py4JError as error:
             cause = getattr(error, "java_exception", None)
             answer = {"error": str(cause.toString() if cause is not None else error)}
-        print(json.dumps(answer), flush=True)
+        say(answer)
     jar.gateway.shutdown()
 
 
