@@ -404,7 +404,8 @@ def _run(state: State, inputs: Inputs, now: Now, settings: Settings) -> State:
         fault = vehicle is VehiclePhase.FAULT
         reason = StopReason.OTHER if fault else StopReason.STOPPED_BY_EV
         return _enter(_with_reason(state, reason), Phase.STOPPING, now)
-    if vehicle not in _VEHICLE_IDLE and not state.seen_vehicle:
+    begun = vehicle not in (*_VEHICLE_OVER, VehiclePhase.NONE)
+    if begun and not state.seen_vehicle:  # the end of the last one is not a begin
         state = replace(state, seen_vehicle=True)
     wanted = _wanted_phase(inputs, state.session.phase)
     if wanted is state.session.phase:

@@ -276,6 +276,26 @@ def test_the_vehicles_protocol_ends_it(phase: VehiclePhase, reason: StopReason) 
     assert not walk.state.energise
 
 
+@pytest.mark.parametrize("tail", [VehiclePhase.STOPPING, VehiclePhase.FAULT])
+def test_the_end_of_the_last_vehicles_protocol_is_not_this_ones(
+    tail: VehiclePhase,
+) -> None:
+    walk = Walk()
+    walk.vehicle = VehicleState("chademo", tail)
+    walk.plug()
+    assert walk.step(StartRequest(1, CARD)) is Phase.STARTING
+    walk.step(dt_s=1.0)
+    walk.vehicle = VehicleState("chademo", VehiclePhase.ENDED)
+    assert walk.step() is Phase.STARTING
+    walk.vehicle = VehicleState("chademo", VehiclePhase.HANDSHAKE)
+    walk.step()
+    walk.vehicle = VehicleState("chademo", VehiclePhase.ENERGY)
+    assert walk.step(decided_w=3000.0) is Phase.ENERGY
+    walk.vehicle = VehicleState("chademo", VehiclePhase.STOPPING)
+    walk.step()
+    assert walk.state.session.stop_reason is StopReason.STOPPED_BY_EV
+
+
 def test_fault_ends_it_and_blocks_a_start() -> None:
     walk = Walk()
     walk.start()
