@@ -21,6 +21,7 @@ from tests.interop.exi_xsd import (
     ROOT,
     WHEEL,
     XS,
+    Attribute,
     Complex,
     Particle,
     QName,
@@ -243,7 +244,7 @@ def class_lines(module: Module, kind: Complex) -> list[str]:
         elif kind.content.parts:
             fields.append(particles_line(module, kind.content))
     head = [f"{alias}Type = {alias}" for alias in aliases]
-    head += ["", ""] if head else []
+    head = ["# a field of the same name hides it below", *head, "", ""] if head else []
     head.append(f"class {class_name(kind.name)}({', '.join(arguments)}):")
     body = docstring(module, kind)
     body += ["", *fields] if fields else []
@@ -263,11 +264,11 @@ def shadowed(module: Module, kind: Complex) -> list[str]:
     return found
 
 
-def attribute_line(module: Module, item: object) -> str:
-    name, kind = item.name[1], item.type.name  # type: ignore[attr-defined]
+def attribute_line(module: Module, item: Attribute) -> str:
+    name, kind = item.name[1], item.type.name
     constant, annotation = type_expression(module, kind), python_type(module, kind)
     word = module.word("attribute")
-    if item.required:  # type: ignore[attr-defined]
+    if item.required:
         return f"{name}: {annotation} = {word}({constant})"
     return f"{name}: {annotation} | None = {word}({constant}, default=None)"
 
@@ -275,11 +276,13 @@ def attribute_line(module: Module, item: object) -> str:
 def flat(kind: Complex) -> bool:
     """Whether named fields say it all: a sequence of elements and simple choices."""
     content = kind.content
-    if content is None or kind.mixed or content.kind != "sequence":
+    if content is None or kind.mixed:
         return False
-    if (content.minimum, content.maximum) != (1, 1):
+    if content.kind == "choice":
         return _choice(content)
-    return all(part.kind == "element" or _choice(part) for part in content.parts)
+    return (content.minimum, content.maximum) == (1, 1) and all(
+        part.kind == "element" or _choice(part) for part in content.parts
+    )
 
 
 def _choice(part: Particle) -> bool:
@@ -293,11 +296,9 @@ def _choice(part: Particle) -> bool:
     )
 
 
-def element_lines(
-    module: Module, content: Particle, aliases: list[str]
-) -> list[str]:
+def element_lines(module: Module, content: Particle, aliases: list[str]) -> list[str]:
     found: list[str] = []
-    for part in content.parts:
+    for part in (content,) if content.kind == "choice" else content.parts:
         if part.kind == "element":
             found.append(element_line(module, part, "", aliases))
             continue
@@ -307,9 +308,7 @@ def element_lines(
     return found
 
 
-def element_line(
-    module: Module, part: Particle, group: str, aliases: list[str]
-) -> str:
+def element_line(module: Module, part: Particle, group: str, aliases: list[str]) -> str:
     constant = type_expression(module, part.type)
     annotation = python_type(module, part.type)
     if annotation in aliases and part.element[1] != annotation:
@@ -336,10 +335,11 @@ def particles_line(module: Module, content: Particle) -> str:
 
 
 def tree_expression(module: Module, part: Particle) -> str:
-    least = part.minimum
-    bounds = [] if (least, part.maximum) == (1, 1) else [str(least), str(part.maximum)]
+    bounds = [str(part.minimum), str(part.maximum)]
+    bounds = [] if bounds == ["1", "1"] else bounds
     if part.kind == "any":
-        return f"{module.word('wildcard')}({', '.join([repr(part.namespace), *bounds])})"
+        arguments = [repr(part.namespace), *bounds]
+        return f"{module.word('wildcard')}({', '.join(arguments)})"
     if part.kind == "element":
         arguments = [repr(part.element[1]), type_expression(module, part.type), *bounds]
         arguments += [f"ref={module.namespace(part.element[0])}"] if part.ref else []
@@ -377,14 +377,15 @@ def docstring(module: Module, kind: Complex) -> list[str]:
 def schema_lines(module: Module) -> list[str]:
     """TYPES and SCHEMA: everything the set declares, imports included."""
     globals_ = [f"{module.word('Global')}({text})" for text in global_arguments(module)]
-    types: list[str] = []
-    for name in module.schemas.complex:
-        types.append(module.need(module.home(name), class_name(name)))
+    types = [
+        module.need(module.home(name), class_name(name))
+        for name in module.schemas.complex
+    ]
     schema = module.word("Schema")
     return [
         "",
         "",
-        f'{"SCHEMA"} = {schema}("{module.name}", ({", ".join(globals_)},),'
+        f'SCHEMA = {schema}("{module.name}", ({", ".join(globals_)},),'
         f" ({', '.join(types)},),)",
     ]
 
@@ -434,14 +435,13 @@ def write_module(name: str, schemas: SchemaSet, complete: bool) -> str:
     )
 
 
-def formatted(source: str) -> str:
+def formatted(name: str, source: str) -> str:
     """Sorted imports and the house's layout."""
-    for command in (
-        ["check", "--select", "I", "--fix", "--quiet", "-"],
-        ["format", "--quiet", "-"],
-    ):
+    ruff = str(Path(sys.executable).parent / "ruff")
+    place = ["--quiet", "--stdin-filename", str(FOLDER / f"{name}.py"), "-"]
+    for command in (["check", "--select", "I", "--fix"], ["format"]):
         done = subprocess.run(
-            [str(Path(sys.executable).parent / "ruff"), *command],
+            [ruff, *command, *place],
             input=source,
             capture_output=True,
             text=True,
@@ -457,7 +457,7 @@ def generate(folder: Path) -> dict[str, str]:
     """Module name -> its text, from the XSDs in `folder`."""
     sets = {source: read(source, folder) for source, _ in MODULES.values()}
     return {
-        name: formatted(write_module(name, sets[source], complete))
+        name: formatted(name, write_module(name, sets[source], complete))
         for name, (source, complete) in MODULES.items()
     }
 

@@ -93,7 +93,7 @@ class Particle:
 
 @dataclass(frozen=True, slots=True)
 class Complex:
-    """A complex type; `content` and `attributes` hold its own part, without the base's."""
+    """A complex type; `content` and `attributes` without what the base has."""
 
     name: QName
     base: QName | None = None
@@ -208,8 +208,8 @@ class _File:
             raise XsdError(f"{path.name} is empty")
         self.into = into
         self.target = root.get("targetNamespace", "")
-        # The wheel carries the -2 copy of AppProtocol; the -20 copy, which both editions
-        # of the standard use on the wire, has qualified names.
+        # The wheel has the -2 copy of AppProtocol; the -20 copy, which is what goes
+        # over the wire in both editions, has qualified names.
         qualified = path.name == ENTRY["sap"]
         self.local = qualified or root.get("elementFormDefault") == "qualified"
         self.local_attribute = root.get("attributeFormDefault") == "qualified"

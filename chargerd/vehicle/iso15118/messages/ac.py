@@ -28,6 +28,13 @@ from chargerd.vehicle.iso15118.messages.common_types import (
     V2GRequest,
     V2GResponse,
 )
+from chargerd.vehicle.iso15118.messages.declare import (
+    STRING,
+    Complex,
+    Global,
+    Schema,
+    element,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -53,14 +60,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    STRING,
-    Complex,
-    Global,
-    Schema,
-    element,
 )
 
 AC = "urn:iso:std:iso:15118:-20:AC"

@@ -33,6 +33,16 @@ from chargerd.vehicle.iso15118.messages.common_types import (
     V2GRequest,
     V2GResponse,
 )
+from chargerd.vehicle.iso15118.messages.declare import (
+    BOOLEAN,
+    SHORT,
+    STRING,
+    Complex,
+    Enumeration,
+    Global,
+    Schema,
+    element,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -58,17 +68,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    BOOLEAN,
-    SHORT,
-    STRING,
-    Complex,
-    Enumeration,
-    Global,
-    Schema,
-    element,
 )
 
 ACDP = "urn:iso:std:iso:15118:-20:ACDP"

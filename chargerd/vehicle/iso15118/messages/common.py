@@ -38,6 +38,28 @@ from chargerd.vehicle.iso15118.messages.common_types import (
     V2GRequest,
     V2GResponse,
 )
+from chargerd.vehicle.iso15118.messages.declare import (
+    BOOLEAN,
+    BYTE,
+    ID,
+    INT,
+    SHORT,
+    STRING,
+    UNSIGNED_BYTE,
+    UNSIGNED_INT,
+    UNSIGNED_LONG,
+    UNSIGNED_SHORT,
+    Base64,
+    Complex,
+    Enumeration,
+    Global,
+    Integer,
+    Schema,
+    String,
+    attribute,
+    element,
+    elements,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -63,33 +85,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    BOOLEAN,
-    BYTE,
-    ID,
-    INT,
-    SHORT,
-    STRING,
-    UNSIGNED_BYTE,
-    UNSIGNED_INT,
-    UNSIGNED_LONG,
-    UNSIGNED_SHORT,
-    Base64,
-    Complex,
-    Enumeration,
-    Global,
-    Integer,
-    Item,
-    Schema,
-    String,
-    any_of,
-    attribute,
-    element,
-    elements,
-    one,
-    particles,
 )
 
 COMMON_MESSAGES = "urn:iso:std:iso:15118:-20:CommonMessages"
@@ -169,10 +164,10 @@ class AuthorizationSetupRes(V2GResponse, namespace=COMMON_MESSAGES):
     AuthorizationServices: list[Authorization] = elements(AUTHORIZATION, 1, 2)
     CertificateInstallationService: bool = element(BOOLEAN)
     EIM_ASResAuthorizationMode: EIM_ASResAuthorizationMode | None = element(
-        EIM_ASResAuthorizationMode, default=None, choice="one"
+        EIM_ASResAuthorizationMode, default=None, choice="authorization_mode"
     )
     PnC_ASResAuthorizationMode: PnC_ASResAuthorizationMode | None = element(
-        PnC_ASResAuthorizationMode, default=None, choice="one"
+        PnC_ASResAuthorizationMode, default=None, choice="authorization_mode"
     )
 
 
@@ -208,10 +203,10 @@ class AuthorizationReq(V2GRequest, namespace=COMMON_MESSAGES):
 
     SelectedAuthorizationService: Authorization = element(AUTHORIZATION)
     EIM_AReqAuthorizationMode: EIM_AReqAuthorizationMode | None = element(
-        EIM_AReqAuthorizationMode, default=None, choice="one"
+        EIM_AReqAuthorizationMode, default=None, choice="authorization_mode"
     )
     PnC_AReqAuthorizationMode: PnC_AReqAuthorizationMode | None = element(
-        PnC_AReqAuthorizationMode, default=None, choice="one"
+        PnC_AReqAuthorizationMode, default=None, choice="authorization_mode"
     )
 
 
@@ -264,17 +259,14 @@ class Parameter(Complex, namespace=COMMON_MESSAGES):
     """Parameter."""
 
     Name: str = attribute(NAME)
-    content: list[Item] = particles(
-        any_of(
-            one("boolValue", BOOLEAN),
-            one("byteValue", BYTE),
-            one("shortValue", SHORT),
-            one("intValue", INT),
-            one("rationalNumber", RationalNumber),
-            one("finiteString", NAME),
-        ),
-        default_factory=list,
+    boolValue: bool | None = element(BOOLEAN, default=None, choice="value")
+    byteValue: int | None = element(BYTE, default=None, choice="value")
+    shortValue: int | None = element(SHORT, default=None, choice="value")
+    intValue: int | None = element(INT, default=None, choice="value")
+    rationalNumber: RationalNumber | None = element(
+        RationalNumber, default=None, choice="value"
     )
+    finiteString: str | None = element(NAME, default=None, choice="value")
 
 
 class ParameterSet(Complex, namespace=COMMON_MESSAGES):
@@ -417,10 +409,10 @@ class ScheduleExchangeReq(V2GRequest, namespace=COMMON_MESSAGES):
 
     MaximumSupportingPoints: int = element(MAX_SUPPORTING_POINTS_SCHEDULE_TUPLE)
     Dynamic_SEReqControlMode: Dynamic_SEReqControlMode | None = element(
-        Dynamic_SEReqControlMode, default=None, choice="one"
+        Dynamic_SEReqControlMode, default=None, choice="control_mode"
     )
     Scheduled_SEReqControlMode: Scheduled_SEReqControlMode | None = element(
-        Scheduled_SEReqControlMode, default=None, choice="one"
+        Scheduled_SEReqControlMode, default=None, choice="control_mode"
     )
 
 
@@ -556,10 +548,10 @@ class Dynamic_SEResControlMode(Complex, namespace=COMMON_MESSAGES):
     MinimumSOC: int | None = element(PERCENT_VALUE, default=None)
     TargetSOC: int | None = element(PERCENT_VALUE, default=None)
     AbsolutePriceSchedule: AbsolutePriceSchedule | None = element(
-        AbsolutePriceSchedule, default=None, choice="one?"
+        AbsolutePriceSchedule, default=None, choice="schedule?"
     )
     PriceLevelSchedule: PriceLevelSchedule | None = element(
-        PriceLevelSchedule, default=None, choice="one?"
+        PriceLevelSchedule, default=None, choice="schedule?"
     )
 
 
@@ -592,13 +584,14 @@ class ChargingSchedule(Complex, namespace=COMMON_MESSAGES):
 
     PowerSchedule: PowerSchedule = element(PowerSchedule)
     AbsolutePriceSchedule: AbsolutePriceSchedule | None = element(
-        AbsolutePriceSchedule, default=None, choice="one?"
+        AbsolutePriceSchedule, default=None, choice="schedule?"
     )
     PriceLevelSchedule: PriceLevelSchedule | None = element(
-        PriceLevelSchedule, default=None, choice="one?"
+        PriceLevelSchedule, default=None, choice="schedule?"
     )
 
 
+# a field of the same name hides it below
 ChargingScheduleType = ChargingSchedule
 
 
@@ -624,10 +617,10 @@ class ScheduleExchangeRes(V2GResponse, namespace=COMMON_MESSAGES):
     EVSEProcessing: Processing = element(PROCESSING)
     GoToPause: bool | None = element(BOOLEAN, default=None)
     Dynamic_SEResControlMode: Dynamic_SEResControlMode | None = element(
-        Dynamic_SEResControlMode, default=None, choice="one"
+        Dynamic_SEResControlMode, default=None, choice="control_mode"
     )
     Scheduled_SEResControlMode: Scheduled_SEResControlMode | None = element(
-        Scheduled_SEResControlMode, default=None, choice="one"
+        Scheduled_SEResControlMode, default=None, choice="control_mode"
     )
 
 
@@ -657,10 +650,10 @@ class EVPowerProfile(Complex, namespace=COMMON_MESSAGES):
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     Dynamic_EVPPTControlMode: Dynamic_EVPPTControlMode | None = element(
-        Dynamic_EVPPTControlMode, default=None, choice="one"
+        Dynamic_EVPPTControlMode, default=None, choice="control_mode"
     )
     Scheduled_EVPPTControlMode: Scheduled_EVPPTControlMode | None = element(
-        Scheduled_EVPPTControlMode, default=None, choice="one"
+        Scheduled_EVPPTControlMode, default=None, choice="control_mode"
     )
     EVPowerProfileEntries: EVPowerProfileEntryList = element(EVPowerProfileEntryList)
 
@@ -700,10 +693,10 @@ class SignedMeteringData(Complex, namespace=COMMON_MESSAGES):
     MeterInfo: MeterInfo = element(MeterInfo)
     Receipt: Receipt | None = element(Receipt, default=None)
     Dynamic_SMDTControlMode: Dynamic_SMDTControlMode | None = element(
-        Dynamic_SMDTControlMode, default=None, choice="one"
+        Dynamic_SMDTControlMode, default=None, choice="control_mode"
     )
     Scheduled_SMDTControlMode: Scheduled_SMDTControlMode | None = element(
-        Scheduled_SMDTControlMode, default=None, choice="one"
+        Scheduled_SMDTControlMode, default=None, choice="control_mode"
     )
 
 
@@ -773,13 +766,13 @@ class SignedInstallationData(Complex, namespace=COMMON_MESSAGES):
     ECDHCurve: EcdhCurve = element(ECDH_CURVE)
     DHPublicKey: bytes = element(DH_PUBLIC_KEY)
     SECP521_EncryptedPrivateKey: bytes | None = element(
-        SECP521_ENCRYPTED_PRIVATE_KEY, default=None, choice="one"
+        SECP521_ENCRYPTED_PRIVATE_KEY, default=None, choice="private_key"
     )
     X448_EncryptedPrivateKey: bytes | None = element(
-        X448_ENCRYPTED_PRIVATE_KEY, default=None, choice="one"
+        X448_ENCRYPTED_PRIVATE_KEY, default=None, choice="private_key"
     )
     TPM_EncryptedPrivateKey: bytes | None = element(
-        TPM_ENCRYPTED_PRIVATE_KEY, default=None, choice="one"
+        TPM_ENCRYPTED_PRIVATE_KEY, default=None, choice="private_key"
     )
 
 

@@ -5,12 +5,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from chargerd.vehicle.iso15118.messages.xmldsig import (
-    XMLDSIG,
-    Signature,
-    X509IssuerSerial,
-)
-
 from chargerd.vehicle.iso15118.messages.declare import (
     BOOLEAN,
     BYTE,
@@ -26,6 +20,11 @@ from chargerd.vehicle.iso15118.messages.declare import (
     String,
     element,
     elements,
+)
+from chargerd.vehicle.iso15118.messages.xmldsig import (
+    XMLDSIG,
+    Signature,
+    X509IssuerSerial,
 )
 
 COMMON_TYPES = "urn:iso:std:iso:15118:-20:CommonTypes"

@@ -31,6 +31,14 @@ from chargerd.vehicle.iso15118.messages.common_types import (
     V2GRequest,
     V2GResponse,
 )
+from chargerd.vehicle.iso15118.messages.declare import (
+    BOOLEAN,
+    STRING,
+    Complex,
+    Global,
+    Schema,
+    element,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -56,15 +64,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    BOOLEAN,
-    STRING,
-    Complex,
-    Global,
-    Schema,
-    element,
 )
 
 DC = "urn:iso:std:iso:15118:-20:DC"

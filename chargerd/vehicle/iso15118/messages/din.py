@@ -5,6 +5,29 @@ from __future__ import annotations
 
 from typing import Literal
 
+from chargerd.vehicle.iso15118.messages.declare import (
+    BOOLEAN,
+    BYTE,
+    IDREF,
+    INT,
+    LONG,
+    SHORT,
+    STRING,
+    UNSIGNED_BYTE,
+    UNSIGNED_INT,
+    UNSIGNED_SHORT,
+    Base64,
+    Complex,
+    Enumeration,
+    Global,
+    Hex,
+    Integer,
+    Schema,
+    String,
+    attribute,
+    element,
+    elements,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -30,34 +53,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    BOOLEAN,
-    BYTE,
-    IDREF,
-    INT,
-    LONG,
-    SHORT,
-    STRING,
-    UNSIGNED_BYTE,
-    UNSIGNED_INT,
-    UNSIGNED_SHORT,
-    Base64,
-    Complex,
-    Enumeration,
-    Global,
-    Hex,
-    Integer,
-    Item,
-    Schema,
-    String,
-    any_of,
-    attribute,
-    element,
-    elements,
-    one,
-    particles,
 )
 
 DATA_TYPES = "urn:din:70121:2012:MsgDataTypes"
@@ -106,7 +101,7 @@ EV_REQUESTED_ENERGY_TRANSFER = Enumeration(EVRequestedEnergyTransfer)
 GEN_CHALLENGE = STRING
 CERTIFICATE = Base64(max=1200)
 ROOT_CERTIFICATE_ID = String(max=40)
-D_H_PARAMS = Base64(max=256)
+DH_PARAMS = Base64(max=256)
 PRIVATE_KEY = Base64(max=128)
 SIG_METER_READING = Base64(max=32)
 SESSION_ID = Hex(max=8)
@@ -277,17 +272,14 @@ class Parameter(Complex, namespace=DATA_TYPES):
 
     Name: str = attribute(STRING)
     ValueType: Value = attribute(VALUE)
-    content: list[Item] = particles(
-        any_of(
-            one("boolValue", BOOLEAN),
-            one("byteValue", BYTE),
-            one("shortValue", SHORT),
-            one("intValue", INT),
-            one("physicalValue", PhysicalValue),
-            one("stringValue", STRING),
-        ),
-        default_factory=list,
+    boolValue: bool | None = element(BOOLEAN, default=None, choice="value")
+    byteValue: int | None = element(BYTE, default=None, choice="value")
+    shortValue: int | None = element(SHORT, default=None, choice="value")
+    intValue: int | None = element(INT, default=None, choice="value")
+    physicalValue: PhysicalValue | None = element(
+        PhysicalValue, default=None, choice="value"
     )
+    stringValue: str | None = element(STRING, default=None, choice="value")
 
 
 class ParameterSet(Complex, namespace=DATA_TYPES):
@@ -528,7 +520,7 @@ class CertificateUpdateReq(BodyBase, namespace=BODY):
     ListOfRootCertificateIDs: ListOfRootCertificateIDs = element(
         ListOfRootCertificateIDs
     )
-    DHParams: bytes = element(D_H_PARAMS)
+    DHParams: bytes = element(DH_PARAMS)
 
 
 class CertificateUpdateRes(BodyBase, namespace=BODY):
@@ -538,7 +530,7 @@ class CertificateUpdateRes(BodyBase, namespace=BODY):
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
     ContractSignatureEncryptedPrivateKey: bytes = element(PRIVATE_KEY)
-    DHParams: bytes = element(D_H_PARAMS)
+    DHParams: bytes = element(DH_PARAMS)
     ContractID: str = element(CONTRACT_ID)
     RetryCounter: int = element(SHORT)
 
@@ -551,7 +543,7 @@ class CertificateInstallationReq(BodyBase, namespace=BODY):
     ListOfRootCertificateIDs: ListOfRootCertificateIDs = element(
         ListOfRootCertificateIDs
     )
-    DHParams: bytes = element(D_H_PARAMS)
+    DHParams: bytes = element(DH_PARAMS)
 
 
 class CertificateInstallationRes(BodyBase, namespace=BODY):
@@ -561,7 +553,7 @@ class CertificateInstallationRes(BodyBase, namespace=BODY):
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
     ContractSignatureEncryptedPrivateKey: bytes = element(PRIVATE_KEY)
-    DHParams: bytes = element(D_H_PARAMS)
+    DHParams: bytes = element(DH_PARAMS)
     ContractID: str = element(CONTRACT_ID)
 
 

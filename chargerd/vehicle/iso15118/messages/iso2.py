@@ -5,6 +5,31 @@ from __future__ import annotations
 
 from typing import Literal
 
+from chargerd.vehicle.iso15118.messages.declare import (
+    BOOLEAN,
+    BYTE,
+    ID,
+    INT,
+    LONG,
+    SHORT,
+    STRING,
+    UNSIGNED_BYTE,
+    UNSIGNED_INT,
+    UNSIGNED_LONG,
+    UNSIGNED_SHORT,
+    Base64,
+    Complex,
+    Enumeration,
+    Global,
+    Hex,
+    Integer,
+    Schema,
+    String,
+    attribute,
+    content,
+    element,
+    elements,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -30,36 +55,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    BOOLEAN,
-    BYTE,
-    ID,
-    INT,
-    LONG,
-    SHORT,
-    STRING,
-    UNSIGNED_BYTE,
-    UNSIGNED_INT,
-    UNSIGNED_LONG,
-    UNSIGNED_SHORT,
-    Base64,
-    Complex,
-    Enumeration,
-    Global,
-    Hex,
-    Integer,
-    Item,
-    Schema,
-    String,
-    any_of,
-    attribute,
-    content,
-    element,
-    elements,
-    one,
-    particles,
 )
 
 DATA_TYPES = "urn:iso:15118:2:2013:MsgDataTypes"
@@ -100,14 +95,14 @@ EnergyTransferMode = Literal[
 ENERGY_TRANSFER_MODE = Enumeration(EnergyTransferMode)
 GEN_CHALLENGE = Base64(min=16, max=16)
 CERTIFICATE = Base64(max=800)
-D_HPUBLICKEY = Base64(max=65)
+DH_PUBLIC_KEY = Base64(max=65)
 PRIVATE_KEY = Base64(max=48)
 SIG_METER_READING = Base64(max=64)
 SESSION_ID = Hex(max=8)
 EVCC_ID = Hex(max=6)
 EVSE_ID = String(min=7, max=37)
 SERVICE_ID = UNSIGNED_SHORT
-E_MAID = String(min=14, max=15)
+EMAID_TEXT = String(min=14, max=15)
 METER_ID = String(max=32)
 SAID = Integer(1, 255)
 TARIFF_DESCRIPTION = String(max=32)
@@ -226,17 +221,14 @@ class Parameter(Complex, namespace=DATA_TYPES):
     """Parameter."""
 
     Name: str = attribute(STRING)
-    content: list[Item] = particles(
-        any_of(
-            one("boolValue", BOOLEAN),
-            one("byteValue", BYTE),
-            one("shortValue", SHORT),
-            one("intValue", INT),
-            one("physicalValue", PhysicalValue),
-            one("stringValue", STRING),
-        ),
-        default_factory=list,
+    boolValue: bool | None = element(BOOLEAN, default=None, choice="value")
+    byteValue: int | None = element(BYTE, default=None, choice="value")
+    shortValue: int | None = element(SHORT, default=None, choice="value")
+    intValue: int | None = element(INT, default=None, choice="value")
+    physicalValue: PhysicalValue | None = element(
+        PhysicalValue, default=None, choice="value"
     )
+    stringValue: str | None = element(STRING, default=None, choice="value")
 
 
 class ParameterSet(Complex, namespace=DATA_TYPES):
@@ -277,14 +269,14 @@ class DiffieHellmanPublickey(Complex, namespace=DATA_TYPES):
     """DiffieHellmanPublickey."""
 
     Id: str = attribute(ID)
-    value: bytes = content(D_HPUBLICKEY)
+    value: bytes = content(DH_PUBLIC_KEY)
 
 
 class EMAID(Complex, namespace=DATA_TYPES):
     """EMAID."""
 
     Id: str = attribute(ID)
-    value: str = content(E_MAID)
+    value: str = content(EMAID_TEXT)
 
 
 class SubCertificates(Complex, namespace=DATA_TYPES):
@@ -611,7 +603,7 @@ class PaymentServiceSelectionRes(BodyBase):
 class PaymentDetailsReq(BodyBase):
     """PaymentDetailsReq."""
 
-    eMAID: str = element(E_MAID)
+    eMAID: str = element(EMAID_TEXT)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
 
 
@@ -707,7 +699,7 @@ class CertificateUpdateReq(BodyBase):
 
     Id: str = attribute(ID)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
-    eMAID: str = element(E_MAID)
+    eMAID: str = element(EMAID_TEXT)
     ListOfRootCertificateIDs: ListOfRootCertificateIDs = element(
         ListOfRootCertificateIDs
     )

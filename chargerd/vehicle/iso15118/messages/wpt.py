@@ -34,6 +34,21 @@ from chargerd.vehicle.iso15118.messages.common_types import (
     V2GRequest,
     V2GResponse,
 )
+from chargerd.vehicle.iso15118.messages.declare import (
+    BOOLEAN,
+    SHORT,
+    STRING,
+    UNSIGNED_BYTE,
+    UNSIGNED_SHORT,
+    Base64,
+    Complex,
+    Enumeration,
+    Global,
+    Schema,
+    String,
+    element,
+    elements,
+)
 from chargerd.vehicle.iso15118.messages.xmldsig import (
     DIGEST_VALUE,
     XMLDSIG,
@@ -59,22 +74,6 @@ from chargerd.vehicle.iso15118.messages.xmldsig import (
     Transforms,
     X509Data,
     X509IssuerSerial,
-)
-
-from chargerd.vehicle.iso15118.messages.declare import (
-    BOOLEAN,
-    SHORT,
-    STRING,
-    UNSIGNED_BYTE,
-    UNSIGNED_SHORT,
-    Base64,
-    Complex,
-    Enumeration,
-    Global,
-    Schema,
-    String,
-    element,
-    elements,
 )
 
 WPT = "urn:iso:std:iso:15118:-20:WPT"
@@ -115,7 +114,7 @@ WPT_POWER_CLASS = Enumeration(WPT_PowerClass)
 WPT_EVResult = Literal["EVResultUnknown", "EVResultSuccess", "EVResultFailed"]
 WPT_EV_RESULT = Enumeration(WPT_EVResult)
 BSSID = String(max=12)
-IPADDRESS = String(max=39)
+IP_ADDRESS = String(max=39)
 WPT_DATA_CONTAINER = Base64(max=256)
 
 
@@ -195,10 +194,10 @@ class WPT_LF_SystemSetupData(Complex, namespace=WPT):
     """WPT_LF_SystemSetupData."""
 
     LF_TransmitterSetupData: WPT_LF_TransmitterData | None = element(
-        WPT_LF_TransmitterData, default=None, choice="one"
+        WPT_LF_TransmitterData, default=None, choice="setup_data"
     )
     LF_ReceiverSetupData: WPT_LF_ReceiverData | None = element(
-        WPT_LF_ReceiverData, default=None, choice="one"
+        WPT_LF_ReceiverData, default=None, choice="setup_data"
     )
 
 
@@ -287,10 +286,10 @@ class WPT_LF_DataPackage(Complex, namespace=WPT):
 
     PackageIndex: int = element(UNSIGNED_BYTE)
     LF_TxData: WPT_LF_TxDataList | None = element(
-        WPT_LF_TxDataList, default=None, choice="one"
+        WPT_LF_TxDataList, default=None, choice="data"
     )
     LF_RxData: WPT_LF_RxDataList | None = element(
-        WPT_LF_RxDataList, default=None, choice="one"
+        WPT_LF_RxDataList, default=None, choice="data"
     )
 
 
@@ -342,7 +341,7 @@ class AlternativeSECC(Complex, namespace=WPT):
 
     SSID: str | None = element(IDENTIFIER, default=None)
     BSSID: str | None = element(BSSID, default=None)
-    IPAddress: str | None = element(IPADDRESS, default=None)
+    IPAddress: str | None = element(IP_ADDRESS, default=None)
     Port: int | None = element(UNSIGNED_SHORT, default=None)
 
 
