@@ -27,9 +27,10 @@ class _Span:
     """One decision for as long as it said the same."""
 
     key: tuple[Any, ...]
+    anchor_w: float  # the wish it began with: a slow drift ends the span
     from_utc: datetime
     to_utc: datetime
-    decision: Decision
+    decision: Decision  # the newest of the span
 
 
 @dataclass(slots=True)
@@ -67,7 +68,8 @@ class ReadModel:
         return [self._status(evse_id) for evse_id in self.evse_ids]
 
     def why(self, evse_id: int, last: int) -> Json:
-        """The decision now with every reason, and the `last` newest, newest first."""
+        """The decision now with every reason, beside the measured power; and the `last`
+        newest spans with their last decision, newest first."""
         spans = list(self._why.get(evse_id, ()))[::-1][: max(1, last)]
         history = [
             {
@@ -77,8 +79,14 @@ class ReadModel:
             }
             for span in spans
         ]
-        return {"evse_id": evse_id, "now": history[0] if history else None,
-                "history": history}  # fmt: skip
+        report = self._newest.get(evse_id)
+        meter = report.snapshot.telemetry.meter if report else None
+        return {
+            "evse_id": evse_id,
+            "meter_w": meter.value.power_w if meter else None,
+            "now": history[0] if history else None,
+            "history": history,
+        }
 
     def session(self, evse_id: int) -> Json:
         report = self._newest.get(evse_id)
@@ -162,13 +170,10 @@ def _extend(spans: deque[_Span], report: EvseReport) -> None:
     utc = report.snapshot.now.utc
     if spans:
         span = spans[-1]
-        moved_w = abs(newest.wanted_w - span.decision.wanted_w)
-        if span.key == key and moved_w <= _SAME_W:
-            span.to_utc = utc
-            if moved_w == 0.0:  # else a slow drift would hide in one long span
-                span.decision = newest
+        if span.key == key and abs(newest.wanted_w - span.anchor_w) <= _SAME_W:
+            span.to_utc, span.decision = utc, newest
             return
-    spans.append(_Span(key, utc, utc, newest))
+    spans.append(_Span(key, newest.wanted_w, utc, utc, newest))
 
 
 def decision(value: Decision) -> Json:
@@ -191,7 +196,8 @@ def _bounds(value: Decision) -> Json:
 def _why(value: Decision) -> str:
     """One line: the reasons that shaped the result, in the order they spoke."""
     won = [reason for reason in value.reasons if reason.won]
-    return "; ".join(f"{r.stage}: {r.note or r.source}" for r in won) or value.source
+    words = dict.fromkeys(f"{r.stage}: {r.note or r.source}" for r in won)
+    return "; ".join(words) or value.source
 
 
 def _session(session: Session, now: Now) -> Json:

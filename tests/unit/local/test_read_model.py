@@ -14,7 +14,12 @@ from tests.unit.local.values import START, a_decision, a_report
 def test_before_the_first_report_everything_answers() -> None:
     model = ReadModel((1, 2))
     assert [row["phase"] for row in model.status()] == ["unknown", "unknown"]
-    assert model.why(1, 5) == {"evse_id": 1, "now": None, "history": []}
+    assert model.why(1, 5) == {
+        "evse_id": 1,
+        "meter_w": None,
+        "now": None,
+        "history": [],
+    }
     assert model.session(1) == {"evse_id": 1, "phase": "unknown"}
     assert model.meter(1) == {"evse_id": 1}
     assert model.faults(5) == {"active": [], "history": []}
@@ -60,6 +65,19 @@ def test_a_slow_drift_is_not_one_endless_entry() -> None:
     for n in range(100):
         model.report(a_report(float(n), decision=a_decision(float(n), 10.0 * n)))
     assert 10 <= len(model.why(1, 200)["history"]) <= 25
+
+
+def test_now_is_the_newest_decision_although_the_wish_wobbles() -> None:
+    model = ReadModel((1,))
+    for n, power_w in enumerate((2000.0, 5000.0, 9480.0)):
+        wanted_w = 9480.0 + n  # the house moves a little: the same span
+        told = a_decision(float(n), power_w, wanted_w=wanted_w)
+        model.report(a_report(float(n), decision=told))
+    answer = model.why(1, 9)
+    assert len(answer["history"]) == 1
+    assert answer["now"]["power_w"] == 9480.0
+    assert answer["now"]["wanted_w"] == 9482.0
+    assert answer["meter_w"] == -4990.0
 
 
 def test_a_ramp_is_one_entry() -> None:
