@@ -150,12 +150,14 @@ def _quiet(state: State) -> bool:
 def _enter(state: State, phase: SessionPhase, now: Now) -> State:
     """Change the phase; `energise` follows it, never the other way round."""
     session = replace(state.session, phase=phase)
+    energise = phase in RUNNING
     return replace(
         state,
         session=session,
-        energise=phase in RUNNING,
+        energise=energise,
         phase_mono=now.mono,
         quiet_mono=None,
+        unlock_until_mono=0.0 if energise else state.unlock_until_mono,
     )
 
 

@@ -337,6 +337,17 @@ def test_unlock_only_without_a_session() -> None:
     assert walk.state.unlock_until_mono > walk.mono
 
 
+def test_a_start_ends_an_unlock() -> None:
+    """Else the lock would stand open under the next vehicle."""
+    walk = Walk()
+    walk.step(UnlockRequest(1, 1))
+    walk.plug()
+    assert walk.state.unlock_until_mono > walk.mono
+    walk.step(StartRequest(1, CARD))
+    assert walk.state.energise
+    assert walk.state.unlock_until_mono == 0.0
+
+
 def test_promise_belongs_to_a_session() -> None:
     walk = Walk()
     wish = PromiseRequest(1, 5000.0, 70.0, 30.0)
