@@ -2,6 +2,7 @@
 
 Owns the 100 ms heartbeat, the fall to safe pins when a lease ends, and the rule that
 contactors which fell open stay open until the daemon itself has ordered them open.
+A reading is replaced by a whole one only: what a board told once, it goes on telling.
 Never sends a contactor bit outside a lease. Not verified on hardware.
 """
 
@@ -142,6 +143,9 @@ class ChargebytePilot:
             self._must_open = True
         chademo = _fresh(self._chademo, now)
         heat = _fresh(self._temperatures, now)
+        pins_gone = chademo is None and self._chademo is not None
+        if pins_gone or (heat is None and self._temperatures is not None):
+            return  # half of what this board tells is no reading: "no plug" is a word
         value = PilotReading(
             pilot_state=state.pilot_state,
             duty=state.duty,

@@ -190,15 +190,36 @@ def test_reading_puts_the_frames_together() -> None:
     assert value.faults == frozenset()
 
 
-def test_old_chademo_pins_are_forgotten() -> None:
+PINS = encode_frame(0x21, bytes((0x16, 0, 0, 0, 0, 0, 0, 0)))  # plug, k, locked
+HEAT = encode_frame(0x08, bytes.fromhex("03e87ffc7ffc7ffc"))
+
+
+@pytest.mark.parametrize("missing", [PINS, HEAT])
+def test_half_of_what_the_board_tells_is_no_reading(missing: bytes) -> None:
+    """After a gap ChargeState comes first: that must not look like a pulled plug."""
     bench = Bench()
-    bench.deliver(encode_frame(0x21, bytes((0x16, 0, 0, 0, 0, 0, 0, 0))))
+    bench.deliver(PINS + HEAT + NORMAL)
+    whole = bench.pilot.reading()
+    assert whole is not None
+    assert whole.value.chademo_proximity
     bench.clock.step(0.6)
-    bench.deliver(NORMAL)
-    reading = bench.pilot.reading()
-    assert reading is not None
-    assert not reading.value.chademo_permission
-    assert reading.value.locked is None
+    bench.deliver((PINS if missing is HEAT else HEAT) + NORMAL)
+    assert bench.pilot.reading() is whole  # and it ages
+    bench.deliver(missing + NORMAL)
+    again = bench.pilot.reading()
+    assert again is not None
+    assert again.at_mono == bench.clock.now
+    assert again.value.chademo_proximity
+
+
+def test_a_safe_state_opens_even_when_half_is_missing() -> None:
+    bench = Bench()
+    bench.deliver(PINS)
+    bench.closed()
+    for state in [NORMAL] * 6 + [SAFE]:
+        bench.pilot.drive(CLOSED, bench.clock.now + 0.3)
+        sent = bench.pass_time(0.1, state)
+        assert closes(sent[-1]) is (state is NORMAL)
 
 
 @pytest.mark.parametrize(
