@@ -19,17 +19,22 @@ async def poll_for_ever(
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Await `poll` each `period_s`; raise BridgeError after three misses in a row."""
-    misses = 0
+    """Await `poll` each `period_s`; raise BridgeError after three misses in a row.
+
+    A device that has not spoken since the last restart has one try only, and a miss is
+    followed by a real pause: each miss holds the line for its whole timeout, and the
+    others on it live on what is left.
+    """
+    left = 1
     while True:
         started = clock()
         try:
             await poll()
             stats.answered(clock())
-            misses, wait_s = 0, period_s
+            left, pause_s = MISSES_TO_RESTART, started + period_s - clock()
         except BridgeError as error:
             stats.failed(str(error))
-            misses, wait_s = misses + 1, min(period_s, RETRY_S)
-            if misses >= MISSES_TO_RESTART:
+            left, pause_s = left - 1, min(period_s, RETRY_S)
+            if left <= 0:
                 raise
-        await sleep(max(0.0, started + wait_s - clock()))
+        await sleep(max(0.0, pause_s))

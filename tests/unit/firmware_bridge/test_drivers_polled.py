@@ -175,7 +175,19 @@ async def test_polling_paces_counts_and_gives_up_after_three() -> None:
     with pytest.raises(BridgeError, match="no answer"):
         await poll_for_ever(poll, 0.2, stats, clock, sleep)
     assert (stats.good, stats.bad) == (3, 4)
-    assert slept == [0.15, 0.15, 0.05, 0.15, 0.05, 0.05]
+    assert slept == [0.15, 0.15, 0.1, 0.15, 0.1, 0.1]
+
+
+@pytest.mark.asyncio
+async def test_polling_gives_a_device_that_never_spoke_one_try() -> None:
+    stats = Stats("p")
+
+    async def poll() -> None:
+        raise BridgeError("no answer")
+
+    with pytest.raises(BridgeError, match="no answer"):
+        await poll_for_ever(poll, 0.2, stats, FakeClock())
+    assert stats.bad == 1
 
 
 @pytest.mark.asyncio

@@ -9,10 +9,14 @@ import asyncio
 import contextlib
 import os
 import pty
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from firmware_bridge.drivers.polling import poll_for_ever
+from firmware_bridge.health import Stats
+from firmware_bridge.restart import keep_running
 from firmware_bridge.transport.address import (
     ModbusRtuAddress,
     ModbusTcpAddress,
@@ -172,6 +176,36 @@ async def test_a_lost_connection_ends_run() -> None:
         await asyncio.wait_for(link.run(), 2)
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.asyncio
+async def test_a_dead_unit_leaves_the_line_to_the_others() -> None:
+    """Each miss holds the line for its timeout; a whole poll meets one of them."""
+    took_s: list[float] = []
+
+    def reply(request: bytes) -> list[tuple[float, bytes]]:
+        return [] if request[6] == 1 else good(request)
+
+    async with tcp_link(reply) as link:
+
+        async def dead() -> None:
+            await link.read_input(1, 0, 2)
+
+        async def live() -> None:
+            started = time.monotonic()
+            for block in range(3):
+                await link.read_input(2, block, 2)
+            took_s.append(time.monotonic() - started)
+
+        def poll(what: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+            return lambda: poll_for_ever(what, 0.02, Stats("m"), time.monotonic)
+
+        runs = [keep_running(poll(what), Stats("m")) for what in (dead, live)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await asyncio.gather(*runs)
+    assert len(took_s) > 10
+    assert max(took_s) < 2 * 0.15  # the link's timeout
 
 
 def crc16(data: bytes) -> bytes:
