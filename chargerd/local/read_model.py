@@ -196,7 +196,7 @@ def _bounds(value: Decision) -> Json:
 def _why(value: Decision) -> str:
     """One line: the reasons that shaped the result, in the order they spoke."""
     won = [reason for reason in value.reasons if reason.won]
-    words = dict.fromkeys(f"{r.stage}: {r.note or r.source}" for r in won)
+    words = dict.fromkeys(f"{r.source}: {r.note}" if r.note else r.source for r in won)
     return "; ".join(words) or value.source
 
 

@@ -22,6 +22,7 @@ from chargerd.model import (
     VehiclePhase,
 )
 from chargerd.scheduler import promise as promises
+from chargerd.scheduler import words
 from chargerd.scheduler.battery import SOC_MAX_AGE_S, Estimate
 from chargerd.scheduler.promise import Line, Plant
 
@@ -105,7 +106,7 @@ class _Ledger:
         self.low, self.high = low, high
         self.low_by = self.high_by = source
         self.entries: list[tuple[str, str, float, float, float | None, str]] = [
-            ("safety", source, low, high, None, "")
+            ("safety", source, low, high, None, "what this EVSE is built for")
         ]
 
     def cap(
@@ -123,6 +124,12 @@ class _Ledger:
 
     def say(self, stage: str, source: str, wish: float | None, note: str = "") -> None:
         self.entries.append((stage, source, self.low, self.high, wish, note))
+
+    def bound_at(self, power_w: float) -> str:
+        """Who set the bound that `power_w` sits on, "" = it is free of both."""
+        if power_w > 0.0 and power_w == self.high:
+            return self.high_by
+        return self.low_by if power_w < 0.0 and power_w == self.low else ""
 
     def reasons(self, winners: tuple[str, ...]) -> tuple[Reason, ...]:
         return tuple(
@@ -155,7 +162,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     permits = _vehicle(ledger, snap, unit, ac_path)
     permits = _grid(ledger, snap, unit) and permits
     permits = _der(ledger, snap) and permits
-    _site(ledger, snap, unit)
+    _site(ledger, snap, unit, ctx)
     segments = [(s, g) for s in snap.signals if (g := s.at(now_mono)) is not None]
     _contracts(ledger, segments, ctx)
     permits = permits and not ctx.no_discharge and ctx.fresh and not ac_path
@@ -173,10 +180,11 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     binder = (
         ledger.high_by if wish > power else ledger.low_by if wish < power else source
     )
+    winners = (binder, source, ledger.bound_at(power))
     if binder == "promise":
         mode = OperationMode.CHARGING_ONLY
     if gate:
-        ledger.entries.append(("safety", gate, 0.0, 0.0, None, "power path not closed"))
+        ledger.entries.append(("safety", gate, 0.0, 0.0, None, words.gate(gate)))
         power, binder = 0.0, gate
         mode = OperationMode.IDLE
     until = now_mono + unit.lifetime_s
@@ -198,14 +206,14 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
         line=line,
         plan_done=plan_done,
         hold_turn=signal is None or signal.priority < Priority.RESERVE,
-        reasons=ledger.reasons((binder, source) if not gate else (gate,)),
+        reasons=ledger.reasons((gate,) if gate else winners),
     )
 
 
 def _gate(snap: Snapshot, ctx: Context) -> str:
     """Why no power may be on the wire at all, "" = it may."""
     if ctx.stops_power:
-        return snap.faults[0].name if snap.faults else "fault"
+        return words.culprit(snap.faults)
     if not ctx.fresh:
         return "telemetry"
     session = snap.session
@@ -224,12 +232,12 @@ def _ratings(unit: Unit, ac_path: bool) -> _Ledger:
 
 def _safety(ledger: _Ledger, snap: Snapshot, ctx: Context) -> None:
     if ctx.stops_power:
-        name = snap.faults[0].name if snap.faults else "fault"
+        name = words.culprit(snap.faults)
         ledger.cap("safety", name, 0.0, 0.0, "a fault is present")
     elif not ctx.fresh:
         ledger.cap("safety", "telemetry", 0.0, 0.0, "a device is silent")
     elif ctx.no_discharge:
-        name = snap.faults[0].name if snap.faults else "fault"
+        name = words.culprit(snap.faults)
         ledger.cap("safety", name, 0.0, math.inf, "discharge is barred")
     if ctx.derated:
         share = DERATE_SHARE
@@ -249,7 +257,9 @@ def _vehicle(ledger: _Ledger, snap: Snapshot, unit: Unit, ac_path: bool) -> bool
             snap.telemetry.pilot.value.cable_limit_a if snap.telemetry.pilot else None
         )
         if cable is not None:
-            ledger.cap("vehicle", "cable", 0.0, cable * unit.ac_volts)
+            ledger.cap(
+                "vehicle", "cable", 0.0, cable * unit.ac_volts, f"{cable:.0f} A cable"
+            )
         return False
     limits = vehicle.limits
     source = vehicle.protocol or "vehicle"
@@ -262,7 +272,7 @@ def _vehicle(ledger: _Ledger, snap: Snapshot, unit: Unit, ac_path: bool) -> bool
     high = limits.charge_a * volts / unit.efficiency
     allowed = limits.discharge_allowed
     low = limits.discharge_a * volts * unit.efficiency if allowed else 0.0
-    ledger.cap("vehicle", source, low, high)
+    ledger.cap("vehicle", source, low, high, words.vehicle(limits, volts))
     soc_age = now_mono - vehicle.soc_at_mono
     if vehicle.soc_pct is None or soc_age > SOC_MAX_AGE_S:
         ledger.cap("vehicle", f"{source}.soc", 0.0, math.inf, "discharge refused: SoC")
@@ -305,16 +315,19 @@ def _der(ledger: _Ledger, snap: Snapshot) -> bool:
     return True
 
 
-def _site(ledger: _Ledger, snap: Snapshot, unit: Unit) -> None:
+def _site(ledger: _Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> None:
+    """The connection's limits less all the others; blind, the EVSEs share one cap."""
     site = snap.site
     if site.meter_age_s is not None and site.meter_age_s > METER_MAX_AGE_S:
         note = f"site meter silent for {min(site.meter_age_s, 9999.0):.0f} s"
         source = "config.site.failsafe_import_w"
-        ledger.cap("site", source, 0.0, unit.failsafe_import_w, note)
+        high = unit.failsafe_import_w - ctx.other_charge_w
+        ledger.cap("site", source, 0.0, high, note)
         return
-    low = site.export_limit_w - site.others_w
+    least_w = site.others_w if site.others_least_w is None else site.others_least_w
+    low = site.export_limit_w - least_w
     high = site.import_limit_w - site.others_w
-    ledger.cap("site", "config.site", low, high)
+    ledger.cap("site", "config.site", low, high, words.site(site))
 
 
 def _contracts(
@@ -334,10 +347,11 @@ def _contracts(
         if signal.evse_id == 0:
             high -= ctx.other_charge_w
             low -= ctx.other_discharge_w
+        note = "limit of this signal"
         if segment.mode is OperationMode.CHARGING_ONLY:
-            low = 0.0
+            low, note = 0.0, "ChargingOnly: no discharge"
         if low > -math.inf or high < math.inf:
-            ledger.cap("site", signal.source, low, high)
+            ledger.cap("site", signal.source, low, high, note)
 
 
 def _promise(ledger: _Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Line:
@@ -378,7 +392,12 @@ def _wish(
             wish = max(0.0, wish)
         if signal.evse_id == 0:
             wish /= max(1, ctx.station_evses)
-        ledger.say("dispatch", signal.source, wish)
+        for beaten, other in asks:
+            if beaten.source != signal.source:
+                note = words.ask(other.setpoint_w or 0.0, other.mode, signal.source)
+                ledger.say("dispatch", beaten.source, other.setpoint_w, note)
+        note = words.ask(wish, segment.mode)
+        ledger.say("dispatch", signal.source, wish, note)
         return wish, signal.source, segment.mode, signal, done
     if not done:
         ledger.say("plan", "plan", ledger.high, "charge to the target")

@@ -34,7 +34,7 @@ def test_status_shows_the_newest_values_and_no_token() -> None:
     assert row["phase"] == "energy"
     assert row["vehicle"]["soc_pct"] == 58.0
     assert row["decision"]["power_w"] == -5000.0
-    assert row["decision"]["why"] == "dispatch: setpoint"
+    assert row["decision"]["why"] == "ocpp.tx: setpoint"
     everything = json.dumps(
         [model.status(), model.why(1, 9), model.session(1), model.meter(1)]
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from chargerd.evse.session import RUNNING
 from chargerd.model import (
     ActiveFault,
     DispatchSignal,
@@ -21,6 +22,7 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
+from chargerd.scheduler import words
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.decide import Context, Unit, Verdict, decide
 from chargerd.scheduler.promise import Line
@@ -137,6 +139,11 @@ def site(**values: object) -> SiteState:
         ({"site": site(export_limit_w=0.0)}, 0.0, 7000.0),
         ({"site": site(export_limit_w=0.0, others_w=900.0)}, -900.0, 7000.0),
         ({"site": site(export_limit_w=-1000.0, others_w=-3000.0)}, 0.0, 7000.0),
+        (
+            {"site": site(export_limit_w=0.0, others_w=5000.0, others_least_w=900.0)},
+            -900.0,
+            7000.0,
+        ),
         ({"site": site(meter_age_s=2.9)}, -6000.0, 7000.0),
         ({"site": site(meter_age_s=3.1)}, 0.0, 1500.0),
         ({"more": (ask(None, limit_w=3000.0),)}, -6000.0, 3000.0),
@@ -313,6 +320,43 @@ def test_ac_path_never_discharges() -> None:
     )
     assert verdict.wanted_w == 0.0
     assert not verdict.discharge_permitted
+
+
+def won(verdict: Verdict) -> dict[str, str]:
+    return {reason.source: reason.note for reason in verdict.reasons if reason.won}
+
+
+def test_reasons_name_the_bound_that_the_power_sits_on() -> None:
+    cap = ask(None, source="ocpp.site", limit_w=3000.0)
+    assert set(won(run(None, more=(cap,)))) == {"plan", "ocpp.site"}
+    assert set(won(run(-9000.0))) == {"rating", "ocpp.tx"}
+    assert won(run(-5000.0)) == {"ocpp.tx": "asks for -5.00 kW (CentralSetpoint)"}
+    wish = Promise(MONO + 60.0, 90.0)
+    forced = run(-5000.0, session=session(promise=wish), more=(cap,))
+    assert {"promise", "ocpp.site"} <= set(won(forced))
+
+
+def test_reasons_show_a_signal_that_is_outranked() -> None:
+    local = ask(2000.0, source="cli", priority=Priority.LOCAL)
+    notes = {r.source: r.note for r in run(-5000.0, more=(local,)).reasons}
+    assert notes["cli"] == "asks for +2.00 kW (CentralSetpoint); outranked by ocpp.tx"
+
+
+def test_reasons_name_the_fault_that_stops_the_power() -> None:
+    harmless = ActiveFault("CableOverTempDerate", 1, T0)
+    stops = ActiveFault("EmergencyStop", 1, T0)
+    ctx = replace(FREE, stops_power=True)
+    verdict = run(-5000.0, ctx, faults=(harmless, stops))
+    assert won(verdict) == {"EmergencyStop": "a fault is present"}
+
+
+def test_every_gate_has_its_words() -> None:
+    for phase in SessionPhase:
+        if phase not in RUNNING:
+            assert "fault" not in words.gate(f"session.{phase.value}")
+    for state in set(VehiclePhase) - {VehiclePhase.ENERGY}:
+        note = words.gate(f"vehicle.{state.value}")
+        assert note != words.gate("SomeFault"), state
 
 
 def test_lease_ends_with_the_signal_that_won() -> None:
