@@ -261,6 +261,7 @@ def _promise(request: PromiseRequest) -> PromiseWish | None:
 
 def _may_start(state: State, inputs: Inputs) -> bool:
     free = state.session.phase in (Phase.IDLE, Phase.CONNECTED, Phase.FINISHED)
+    free = free and not state.gone  # FINISHED for this tick only: nothing is plugged
     return free and state.operative and state.operative_wanted and inputs.stop is None
 
 

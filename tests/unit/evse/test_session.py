@@ -337,6 +337,16 @@ def test_unlock_only_without_a_session() -> None:
     assert walk.state.unlock_until_mono > walk.mono
 
 
+def test_no_start_in_the_tick_that_pulls_the_plug() -> None:
+    walk = Walk()
+    walk.plug()
+    walk.pilot = PilotReading(A)
+    walk.step(TokenRead((1,), CARD), Authorisation(1, CARD, True))
+    assert not walk.state.energise
+    assert walk.step() is Phase.IDLE
+    assert not walk.state.session.authorised
+
+
 def test_a_start_ends_an_unlock() -> None:
     """Else the lock would stand open under the next vehicle."""
     walk = Walk()
