@@ -245,7 +245,8 @@ class SiteState:
     export_limit_w: float
     discharge_permitted: bool  # grid code, utility and owner all said yes
     permit: str = ""  # which permit, for the record
-    others_w: float = 0.0  # house load plus the other EVSEs, signed
+    others_w: float = 0.0  # house load plus the other EVSEs at most, signed
+    others_least_w: float | None = None  # the same at least; None = `others_w`
     meter_age_s: float | None = None  # None: no site meter fitted
     frequency_hz: float | None = None
     ramp_w_per_s: float = 1.0e9

@@ -364,12 +364,14 @@ class Cycle:
         hertz = own.value.frequency_hz if own is not None else None
         if hertz is None and meter is not None:
             hertz = meter.value.frequency_hz
+        least_w, most_w = share.others_w(self._house.power_w, powers)
         return SiteState(
             import_limit_w=site.import_w,
             export_limit_w=-site.export_w,
             discharge_permitted=bool(site.export_permit),
             permit=site.export_permit,
-            others_w=share.others_w(self._house.power_w, powers),
+            others_w=most_w,
+            others_least_w=least_w,
             meter_age_s=age_s,
             frequency_hz=hertz,
             ramp_w_per_s=site.ramp_w_per_s,

@@ -80,12 +80,12 @@ class House:
         self._waiting = None
 
 
-def others_w(house_w: float, others: list[tuple[float, float]]) -> float:
-    """House plus the other EVSEs, each (measured, commanded): the commanded power
-    counts where it is further from zero, since that is where the EVSE is going."""
-    total = house_w
-    for measured, commanded in others:
-        same_way = measured * commanded >= 0.0
-        going = max(measured, commanded, key=abs) if same_way else commanded
-        total += going
-    return total
+def others_w(house_w: float, others: list[tuple[float, float]]) -> tuple[float, float]:
+    """(least, most) of the house plus the other EVSEs, each (measured, commanded).
+
+    An EVSE on its way, or one that takes less than it may, counts with the worse of the
+    two: our import must fit beside the most, our export beside the least.
+    """
+    least = house_w + sum(min(pair) for pair in others)
+    most = house_w + sum(max(pair) for pair in others)
+    return least, most

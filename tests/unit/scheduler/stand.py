@@ -141,6 +141,7 @@ class FakeBridge:
         self.lying = (
             False  # EVSE meters with the wrong sign; the site's tells the truth
         )
+        self.share: dict[int, float] = {}  # what a stage makes of its command
         self._kept: dict[str, Reading[MeterReading]] = {}
         self.applied = 0
         self.fake_pilot_faults: frozenset[str] = frozenset()
@@ -158,6 +159,7 @@ class FakeBridge:
             closed = command.pins.close_dc and live
             sign = -1.0 if stage.mode is StageMode.DISCHARGE else 1.0
             amps = stage.current_a * sign if closed else 0.0
+            amps *= self.share.get(evse_id, 1.0)
             if stage.mode is StageMode.OFF:
                 amps = 0.0
             self.current_a[evse_id], self.mode[evse_id] = amps, stage.mode

@@ -320,6 +320,38 @@ def test_station_setpoint_is_shared_and_import_cap_held_by_two_evses() -> None:
     assert [stand.decision(i).power_w for i in (1, 2)] == [-4000.0, -4000.0]
 
 
+def test_failsafe_import_is_one_cap_for_all_evses() -> None:
+    meter = Device(driver="x", at="serial:/dev/null")
+    site = Site(import_w=20_000, failsafe_import_w=1500.0, meter=meter)
+    stand = Stand(2, site=site, with_site=True)
+    stand.start(1)
+    stand.start(2)
+    stand.bridge.silent = {"site"}
+    stand.run(3.2)
+    for _ in range(60):
+        total = sum(stand.decision(i).power_w for i in (1, 2))
+        assert 0.0 < total <= 1500.0
+        stand.beat()
+
+
+@pytest.mark.parametrize("power_w", [7000.0, -7000.0])
+def test_an_evse_that_does_less_than_told_frees_no_room(power_w: float) -> None:
+    """A derated neighbour: what it may do bounds one side, what it does the other."""
+    meter = Device(driver="x", at="serial:/dev/null")
+    site = Site(import_w=3000, export_w=3000, export_permit="TEST", meter=meter)
+    stand = Stand(2, site=site, with_site=True)
+    stand.bridge.house_w = 0.0
+    stand.bridge.share = {1: 0.3}
+    stand.start(1)
+    stand.start(2)
+    for evse_id, wanted_w in ((1, power_w), (2, -power_w), (1, power_w)):
+        stand.setpoint(wanted_w, evse_id=evse_id)
+        for _ in range(200):
+            stand.beat()
+            assert abs(sum(stand.bridge.power_w.values())) <= 3000.0 + 50.0
+    assert abs(stand.bridge.power_w[2]) > 1000.0
+
+
 def test_simulate_answers_without_changing_anything() -> None:
     stand = Stand()
     stand.start()
