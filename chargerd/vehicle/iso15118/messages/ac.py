@@ -66,7 +66,11 @@ AC = "urn:iso:std:iso:15118:-20:AC"
 
 
 class AC_CPDReqEnergyTransferMode(Complex, namespace=AC):
-    """AC_CPDReqEnergyTransferMode."""
+    """The vehicle's limits when charging.
+
+    W: EVMaximumChargePower, EVMaximumChargePower_L2, EVMaximumChargePower_L3,
+    EVMinimumChargePower, EVMinimumChargePower_L2, EVMinimumChargePower_L3.
+    """
 
     EVMaximumChargePower: RationalNumber = element(RationalNumber)
     EVMaximumChargePower_L2: RationalNumber | None = element(
@@ -85,7 +89,7 @@ class AC_CPDReqEnergyTransferMode(Complex, namespace=AC):
 
 
 class AC_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq, namespace=AC):
-    """AC_ChargeParameterDiscoveryReq."""
+    """The vehicle's limits in AC."""
 
     AC_CPDReqEnergyTransferMode: AC_CPDReqEnergyTransferMode = element(
         AC_CPDReqEnergyTransferMode, ref=AC
@@ -93,7 +97,14 @@ class AC_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq, namespace=AC):
 
 
 class AC_CPDResEnergyTransferMode(Complex, namespace=AC):
-    """AC_CPDResEnergyTransferMode."""
+    """The station's limits when charging.
+
+    W: EVSEMaximumChargePower, EVSEMaximumChargePower_L2, EVSEMaximumChargePower_L3,
+    EVSEMinimumChargePower, EVSEMinimumChargePower_L2, EVSEMinimumChargePower_L3,
+    MaximumPowerAsymmetry, EVSEPresentActivePower, EVSEPresentActivePower_L2,
+    EVSEPresentActivePower_L3.
+    Hz: EVSENominalFrequency.
+    """
 
     EVSEMaximumChargePower: RationalNumber = element(RationalNumber)
     EVSEMaximumChargePower_L2: RationalNumber | None = element(
@@ -126,7 +137,7 @@ class AC_CPDResEnergyTransferMode(Complex, namespace=AC):
 
 
 class AC_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes, namespace=AC):
-    """AC_ChargeParameterDiscoveryRes."""
+    """The station's limits in AC."""
 
     AC_CPDResEnergyTransferMode: AC_CPDResEnergyTransferMode = element(
         AC_CPDResEnergyTransferMode, ref=AC
@@ -134,20 +145,28 @@ class AC_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes, namespace=AC):
 
 
 class AC_ChargeLoopReq(ChargeLoopReq, namespace=AC):
-    """AC_ChargeLoopReq."""
+    """AC loop, the vehicle's part."""
 
     CLReqControlMode: CLReqControlMode = element(CLReqControlMode, ref=COMMON_TYPES)
 
 
 class AC_ChargeLoopRes(ChargeLoopRes, namespace=AC):
-    """AC_ChargeLoopRes."""
+    """AC loop, the station's part.
+
+    Hz: EVSETargetFrequency.
+    """
 
     EVSETargetFrequency: RationalNumber | None = element(RationalNumber, default=None)
     CLResControlMode: CLResControlMode = element(CLResControlMode, ref=COMMON_TYPES)
 
 
 class BPT_AC_CPDReqEnergyTransferMode(AC_CPDReqEnergyTransferMode):
-    """BPT_AC_CPDReqEnergyTransferMode."""
+    """The vehicle's limits in both directions, as magnitudes.
+
+    W: EVMaximumDischargePower, EVMaximumDischargePower_L2,
+    EVMaximumDischargePower_L3, EVMinimumDischargePower, EVMinimumDischargePower_L2,
+    EVMinimumDischargePower_L3.
+    """
 
     EVMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVMaximumDischargePower_L2: RationalNumber | None = element(
@@ -166,7 +185,12 @@ class BPT_AC_CPDReqEnergyTransferMode(AC_CPDReqEnergyTransferMode):
 
 
 class BPT_AC_CPDResEnergyTransferMode(AC_CPDResEnergyTransferMode):
-    """BPT_AC_CPDResEnergyTransferMode."""
+    """The station's limits in both directions, as magnitudes.
+
+    W: EVSEMaximumDischargePower, EVSEMaximumDischargePower_L2,
+    EVSEMaximumDischargePower_L3, EVSEMinimumDischargePower,
+    EVSEMinimumDischargePower_L2, EVSEMinimumDischargePower_L3.
+    """
 
     EVSEMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVSEMaximumDischargePower_L2: RationalNumber | None = element(
@@ -185,7 +209,15 @@ class BPT_AC_CPDResEnergyTransferMode(AC_CPDResEnergyTransferMode):
 
 
 class Scheduled_AC_CLReqControlMode(Scheduled_CLReqControlMode, namespace=AC):
-    """Scheduled_AC_CLReqControlMode."""
+    """The vehicle follows a schedule: its limits and present power; negative power
+    is discharge.
+
+    W: EVMaximumChargePower, EVMaximumChargePower_L2, EVMaximumChargePower_L3,
+    EVMinimumChargePower, EVMinimumChargePower_L2, EVMinimumChargePower_L3,
+    EVPresentActivePower, EVPresentActivePower_L2, EVPresentActivePower_L3.
+    var: EVPresentReactivePower, EVPresentReactivePower_L2,
+    EVPresentReactivePower_L3.
+    """
 
     EVMaximumChargePower: RationalNumber | None = element(RationalNumber, default=None)
     EVMaximumChargePower_L2: RationalNumber | None = element(
@@ -220,7 +252,14 @@ class Scheduled_AC_CLReqControlMode(Scheduled_CLReqControlMode, namespace=AC):
 
 
 class Scheduled_AC_CLResControlMode(Scheduled_CLResControlMode, namespace=AC):
-    """Scheduled_AC_CLResControlMode."""
+    """The vehicle follows a schedule: the station's target is a wish; negative power
+    is discharge.
+
+    W: EVSETargetActivePower, EVSETargetActivePower_L2, EVSETargetActivePower_L3,
+    EVSEPresentActivePower, EVSEPresentActivePower_L2, EVSEPresentActivePower_L3.
+    var: EVSETargetReactivePower, EVSETargetReactivePower_L2,
+    EVSETargetReactivePower_L3.
+    """
 
     EVSETargetActivePower: RationalNumber | None = element(RationalNumber, default=None)
     EVSETargetActivePower_L2: RationalNumber | None = element(
@@ -250,7 +289,12 @@ class Scheduled_AC_CLResControlMode(Scheduled_CLResControlMode, namespace=AC):
 
 
 class BPT_Scheduled_AC_CLReqControlMode(Scheduled_AC_CLReqControlMode):
-    """BPT_Scheduled_AC_CLReqControlMode."""
+    """The same with limits of discharge, as magnitudes.
+
+    W: EVMaximumDischargePower, EVMaximumDischargePower_L2,
+    EVMaximumDischargePower_L3, EVMinimumDischargePower, EVMinimumDischargePower_L2,
+    EVMinimumDischargePower_L3.
+    """
 
     EVMaximumDischargePower: RationalNumber | None = element(
         RationalNumber, default=None
@@ -273,11 +317,19 @@ class BPT_Scheduled_AC_CLReqControlMode(Scheduled_AC_CLReqControlMode):
 
 
 class BPT_Scheduled_AC_CLResControlMode(Scheduled_AC_CLResControlMode):
-    """BPT_Scheduled_AC_CLResControlMode."""
+    """The same, both directions."""
 
 
 class Dynamic_AC_CLReqControlMode(Dynamic_CLReqControlMode, namespace=AC):
-    """Dynamic_AC_CLReqControlMode."""
+    """The station sets the power: the vehicle's limits and present power; negative
+    power is discharge.
+
+    W: EVMaximumChargePower, EVMaximumChargePower_L2, EVMaximumChargePower_L3,
+    EVMinimumChargePower, EVMinimumChargePower_L2, EVMinimumChargePower_L3,
+    EVPresentActivePower, EVPresentActivePower_L2, EVPresentActivePower_L3.
+    var: EVPresentReactivePower, EVPresentReactivePower_L2,
+    EVPresentReactivePower_L3.
+    """
 
     EVMaximumChargePower: RationalNumber = element(RationalNumber)
     EVMaximumChargePower_L2: RationalNumber | None = element(
@@ -310,7 +362,13 @@ class Dynamic_AC_CLReqControlMode(Dynamic_CLReqControlMode, namespace=AC):
 
 
 class Dynamic_AC_CLResControlMode(Dynamic_CLResControlMode, namespace=AC):
-    """Dynamic_AC_CLResControlMode."""
+    """The station sets the power by EVSETargetActivePower; negative is discharge.
+
+    W: EVSETargetActivePower, EVSETargetActivePower_L2, EVSETargetActivePower_L3,
+    EVSEPresentActivePower, EVSEPresentActivePower_L2, EVSEPresentActivePower_L3.
+    var: EVSETargetReactivePower, EVSETargetReactivePower_L2,
+    EVSETargetReactivePower_L3.
+    """
 
     EVSETargetActivePower: RationalNumber = element(RationalNumber)
     EVSETargetActivePower_L2: RationalNumber | None = element(
@@ -340,7 +398,13 @@ class Dynamic_AC_CLResControlMode(Dynamic_CLResControlMode, namespace=AC):
 
 
 class BPT_Dynamic_AC_CLReqControlMode(Dynamic_AC_CLReqControlMode):
-    """BPT_Dynamic_AC_CLReqControlMode."""
+    """The same with limits of discharge, as magnitudes.
+
+    W: EVMaximumDischargePower, EVMaximumDischargePower_L2,
+    EVMaximumDischargePower_L3, EVMinimumDischargePower, EVMinimumDischargePower_L2,
+    EVMinimumDischargePower_L3.
+    Wh: EVMaximumV2XEnergyRequest, EVMinimumV2XEnergyRequest.
+    """
 
     EVMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVMaximumDischargePower_L2: RationalNumber | None = element(
@@ -365,7 +429,7 @@ class BPT_Dynamic_AC_CLReqControlMode(Dynamic_AC_CLReqControlMode):
 
 
 class BPT_Dynamic_AC_CLResControlMode(Dynamic_AC_CLResControlMode):
-    """BPT_Dynamic_AC_CLResControlMode."""
+    """The same, both directions."""
 
 
 SCHEMA = Schema(

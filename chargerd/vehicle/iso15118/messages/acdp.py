@@ -96,14 +96,14 @@ MECHANICAL_CHARGING_DEVICE_STATUS = Enumeration(MechanicalChargingDeviceStatus)
 
 
 class ACDP_VehiclePositioningReq(V2GRequest, namespace=ACDP):
-    """ACDP_VehiclePositioningReq."""
+    """Asks where the vehicle stands."""
 
     EVMobilityStatus: bool = element(BOOLEAN)
     EVPositioningSupport: bool = element(BOOLEAN)
 
 
 class ACDP_VehiclePositioningRes(V2GResponse, namespace=ACDP):
-    """ACDP_VehiclePositioningRes."""
+    """How far the vehicle stands from its place."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     EVSEPositioningSupport: bool = element(BOOLEAN)
@@ -115,7 +115,7 @@ class ACDP_VehiclePositioningRes(V2GResponse, namespace=ACDP):
 
 
 class ACDP_ConnectReq(V2GRequest, namespace=ACDP):
-    """ACDP_ConnectReq."""
+    """Asks to connect, or (element ACDP_DisconnectReq) to let go."""
 
     EVElectricalChargingDeviceStatus: ElectricalChargingDeviceStatus = element(
         ELECTRICAL_CHARGING_DEVICE_STATUS
@@ -123,7 +123,7 @@ class ACDP_ConnectReq(V2GRequest, namespace=ACDP):
 
 
 class ACDP_ConnectRes(V2GResponse, namespace=ACDP):
-    """ACDP_ConnectRes."""
+    """How far connecting or letting go is."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     EVSEElectricalChargingDeviceStatus: ElectricalChargingDeviceStatus = element(
@@ -135,7 +135,10 @@ class ACDP_ConnectRes(V2GResponse, namespace=ACDP):
 
 
 class EVTechnicalStatus(Complex, namespace=ACDP):
-    """EVTechnicalStatus."""
+    """The vehicle's technical state.
+
+    %: EVSOC.
+    """
 
     EVReadyToCharge: bool = element(BOOLEAN)
     EVImmobilizationRequest: bool = element(BOOLEAN)
@@ -148,13 +151,13 @@ class EVTechnicalStatus(Complex, namespace=ACDP):
 
 
 class ACDP_SystemStatusReq(V2GRequest, namespace=ACDP):
-    """ACDP_SystemStatusReq."""
+    """The vehicle's technical state."""
 
     EVTechnicalStatus: EVTechnicalStatus = element(EVTechnicalStatus)
 
 
 class ACDP_SystemStatusRes(V2GResponse, namespace=ACDP):
-    """ACDP_SystemStatusRes."""
+    """The connection device's technical state."""
 
     EVSEMechanicalChargingDeviceStatus: MechanicalChargingDeviceStatus = element(
         MECHANICAL_CHARGING_DEVICE_STATUS

@@ -124,33 +124,33 @@ CERTIFICATE = Base64(max=1600)
 
 
 class SessionSetupReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """SessionSetupReq."""
+    """Opens a session; SessionID 0 for a new one, else resumes."""
 
     EVCCID: str = element(IDENTIFIER)
 
 
 class SessionSetupRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """SessionSetupRes."""
+    """Session is open: whether new or resumed, and who we are."""
 
     EVSEID: str = element(IDENTIFIER)
 
 
 class AuthorizationSetupReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """AuthorizationSetupReq."""
+    """Asks how a driver may authorise here."""
 
 
 class EIM_ASResAuthorizationMode(Complex, namespace=COMMON_MESSAGES):
-    """EIM_ASResAuthorizationMode."""
+    """By other means than the vehicle: nothing to tell."""
 
 
 class SupportedProvidersList(Complex, namespace=COMMON_MESSAGES):
-    """SupportedProvidersList."""
+    """The contract providers the station knows."""
 
     ProviderID: list[str] = elements(NAME, 1, 128)
 
 
 class PnC_ASResAuthorizationMode(Complex, namespace=COMMON_MESSAGES):
-    """PnC_ASResAuthorizationMode."""
+    """By contract: the challenge the vehicle has to sign."""
 
     GenChallenge: bytes = element(GEN_CHALLENGE)
     SupportedProviders: SupportedProvidersList | None = element(
@@ -159,7 +159,7 @@ class PnC_ASResAuthorizationMode(Complex, namespace=COMMON_MESSAGES):
 
 
 class AuthorizationSetupRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """AuthorizationSetupRes."""
+    """How a driver may authorise here."""
 
     AuthorizationServices: list[Authorization] = elements(AUTHORIZATION, 1, 2)
     CertificateInstallationService: bool = element(BOOLEAN)
@@ -172,24 +172,24 @@ class AuthorizationSetupRes(V2GResponse, namespace=COMMON_MESSAGES):
 
 
 class EIM_AReqAuthorizationMode(Complex, namespace=COMMON_MESSAGES):
-    """EIM_AReqAuthorizationMode."""
+    """By other means than the vehicle: nothing to tell."""
 
 
 class SubCertificates(Complex, namespace=COMMON_MESSAGES):
-    """SubCertificates."""
+    """Certificates (DER) between the leaf and the root."""
 
     Certificate: list[bytes] = elements(CERTIFICATE, 1, 3)
 
 
 class ContractCertificateChain(Complex, namespace=COMMON_MESSAGES):
-    """ContractCertificateChain."""
+    """A contract certificate (DER) and those above it."""
 
     Certificate: bytes = element(CERTIFICATE)
     SubCertificates: SubCertificates = element(SubCertificates)
 
 
 class PnC_AReqAuthorizationMode(Complex, namespace=COMMON_MESSAGES):
-    """PnC_AReqAuthorizationMode."""
+    """By contract: the challenge and the certificate; signed."""
 
     Id: str = attribute(ID)
     GenChallenge: bytes = element(GEN_CHALLENGE)
@@ -199,7 +199,7 @@ class PnC_AReqAuthorizationMode(Complex, namespace=COMMON_MESSAGES):
 
 
 class AuthorizationReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """AuthorizationReq."""
+    """How the driver authorises: by other means or by contract."""
 
     SelectedAuthorizationService: Authorization = element(AUTHORIZATION)
     EIM_AReqAuthorizationMode: EIM_AReqAuthorizationMode | None = element(
@@ -211,38 +211,38 @@ class AuthorizationReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class AuthorizationRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """AuthorizationRes."""
+    """Whether charging is allowed, or still being found out."""
 
     EVSEProcessing: Processing = element(PROCESSING)
 
 
 class ServiceIDList(Complex, namespace=COMMON_MESSAGES):
-    """ServiceIDList."""
+    """List of ServiceID."""
 
     ServiceID: list[int] = elements(SERVICE_ID, 1, 16)
 
 
 class ServiceDiscoveryReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """ServiceDiscoveryReq."""
+    """Asks what the station offers."""
 
     SupportedServiceIDs: ServiceIDList | None = element(ServiceIDList, default=None)
 
 
 class Service(Complex, namespace=COMMON_MESSAGES):
-    """Service."""
+    """One service on offer."""
 
     ServiceID: int = element(SERVICE_ID)
     FreeService: bool = element(BOOLEAN)
 
 
 class ServiceList(Complex, namespace=COMMON_MESSAGES):
-    """ServiceList."""
+    """List of Service."""
 
     Service: list[Service] = elements(Service, 1, 8)
 
 
 class ServiceDiscoveryRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """ServiceDiscoveryRes."""
+    """What the station offers."""
 
     ServiceRenegotiationSupported: bool = element(BOOLEAN)
     EnergyTransferServiceList: ServiceList = element(ServiceList)
@@ -250,13 +250,13 @@ class ServiceDiscoveryRes(V2GResponse, namespace=COMMON_MESSAGES):
 
 
 class ServiceDetailReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """ServiceDetailReq."""
+    """Asks for the parameters of one service."""
 
     ServiceID: int = element(SERVICE_ID)
 
 
 class Parameter(Complex, namespace=COMMON_MESSAGES):
-    """Parameter."""
+    """One named value; exactly one of the fields is set."""
 
     Name: str = attribute(NAME)
     boolValue: bool | None = element(BOOLEAN, default=None, choice="value")
@@ -270,40 +270,40 @@ class Parameter(Complex, namespace=COMMON_MESSAGES):
 
 
 class ParameterSet(Complex, namespace=COMMON_MESSAGES):
-    """ParameterSet."""
+    """One way a service can be had."""
 
     ParameterSetID: int = element(SERVICE_ID)
     Parameter: list[Parameter] = elements(Parameter, 1, 32)
 
 
 class ServiceParameterList(Complex, namespace=COMMON_MESSAGES):
-    """ServiceParameterList."""
+    """The ways a service can be had."""
 
     ParameterSet: list[ParameterSet] = elements(ParameterSet, 1, 32)
 
 
 class ServiceDetailRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """ServiceDetailRes."""
+    """The parameter sets of one service."""
 
     ServiceID: int = element(SERVICE_ID)
     ServiceParameterList: ServiceParameterList = element(ServiceParameterList)
 
 
 class SelectedService(Complex, namespace=COMMON_MESSAGES):
-    """SelectedService."""
+    """One service taken, and which of its parameter sets."""
 
     ServiceID: int = element(SERVICE_ID)
     ParameterSetID: int = element(SERVICE_ID)
 
 
 class SelectedServiceList(Complex, namespace=COMMON_MESSAGES):
-    """SelectedServiceList."""
+    """List of SelectedService."""
 
     SelectedService: list[SelectedService] = elements(SelectedService, 1, 16)
 
 
 class ServiceSelectionReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """ServiceSelectionReq."""
+    """The services the vehicle takes."""
 
     SelectedEnergyTransferService: SelectedService = element(SelectedService)
     SelectedVASList: SelectedServiceList | None = element(
@@ -312,11 +312,17 @@ class ServiceSelectionReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class ServiceSelectionRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """ServiceSelectionRes."""
+    """Whether the choice is accepted."""
 
 
 class Dynamic_SEReqControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Dynamic_SEReqControlMode."""
+    """The needs when the station sets the power.
+
+    s: DepartureTime.
+    %: MinimumSOC, TargetSOC.
+    Wh: EVTargetEnergyRequest, EVMaximumEnergyRequest, EVMinimumEnergyRequest,
+    EVMaximumV2XEnergyRequest, EVMinimumV2XEnergyRequest.
+    """
 
     DepartureTime: int = element(UNSIGNED_INT)
     MinimumSOC: int | None = element(PERCENT_VALUE, default=None)
@@ -333,14 +339,18 @@ class Dynamic_SEReqControlMode(Complex, namespace=COMMON_MESSAGES):
 
 
 class EVPowerScheduleEntry(Complex, namespace=COMMON_MESSAGES):
-    """EVPowerScheduleEntry."""
+    """Power of one interval; negative is discharge.
+
+    s: Duration.
+    W: Power.
+    """
 
     Duration: int = element(UNSIGNED_INT)
     Power: RationalNumber = element(RationalNumber)
 
 
 class EVPowerScheduleEntryList(Complex, namespace=COMMON_MESSAGES):
-    """EVPowerScheduleEntryList."""
+    """List of EVPowerScheduleEntry."""
 
     EVPowerScheduleEntry: list[EVPowerScheduleEntry] = elements(
         EVPowerScheduleEntry, 1, 1024
@@ -348,34 +358,46 @@ class EVPowerScheduleEntryList(Complex, namespace=COMMON_MESSAGES):
 
 
 class EVPowerSchedule(Complex, namespace=COMMON_MESSAGES):
-    """EVPowerSchedule."""
+    """Power the vehicle would give over time.
+
+    s since 1970 (UTC): TimeAnchor.
+    """
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     EVPowerScheduleEntries: EVPowerScheduleEntryList = element(EVPowerScheduleEntryList)
 
 
 class EVPriceRule(Complex, namespace=COMMON_MESSAGES):
-    """EVPriceRule."""
+    """What energy costs from a power on.
+
+    W: PowerRangeStart.
+    """
 
     EnergyFee: RationalNumber = element(RationalNumber)
     PowerRangeStart: RationalNumber = element(RationalNumber)
 
 
 class EVPriceRuleStack(Complex, namespace=COMMON_MESSAGES):
-    """EVPriceRuleStack."""
+    """What holds during one interval: EVPriceRule.
+
+    s: Duration.
+    """
 
     Duration: int = element(UNSIGNED_INT)
     EVPriceRule: list[EVPriceRule] = elements(EVPriceRule, 1, 8)
 
 
 class EVPriceRuleStackList(Complex, namespace=COMMON_MESSAGES):
-    """EVPriceRuleStackList."""
+    """List of EVPriceRuleStack."""
 
     EVPriceRuleStack: list[EVPriceRuleStack] = elements(EVPriceRuleStack, 1, 1024)
 
 
 class EVAbsolutePriceSchedule(Complex, namespace=COMMON_MESSAGES):
-    """EVAbsolutePriceSchedule."""
+    """What the vehicle's energy costs over time.
+
+    s since 1970 (UTC): TimeAnchor.
+    """
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     Currency: str = element(CURRENCY)
@@ -384,14 +406,18 @@ class EVAbsolutePriceSchedule(Complex, namespace=COMMON_MESSAGES):
 
 
 class EVEnergyOffer(Complex, namespace=COMMON_MESSAGES):
-    """EVEnergyOffer."""
+    """What the vehicle would give, and for how much."""
 
     EVPowerSchedule: EVPowerSchedule = element(EVPowerSchedule)
     EVAbsolutePriceSchedule: EVAbsolutePriceSchedule = element(EVAbsolutePriceSchedule)
 
 
 class Scheduled_SEReqControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Scheduled_SEReqControlMode."""
+    """The needs when the vehicle follows a schedule.
+
+    s: DepartureTime.
+    Wh: EVTargetEnergyRequest, EVMaximumEnergyRequest, EVMinimumEnergyRequest.
+    """
 
     DepartureTime: int | None = element(UNSIGNED_INT, default=None)
     EVTargetEnergyRequest: RationalNumber | None = element(RationalNumber, default=None)
@@ -405,7 +431,7 @@ class Scheduled_SEReqControlMode(Complex, namespace=COMMON_MESSAGES):
 
 
 class ScheduleExchangeReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """ScheduleExchangeReq."""
+    """What energy the vehicle needs, and by when."""
 
     MaximumSupportingPoints: int = element(MAX_SUPPORTING_POINTS_SCHEDULE_TUPLE)
     Dynamic_SEReqControlMode: Dynamic_SEReqControlMode | None = element(
@@ -417,7 +443,10 @@ class ScheduleExchangeReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class PriceSchedule(Complex, namespace=COMMON_MESSAGES, abstract=True):
-    """PriceSchedule."""
+    """Base of prices over time.
+
+    s since 1970 (UTC): TimeAnchor.
+    """
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     PriceScheduleID: int = element(NUMERIC_ID)
@@ -425,7 +454,7 @@ class PriceSchedule(Complex, namespace=COMMON_MESSAGES, abstract=True):
 
 
 class TaxRule(Complex, namespace=COMMON_MESSAGES):
-    """TaxRule."""
+    """One tax and what it is put on."""
 
     TaxRuleID: int = element(NUMERIC_ID)
     TaxRuleName: str | None = element(NAME, default=None)
@@ -438,13 +467,18 @@ class TaxRule(Complex, namespace=COMMON_MESSAGES):
 
 
 class TaxRuleList(Complex, namespace=COMMON_MESSAGES):
-    """TaxRuleList."""
+    """List of TaxRule."""
 
     TaxRule: list[TaxRule] = elements(TaxRule, 1, 10)
 
 
 class PriceRule(Complex, namespace=COMMON_MESSAGES):
-    """PriceRule."""
+    """What energy and parking cost from a power on.
+
+    s: ParkingFeePeriod.
+    %: RenewableGenerationPercentage.
+    W: PowerRangeStart.
+    """
 
     EnergyFee: RationalNumber = element(RationalNumber)
     ParkingFee: RationalNumber | None = element(RationalNumber, default=None)
@@ -455,20 +489,26 @@ class PriceRule(Complex, namespace=COMMON_MESSAGES):
 
 
 class PriceRuleStack(Complex, namespace=COMMON_MESSAGES):
-    """PriceRuleStack."""
+    """What holds during one interval: PriceRule.
+
+    s: Duration.
+    """
 
     Duration: int = element(UNSIGNED_INT)
     PriceRule: list[PriceRule] = elements(PriceRule, 1, 8)
 
 
 class PriceRuleStackList(Complex, namespace=COMMON_MESSAGES):
-    """PriceRuleStackList."""
+    """List of PriceRuleStack."""
 
     PriceRuleStack: list[PriceRuleStack] = elements(PriceRuleStack, 1, 1024)
 
 
 class OverstayRule(Complex, namespace=COMMON_MESSAGES):
-    """OverstayRule."""
+    """What it costs to stay after charging.
+
+    s: StartTime, OverstayFeePeriod.
+    """
 
     OverstayRuleDescription: str | None = element(DESCRIPTION, default=None)
     StartTime: int = element(UNSIGNED_INT)
@@ -477,7 +517,11 @@ class OverstayRule(Complex, namespace=COMMON_MESSAGES):
 
 
 class OverstayRuleList(Complex, namespace=COMMON_MESSAGES):
-    """OverstayRuleList."""
+    """What it costs to stay after charging, and when it begins.
+
+    s: OverstayTimeThreshold.
+    W: OverstayPowerThreshold.
+    """
 
     OverstayTimeThreshold: int | None = element(UNSIGNED_INT, default=None)
     OverstayPowerThreshold: RationalNumber | None = element(
@@ -487,20 +531,20 @@ class OverstayRuleList(Complex, namespace=COMMON_MESSAGES):
 
 
 class AdditionalService(Complex, namespace=COMMON_MESSAGES):
-    """AdditionalService."""
+    """One extra and its price."""
 
     ServiceName: str = element(NAME)
     ServiceFee: RationalNumber = element(RationalNumber)
 
 
 class AdditionalServiceList(Complex, namespace=COMMON_MESSAGES):
-    """AdditionalServiceList."""
+    """List of AdditionalService."""
 
     AdditionalService: list[AdditionalService] = elements(AdditionalService, 1, 5)
 
 
 class AbsolutePriceSchedule(PriceSchedule):
-    """AbsolutePriceSchedule."""
+    """Prices in money: energy, taxes, overstay, extras."""
 
     Id: str | None = attribute(ID, default=None)
     Currency: str = element(CURRENCY)
@@ -517,14 +561,17 @@ class AbsolutePriceSchedule(PriceSchedule):
 
 
 class PriceLevelScheduleEntry(Complex, namespace=COMMON_MESSAGES):
-    """PriceLevelScheduleEntry."""
+    """Price level of one interval.
+
+    s: Duration.
+    """
 
     Duration: int = element(UNSIGNED_INT)
     PriceLevel: int = element(UNSIGNED_BYTE)
 
 
 class PriceLevelScheduleEntryList(Complex, namespace=COMMON_MESSAGES):
-    """PriceLevelScheduleEntryList."""
+    """List of PriceLevelScheduleEntry."""
 
     PriceLevelScheduleEntry: list[PriceLevelScheduleEntry] = elements(
         PriceLevelScheduleEntry, 1, 1024
@@ -532,7 +579,7 @@ class PriceLevelScheduleEntryList(Complex, namespace=COMMON_MESSAGES):
 
 
 class PriceLevelSchedule(PriceSchedule):
-    """PriceLevelSchedule."""
+    """Prices as levels, without money."""
 
     Id: str | None = attribute(ID, default=None)
     NumberOfPriceLevels: int = element(UNSIGNED_BYTE)
@@ -542,7 +589,11 @@ class PriceLevelSchedule(PriceSchedule):
 
 
 class Dynamic_SEResControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Dynamic_SEResControlMode."""
+    """The aims when the station sets the power.
+
+    s: DepartureTime.
+    %: MinimumSOC, TargetSOC.
+    """
 
     DepartureTime: int | None = element(UNSIGNED_INT, default=None)
     MinimumSOC: int | None = element(PERCENT_VALUE, default=None)
@@ -556,7 +607,11 @@ class Dynamic_SEResControlMode(Complex, namespace=COMMON_MESSAGES):
 
 
 class PowerScheduleEntry(Complex, namespace=COMMON_MESSAGES):
-    """PowerScheduleEntry."""
+    """Power of one interval; negative is discharge.
+
+    s: Duration.
+    W: Power, Power_L2, Power_L3.
+    """
 
     Duration: int = element(UNSIGNED_INT)
     Power: RationalNumber = element(RationalNumber)
@@ -565,13 +620,17 @@ class PowerScheduleEntry(Complex, namespace=COMMON_MESSAGES):
 
 
 class PowerScheduleEntryList(Complex, namespace=COMMON_MESSAGES):
-    """PowerScheduleEntryList."""
+    """List of PowerScheduleEntry."""
 
     PowerScheduleEntry: list[PowerScheduleEntry] = elements(PowerScheduleEntry, 1, 1024)
 
 
 class PowerSchedule(Complex, namespace=COMMON_MESSAGES):
-    """PowerSchedule."""
+    """Power over time.
+
+    s since 1970 (UTC): TimeAnchor.
+    Wh: AvailableEnergy.
+    """
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     AvailableEnergy: RationalNumber | None = element(RationalNumber, default=None)
@@ -580,7 +639,7 @@ class PowerSchedule(Complex, namespace=COMMON_MESSAGES):
 
 
 class ChargingSchedule(Complex, namespace=COMMON_MESSAGES):
-    """ChargingSchedule."""
+    """Power over time, and prices."""
 
     PowerSchedule: PowerSchedule = element(PowerSchedule)
     AbsolutePriceSchedule: AbsolutePriceSchedule | None = element(
@@ -596,7 +655,7 @@ ChargingScheduleType = ChargingSchedule
 
 
 class ScheduleTuple(Complex, namespace=COMMON_MESSAGES):
-    """ScheduleTuple."""
+    """One schedule on offer, for charging and for discharging."""
 
     ScheduleTupleID: int = element(NUMERIC_ID)
     ChargingSchedule: ChargingSchedule = element(ChargingSchedule)
@@ -606,13 +665,13 @@ class ScheduleTuple(Complex, namespace=COMMON_MESSAGES):
 
 
 class Scheduled_SEResControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Scheduled_SEResControlMode."""
+    """The schedules on offer."""
 
     ScheduleTuple: list[ScheduleTuple] = elements(ScheduleTuple, 1, 3)
 
 
 class ScheduleExchangeRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """ScheduleExchangeRes."""
+    """Schedules and prices, or the aims of the dynamic mode."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     GoToPause: bool | None = element(BOOLEAN, default=None)
@@ -625,11 +684,11 @@ class ScheduleExchangeRes(V2GResponse, namespace=COMMON_MESSAGES):
 
 
 class Dynamic_EVPPTControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Dynamic_EVPPTControlMode."""
+    """The station sets the power: nothing to tell."""
 
 
 class Scheduled_EVPPTControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Scheduled_EVPPTControlMode."""
+    """The schedule the vehicle has chosen."""
 
     SelectedScheduleTupleID: int = element(NUMERIC_ID)
     PowerToleranceAcceptance: PowerToleranceAcceptance | None = element(
@@ -638,7 +697,7 @@ class Scheduled_EVPPTControlMode(Complex, namespace=COMMON_MESSAGES):
 
 
 class EVPowerProfileEntryList(Complex, namespace=COMMON_MESSAGES):
-    """EVPowerProfileEntryList."""
+    """List of EVPowerProfileEntry."""
 
     EVPowerProfileEntry: list[PowerScheduleEntry] = elements(
         PowerScheduleEntry, 1, 2048
@@ -646,7 +705,10 @@ class EVPowerProfileEntryList(Complex, namespace=COMMON_MESSAGES):
 
 
 class EVPowerProfile(Complex, namespace=COMMON_MESSAGES):
-    """EVPowerProfile."""
+    """The power the vehicle means to take over time.
+
+    s since 1970 (UTC): TimeAnchor.
+    """
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     Dynamic_EVPPTControlMode: Dynamic_EVPPTControlMode | None = element(
@@ -659,7 +721,7 @@ class EVPowerProfile(Complex, namespace=COMMON_MESSAGES):
 
 
 class PowerDeliveryReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """PowerDeliveryReq."""
+    """Starts or stops the flow of power, or asks to renegotiate."""
 
     EVProcessing: Processing = element(PROCESSING)
     ChargeProgress: ChargeProgress = element(CHARGE_PROGRESS)
@@ -670,23 +732,23 @@ class PowerDeliveryReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class PowerDeliveryRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """PowerDeliveryRes."""
+    """Whether power can flow."""
 
     EVSEStatus: EVSEStatus | None = element(EVSEStatus, default=None)
 
 
 class Dynamic_SMDTControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Dynamic_SMDTControlMode."""
+    """The station set the power: nothing to tell."""
 
 
 class Scheduled_SMDTControlMode(Complex, namespace=COMMON_MESSAGES):
-    """Scheduled_SMDTControlMode."""
+    """The schedule the vehicle followed."""
 
     SelectedScheduleTupleID: int = element(NUMERIC_ID)
 
 
 class SignedMeteringData(Complex, namespace=COMMON_MESSAGES):
-    """SignedMeteringData."""
+    """The meter's reading as the vehicle signs it."""
 
     Id: str = attribute(ID)
     SessionID: bytes = element(SESSION_ID)
@@ -701,17 +763,17 @@ class SignedMeteringData(Complex, namespace=COMMON_MESSAGES):
 
 
 class MeteringConfirmationReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """MeteringConfirmationReq."""
+    """The vehicle signs what the meter said."""
 
     SignedMeteringData: SignedMeteringData = element(SignedMeteringData)
 
 
 class MeteringConfirmationRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """MeteringConfirmationRes."""
+    """Whether the receipt is accepted."""
 
 
 class SessionStopReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """SessionStopReq."""
+    """Ends or pauses the session."""
 
     ChargingSession: ChargingSession = element(CHARGING_SESSION)
     EVTerminationCode: str | None = element(NAME, default=None)
@@ -719,11 +781,11 @@ class SessionStopReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class SessionStopRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """SessionStopRes."""
+    """Session is ended or paused."""
 
 
 class SignedCertificateChain(Complex, namespace=COMMON_MESSAGES):
-    """SignedCertificateChain."""
+    """A certificate chain that can be signed (has an Id)."""
 
     Id: str = attribute(ID)
     Certificate: bytes = element(CERTIFICATE)
@@ -731,13 +793,13 @@ class SignedCertificateChain(Complex, namespace=COMMON_MESSAGES):
 
 
 class EMAIDList(Complex, namespace=COMMON_MESSAGES):
-    """EMAIDList."""
+    """List of EMAID."""
 
     EMAID: list[str] = elements(IDENTIFIER, 1, 8)
 
 
 class CertificateInstallationReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """CertificateInstallationReq."""
+    """Asks for a contract certificate."""
 
     OEMProvisioningCertificateChain: SignedCertificateChain = element(
         SignedCertificateChain
@@ -750,14 +812,14 @@ class CertificateInstallationReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class CertificateChain(Complex, namespace=COMMON_MESSAGES):
-    """CertificateChain."""
+    """A certificate (DER) and those between it and its root."""
 
     Certificate: bytes = element(CERTIFICATE)
     SubCertificates: SubCertificates | None = element(SubCertificates, default=None)
 
 
 class SignedInstallationData(Complex, namespace=COMMON_MESSAGES):
-    """SignedInstallationData."""
+    """A contract and its encrypted key; the provider signs it."""
 
     Id: str = attribute(ID)
     ContractCertificateChain: ContractCertificateChain = element(
@@ -777,7 +839,7 @@ class SignedInstallationData(Complex, namespace=COMMON_MESSAGES):
 
 
 class CertificateInstallationRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """CertificateInstallationRes."""
+    """A contract certificate and its encrypted private key."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     CPSCertificateChain: CertificateChain = element(CertificateChain)
@@ -786,7 +848,7 @@ class CertificateInstallationRes(V2GResponse, namespace=COMMON_MESSAGES):
 
 
 class VehicleCheckInReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """VehicleCheckInReq."""
+    """The vehicle comes to a parking place."""
 
     EVCheckInStatus: EvCheckInStatus = element(EV_CHECK_IN_STATUS)
     ParkingMethod: ParkingMethod = element(PARKING_METHOD)
@@ -796,7 +858,7 @@ class VehicleCheckInReq(V2GRequest, namespace=COMMON_MESSAGES):
 
 
 class VehicleCheckInRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """VehicleCheckInRes."""
+    """Where the parking place is."""
 
     ParkingSpace: int | None = element(SHORT, default=None)
     DeviceLocation: int | None = element(SHORT, default=None)
@@ -804,20 +866,23 @@ class VehicleCheckInRes(V2GResponse, namespace=COMMON_MESSAGES):
 
 
 class VehicleCheckOutReq(V2GRequest, namespace=COMMON_MESSAGES):
-    """VehicleCheckOutReq."""
+    """The vehicle is about to leave.
+
+    s since 1970 (UTC): CheckOutTime.
+    """
 
     EVCheckOutStatus: EvCheckOutStatus = element(EV_CHECK_OUT_STATUS)
     CheckOutTime: int = element(UNSIGNED_LONG)
 
 
 class VehicleCheckOutRes(V2GResponse, namespace=COMMON_MESSAGES):
-    """VehicleCheckOutRes."""
+    """Whether the vehicle may leave."""
 
     EVSECheckOutStatus: EvseCheckOutStatus = element(EVSE_CHECK_OUT_STATUS)
 
 
 class TargetPosition(Complex, namespace=COMMON_MESSAGES):
-    """TargetPosition."""
+    """Where the vehicle should stand."""
 
     TargetOffsetX: int = element(UNSIGNED_SHORT)
     TargetOffsetY: int = element(UNSIGNED_SHORT)

@@ -94,7 +94,10 @@ METER_SIGNATURE = Base64(max=64)
 
 
 class MessageHeader(Complex, namespace=COMMON_TYPES):
-    """MessageHeader."""
+    """Session, time of sending, signature of a fragment.
+
+    s since 1970 (UTC): TimeStamp.
+    """
 
     SessionID: bytes = element(SESSION_ID)
     TimeStamp: int = element(UNSIGNED_LONG)
@@ -102,38 +105,43 @@ class MessageHeader(Complex, namespace=COMMON_TYPES):
 
 
 class V2GMessage(Complex, namespace=COMMON_TYPES, abstract=True):
-    """V2GMessage."""
+    """Base of every message."""
 
     Header: MessageHeader = element(MessageHeader)
 
 
 class V2GRequest(V2GMessage, abstract=True):
-    """V2GRequest."""
+    """Base of every request."""
 
 
 class V2GResponse(V2GMessage, abstract=True):
-    """V2GResponse."""
+    """Base of every response."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
 
 
 class ChargeParameterDiscoveryReq(V2GRequest, abstract=True):
-    """ChargeParameterDiscoveryReq."""
+    """Base: the vehicle's limits."""
 
 
 class ChargeParameterDiscoveryRes(V2GResponse, abstract=True):
-    """ChargeParameterDiscoveryRes."""
+    """Base: the station's limits."""
 
 
 class RationalNumber(Complex, namespace=COMMON_TYPES):
-    """RationalNumber."""
+    """Value times 10 to the power of Exponent."""
 
     Exponent: int = element(BYTE)
     Value: int = element(SHORT)
 
 
 class DisplayParameters(Complex, namespace=COMMON_TYPES):
-    """DisplayParameters."""
+    """What the station may show the driver.
+
+    %: PresentSOC, MinimumSOC, TargetSOC, MaximumSOC, RemainingTimeToMinimumSOC,
+    RemainingTimeToTargetSOC, RemainingTimeToMaximumSOC.
+    Wh: BatteryEnergyCapacity.
+    """
 
     PresentSOC: int | None = element(PERCENT_VALUE, default=None)
     MinimumSOC: int | None = element(PERCENT_VALUE, default=None)
@@ -148,7 +156,7 @@ class DisplayParameters(Complex, namespace=COMMON_TYPES):
 
 
 class ChargeLoopReq(V2GRequest, abstract=True):
-    """ChargeLoopReq."""
+    """Base of the charge loop's requests."""
 
     DisplayParameters: DisplayParameters | None = element(
         DisplayParameters, default=None
@@ -157,14 +165,22 @@ class ChargeLoopReq(V2GRequest, abstract=True):
 
 
 class EVSEStatus(Complex, namespace=COMMON_TYPES):
-    """EVSEStatus."""
+    """What the station asks the vehicle to do, and how soon.
+
+    s: NotificationMaxDelay.
+    """
 
     NotificationMaxDelay: int = element(UNSIGNED_SHORT)
     EVSENotification: EvseNotification = element(EVSE_NOTIFICATION)
 
 
 class MeterInfo(Complex, namespace=COMMON_TYPES):
-    """MeterInfo."""
+    """A reading of the station's meter, both directions.
+
+    Wh: ChargedEnergyReadingWh, BPT_DischargedEnergyReadingWh.
+    varh: CapacitiveEnergyReadingVARh, BPT_InductiveEnergyReadingVARh.
+    s since 1970 (UTC): MeterTimestamp.
+    """
 
     MeterID: str = element(METER_ID)
     ChargedEnergyReadingWh: int = element(UNSIGNED_LONG)
@@ -177,21 +193,24 @@ class MeterInfo(Complex, namespace=COMMON_TYPES):
 
 
 class DetailedCost(Complex, namespace=COMMON_TYPES):
-    """DetailedCost."""
+    """One item of the bill."""
 
     Amount: RationalNumber = element(RationalNumber)
     CostPerUnit: RationalNumber = element(RationalNumber)
 
 
 class DetailedTax(Complex, namespace=COMMON_TYPES):
-    """DetailedTax."""
+    """One tax of the bill."""
 
     TaxRuleID: int = element(NUMERIC_ID)
     Amount: RationalNumber = element(RationalNumber)
 
 
 class Receipt(Complex, namespace=COMMON_TYPES):
-    """Receipt."""
+    """What the session has cost.
+
+    s since 1970 (UTC): TimeAnchor.
+    """
 
     TimeAnchor: int = element(UNSIGNED_LONG)
     EnergyCosts: DetailedCost | None = element(DetailedCost, default=None)
@@ -202,7 +221,7 @@ class Receipt(Complex, namespace=COMMON_TYPES):
 
 
 class ChargeLoopRes(V2GResponse, abstract=True):
-    """ChargeLoopRes."""
+    """Base of the charge loop's responses."""
 
     EVSEStatus: EVSEStatus | None = element(EVSEStatus, default=None)
     MeterInfo: MeterInfo | None = element(MeterInfo, default=None)
@@ -210,15 +229,18 @@ class ChargeLoopRes(V2GResponse, abstract=True):
 
 
 class CLReqControlMode(Complex, namespace=COMMON_TYPES, abstract=True):
-    """CLReqControlMode."""
+    """Base: the vehicle's part of the loop in one control mode."""
 
 
 class CLResControlMode(Complex, namespace=COMMON_TYPES, abstract=True):
-    """CLResControlMode."""
+    """Base: the station's part of the loop in one control mode."""
 
 
 class Scheduled_CLReqControlMode(CLReqControlMode, abstract=True):
-    """Scheduled_CLReqControlMode."""
+    """Base: the vehicle follows a schedule.
+
+    Wh: EVTargetEnergyRequest, EVMaximumEnergyRequest, EVMinimumEnergyRequest.
+    """
 
     EVTargetEnergyRequest: RationalNumber | None = element(RationalNumber, default=None)
     EVMaximumEnergyRequest: RationalNumber | None = element(
@@ -230,11 +252,16 @@ class Scheduled_CLReqControlMode(CLReqControlMode, abstract=True):
 
 
 class Scheduled_CLResControlMode(CLResControlMode, abstract=True):
-    """Scheduled_CLResControlMode."""
+    """Base: the vehicle follows a schedule."""
 
 
 class Dynamic_CLReqControlMode(CLReqControlMode, abstract=True):
-    """Dynamic_CLReqControlMode."""
+    """Base: the station sets the power. Energy requests may be negative: a full
+    battery that may be emptied.
+
+    s: DepartureTime.
+    Wh: EVTargetEnergyRequest, EVMaximumEnergyRequest, EVMinimumEnergyRequest.
+    """
 
     DepartureTime: int | None = element(UNSIGNED_INT, default=None)
     EVTargetEnergyRequest: RationalNumber = element(RationalNumber)
@@ -243,7 +270,11 @@ class Dynamic_CLReqControlMode(CLReqControlMode, abstract=True):
 
 
 class Dynamic_CLResControlMode(CLResControlMode, abstract=True):
-    """Dynamic_CLResControlMode."""
+    """Base: the station sets the power.
+
+    s: DepartureTime, AckMaxDelay.
+    %: MinimumSOC, TargetSOC.
+    """
 
     DepartureTime: int | None = element(UNSIGNED_INT, default=None)
     MinimumSOC: int | None = element(PERCENT_VALUE, default=None)
@@ -252,6 +283,6 @@ class Dynamic_CLResControlMode(CLResControlMode, abstract=True):
 
 
 class ListOfRootCertificateIDs(Complex, namespace=COMMON_TYPES):
-    """ListOfRootCertificateIDs."""
+    """The root certificates the vehicle has."""
 
     RootCertificateID: list[X509IssuerSerial] = elements(X509IssuerSerial, 1, 20)

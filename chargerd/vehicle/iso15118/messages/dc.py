@@ -70,7 +70,13 @@ DC = "urn:iso:std:iso:15118:-20:DC"
 
 
 class DC_CPDReqEnergyTransferMode(Complex, namespace=DC):
-    """DC_CPDReqEnergyTransferMode."""
+    """The vehicle's limits when charging.
+
+    W: EVMaximumChargePower, EVMinimumChargePower.
+    A: EVMaximumChargeCurrent, EVMinimumChargeCurrent.
+    V: EVMaximumVoltage, EVMinimumVoltage.
+    %: TargetSOC.
+    """
 
     EVMaximumChargePower: RationalNumber = element(RationalNumber)
     EVMinimumChargePower: RationalNumber = element(RationalNumber)
@@ -82,7 +88,7 @@ class DC_CPDReqEnergyTransferMode(Complex, namespace=DC):
 
 
 class DC_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq, namespace=DC):
-    """DC_ChargeParameterDiscoveryReq."""
+    """The vehicle's limits in DC."""
 
     DC_CPDReqEnergyTransferMode: DC_CPDReqEnergyTransferMode = element(
         DC_CPDReqEnergyTransferMode, ref=DC
@@ -90,7 +96,12 @@ class DC_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq, namespace=DC):
 
 
 class DC_CPDResEnergyTransferMode(Complex, namespace=DC):
-    """DC_CPDResEnergyTransferMode."""
+    """The station's limits when charging.
+
+    W: EVSEMaximumChargePower, EVSEMinimumChargePower.
+    A: EVSEMaximumChargeCurrent, EVSEMinimumChargeCurrent.
+    V: EVSEMaximumVoltage, EVSEMinimumVoltage.
+    """
 
     EVSEMaximumChargePower: RationalNumber = element(RationalNumber)
     EVSEMinimumChargePower: RationalNumber = element(RationalNumber)
@@ -104,7 +115,7 @@ class DC_CPDResEnergyTransferMode(Complex, namespace=DC):
 
 
 class DC_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes, namespace=DC):
-    """DC_ChargeParameterDiscoveryRes."""
+    """The station's limits in DC."""
 
     DC_CPDResEnergyTransferMode: DC_CPDResEnergyTransferMode = element(
         DC_CPDResEnergyTransferMode, ref=DC
@@ -112,17 +123,20 @@ class DC_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes, namespace=DC):
 
 
 class DC_CableCheckReq(V2GRequest, namespace=DC):
-    """DC_CableCheckReq."""
+    """Asks for the insulation test; repeated until it is finished."""
 
 
 class DC_CableCheckRes(V2GResponse, namespace=DC):
-    """DC_CableCheckRes."""
+    """How far the insulation test is."""
 
     EVSEProcessing: Processing = element(PROCESSING)
 
 
 class DC_PreChargeReq(V2GRequest, namespace=DC):
-    """DC_PreChargeReq."""
+    """Asks for the battery's voltage at the outlet; repeated.
+
+    V: EVPresentVoltage, EVTargetVoltage.
+    """
 
     EVProcessing: Processing = element(PROCESSING)
     EVPresentVoltage: RationalNumber = element(RationalNumber)
@@ -130,20 +144,30 @@ class DC_PreChargeReq(V2GRequest, namespace=DC):
 
 
 class DC_PreChargeRes(V2GResponse, namespace=DC):
-    """DC_PreChargeRes."""
+    """The voltage at the outlet.
+
+    V: EVSEPresentVoltage.
+    """
 
     EVSEPresentVoltage: RationalNumber = element(RationalNumber)
 
 
 class DC_ChargeLoopReq(ChargeLoopReq, namespace=DC):
-    """DC_ChargeLoopReq."""
+    """DC loop, the vehicle's part.
+
+    V: EVPresentVoltage.
+    """
 
     EVPresentVoltage: RationalNumber = element(RationalNumber)
     CLReqControlMode: CLReqControlMode = element(CLReqControlMode, ref=COMMON_TYPES)
 
 
 class DC_ChargeLoopRes(ChargeLoopRes, namespace=DC):
-    """DC_ChargeLoopRes."""
+    """DC loop, the station's part; negative EVSEPresentCurrent is discharge.
+
+    A: EVSEPresentCurrent.
+    V: EVSEPresentVoltage.
+    """
 
     EVSEPresentCurrent: RationalNumber = element(RationalNumber)
     EVSEPresentVoltage: RationalNumber = element(RationalNumber)
@@ -154,19 +178,26 @@ class DC_ChargeLoopRes(ChargeLoopRes, namespace=DC):
 
 
 class DC_WeldingDetectionReq(V2GRequest, namespace=DC):
-    """DC_WeldingDetectionReq."""
+    """The vehicle opens its contactors and asks for the voltage."""
 
     EVProcessing: Processing = element(PROCESSING)
 
 
 class DC_WeldingDetectionRes(V2GResponse, namespace=DC):
-    """DC_WeldingDetectionRes."""
+    """The voltage at the outlet.
+
+    V: EVSEPresentVoltage.
+    """
 
     EVSEPresentVoltage: RationalNumber = element(RationalNumber)
 
 
 class BPT_DC_CPDReqEnergyTransferMode(DC_CPDReqEnergyTransferMode):
-    """BPT_DC_CPDReqEnergyTransferMode."""
+    """The vehicle's limits in both directions, as magnitudes.
+
+    W: EVMaximumDischargePower, EVMinimumDischargePower.
+    A: EVMaximumDischargeCurrent, EVMinimumDischargeCurrent.
+    """
 
     EVMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVMinimumDischargePower: RationalNumber = element(RationalNumber)
@@ -175,7 +206,11 @@ class BPT_DC_CPDReqEnergyTransferMode(DC_CPDReqEnergyTransferMode):
 
 
 class BPT_DC_CPDResEnergyTransferMode(DC_CPDResEnergyTransferMode):
-    """BPT_DC_CPDResEnergyTransferMode."""
+    """The station's limits in both directions, as magnitudes.
+
+    W: EVSEMaximumDischargePower, EVSEMinimumDischargePower.
+    A: EVSEMaximumDischargeCurrent, EVSEMinimumDischargeCurrent.
+    """
 
     EVSEMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVSEMinimumDischargePower: RationalNumber = element(RationalNumber)
@@ -184,7 +219,12 @@ class BPT_DC_CPDResEnergyTransferMode(DC_CPDResEnergyTransferMode):
 
 
 class Scheduled_DC_CLReqControlMode(Scheduled_CLReqControlMode, namespace=DC):
-    """Scheduled_DC_CLReqControlMode."""
+    """The vehicle sets the current: EVTargetCurrent, negative is discharge.
+
+    A: EVTargetCurrent, EVMaximumChargeCurrent.
+    V: EVTargetVoltage, EVMaximumVoltage, EVMinimumVoltage.
+    W: EVMaximumChargePower, EVMinimumChargePower.
+    """
 
     EVTargetCurrent: RationalNumber = element(RationalNumber)
     EVTargetVoltage: RationalNumber = element(RationalNumber)
@@ -198,7 +238,12 @@ class Scheduled_DC_CLReqControlMode(Scheduled_CLReqControlMode, namespace=DC):
 
 
 class Scheduled_DC_CLResControlMode(Scheduled_CLResControlMode, namespace=DC):
-    """Scheduled_DC_CLResControlMode."""
+    """The vehicle sets the current: the station's limits.
+
+    W: EVSEMaximumChargePower, EVSEMinimumChargePower.
+    A: EVSEMaximumChargeCurrent.
+    V: EVSEMaximumVoltage.
+    """
 
     EVSEMaximumChargePower: RationalNumber | None = element(
         RationalNumber, default=None
@@ -213,7 +258,11 @@ class Scheduled_DC_CLResControlMode(Scheduled_CLResControlMode, namespace=DC):
 
 
 class BPT_Scheduled_DC_CLReqControlMode(Scheduled_DC_CLReqControlMode):
-    """BPT_Scheduled_DC_CLReqControlMode."""
+    """The same with limits of discharge, as magnitudes.
+
+    W: EVMaximumDischargePower, EVMinimumDischargePower.
+    A: EVMaximumDischargeCurrent.
+    """
 
     EVMaximumDischargePower: RationalNumber | None = element(
         RationalNumber, default=None
@@ -227,7 +276,12 @@ class BPT_Scheduled_DC_CLReqControlMode(Scheduled_DC_CLReqControlMode):
 
 
 class BPT_Scheduled_DC_CLResControlMode(Scheduled_DC_CLResControlMode):
-    """BPT_Scheduled_DC_CLResControlMode."""
+    """The same with limits of discharge, as magnitudes.
+
+    W: EVSEMaximumDischargePower, EVSEMinimumDischargePower.
+    A: EVSEMaximumDischargeCurrent.
+    V: EVSEMinimumVoltage.
+    """
 
     EVSEMaximumDischargePower: RationalNumber | None = element(
         RationalNumber, default=None
@@ -242,7 +296,12 @@ class BPT_Scheduled_DC_CLResControlMode(Scheduled_DC_CLResControlMode):
 
 
 class Dynamic_DC_CLReqControlMode(Dynamic_CLReqControlMode, namespace=DC):
-    """Dynamic_DC_CLReqControlMode."""
+    """The station sets the current: the vehicle's limits.
+
+    W: EVMaximumChargePower, EVMinimumChargePower.
+    A: EVMaximumChargeCurrent.
+    V: EVMaximumVoltage, EVMinimumVoltage.
+    """
 
     EVMaximumChargePower: RationalNumber = element(RationalNumber)
     EVMinimumChargePower: RationalNumber = element(RationalNumber)
@@ -252,7 +311,12 @@ class Dynamic_DC_CLReqControlMode(Dynamic_CLReqControlMode, namespace=DC):
 
 
 class Dynamic_DC_CLResControlMode(Dynamic_CLResControlMode, namespace=DC):
-    """Dynamic_DC_CLResControlMode."""
+    """The station sets the current: its own limits.
+
+    W: EVSEMaximumChargePower, EVSEMinimumChargePower.
+    A: EVSEMaximumChargeCurrent.
+    V: EVSEMaximumVoltage.
+    """
 
     EVSEMaximumChargePower: RationalNumber = element(RationalNumber)
     EVSEMinimumChargePower: RationalNumber = element(RationalNumber)
@@ -261,7 +325,12 @@ class Dynamic_DC_CLResControlMode(Dynamic_CLResControlMode, namespace=DC):
 
 
 class BPT_Dynamic_DC_CLReqControlMode(Dynamic_DC_CLReqControlMode):
-    """BPT_Dynamic_DC_CLReqControlMode."""
+    """The same with limits of discharge, as magnitudes.
+
+    W: EVMaximumDischargePower, EVMinimumDischargePower.
+    A: EVMaximumDischargeCurrent.
+    Wh: EVMaximumV2XEnergyRequest, EVMinimumV2XEnergyRequest.
+    """
 
     EVMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVMinimumDischargePower: RationalNumber = element(RationalNumber)
@@ -275,7 +344,12 @@ class BPT_Dynamic_DC_CLReqControlMode(Dynamic_DC_CLReqControlMode):
 
 
 class BPT_Dynamic_DC_CLResControlMode(Dynamic_DC_CLResControlMode):
-    """BPT_Dynamic_DC_CLResControlMode."""
+    """The same with limits of discharge, as magnitudes.
+
+    W: EVSEMaximumDischargePower, EVSEMinimumDischargePower.
+    A: EVSEMaximumDischargeCurrent.
+    V: EVSEMinimumVoltage.
+    """
 
     EVSEMaximumDischargePower: RationalNumber = element(RationalNumber)
     EVSEMinimumDischargePower: RationalNumber = element(RationalNumber)

@@ -184,17 +184,20 @@ DC_EV_ERROR_CODE = Enumeration(DC_EVErrorCode)
 
 
 class BodyBase(Complex, namespace=DEF, abstract=True):
-    """BodyBase."""
+    """What every message in a Body is."""
 
 
 class SessionSetupReq(BodyBase, namespace=BODY):
-    """SessionSetupReq."""
+    """Opens a session; SessionID 0 for a new one, else resumes."""
 
     EVCCID: bytes = element(EVCC_ID)
 
 
 class SessionSetupRes(BodyBase, namespace=BODY):
-    """SessionSetupRes."""
+    """Session is open: whether new or resumed, and who we are.
+
+    s since 1970 (UTC): DateTimeNow.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEID: bytes = element(EVSE_ID)
@@ -202,20 +205,20 @@ class SessionSetupRes(BodyBase, namespace=BODY):
 
 
 class ServiceDiscoveryReq(BodyBase, namespace=BODY):
-    """ServiceDiscoveryReq."""
+    """Asks what the station offers."""
 
     ServiceScope: str | None = element(SERVICE_SCOPE, default=None)
     ServiceCategory: ServiceCategory | None = element(SERVICE_CATEGORY, default=None)
 
 
 class PaymentOptions(Complex, namespace=DATA_TYPES):
-    """PaymentOptions."""
+    """The ways to pay on offer."""
 
     PaymentOption: list[PaymentOption] = elements(PAYMENT_OPTION, 1, None)
 
 
 class ServiceTag(Complex, namespace=DATA_TYPES):
-    """ServiceTag."""
+    """A service's number, name and kind."""
 
     ServiceID: int = element(SERVICE_ID)
     ServiceName: str | None = element(SERVICE_NAME, default=None)
@@ -224,14 +227,14 @@ class ServiceTag(Complex, namespace=DATA_TYPES):
 
 
 class Service(Complex, namespace=DATA_TYPES):
-    """Service."""
+    """One service on offer."""
 
     ServiceTag: ServiceTag = element(ServiceTag)
     FreeService: bool = element(BOOLEAN)
 
 
 class ServiceCharge(Service):
-    """ServiceCharge."""
+    """The charging service on offer."""
 
     EnergyTransferType: EVSESupportedEnergyTransfer = element(
         EVSE_SUPPORTED_ENERGY_TRANSFER
@@ -239,13 +242,13 @@ class ServiceCharge(Service):
 
 
 class ServiceTagList(Complex, namespace=DATA_TYPES):
-    """ServiceTagList."""
+    """Services beside charging."""
 
     Service: list[Service] = elements(Service, 1, None)
 
 
 class ServiceDiscoveryRes(BodyBase, namespace=BODY):
-    """ServiceDiscoveryRes."""
+    """What the station offers."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     PaymentOptions: PaymentOptions = element(PaymentOptions)
@@ -254,13 +257,13 @@ class ServiceDiscoveryRes(BodyBase, namespace=BODY):
 
 
 class ServiceDetailReq(BodyBase, namespace=BODY):
-    """ServiceDetailReq."""
+    """Asks for the parameters of one service."""
 
     ServiceID: int = element(SERVICE_ID)
 
 
 class PhysicalValue(Complex, namespace=DATA_TYPES):
-    """PhysicalValue."""
+    """Value times 10 to the power of Multiplier, in Unit."""
 
     Multiplier: int = element(UNIT_MULTIPLIER)
     Unit: UnitSymbol | None = element(UNIT_SYMBOL, default=None)
@@ -268,7 +271,7 @@ class PhysicalValue(Complex, namespace=DATA_TYPES):
 
 
 class Parameter(Complex, namespace=DATA_TYPES):
-    """Parameter."""
+    """One named value; exactly one of the fields is set."""
 
     Name: str = attribute(STRING)
     ValueType: Value = attribute(VALUE)
@@ -283,20 +286,20 @@ class Parameter(Complex, namespace=DATA_TYPES):
 
 
 class ParameterSet(Complex, namespace=DATA_TYPES):
-    """ParameterSet."""
+    """One way a service can be had."""
 
     ParameterSetID: int = element(SHORT)
     Parameter: list[Parameter] = elements(Parameter, 1, None)
 
 
 class ServiceParameterList(Complex, namespace=DATA_TYPES):
-    """ServiceParameterList."""
+    """The ways a service can be had."""
 
     ParameterSet: list[ParameterSet] = elements(ParameterSet, 1, None)
 
 
 class ServiceDetailRes(BodyBase, namespace=BODY):
-    """ServiceDetailRes."""
+    """The parameter sets of one service."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     ServiceID: int = element(SERVICE_ID)
@@ -306,53 +309,56 @@ class ServiceDetailRes(BodyBase, namespace=BODY):
 
 
 class SelectedService(Complex, namespace=DATA_TYPES):
-    """SelectedService."""
+    """One service taken, and which of its parameter sets."""
 
     ServiceID: int = element(SERVICE_ID)
     ParameterSetID: int | None = element(SHORT, default=None)
 
 
 class SelectedServiceList(Complex, namespace=DATA_TYPES):
-    """SelectedServiceList."""
+    """List of SelectedService."""
 
     SelectedService: list[SelectedService] = elements(SelectedService, 1, None)
 
 
 class ServicePaymentSelectionReq(BodyBase, namespace=BODY):
-    """ServicePaymentSelectionReq."""
+    """The services and the payment the vehicle takes."""
 
     SelectedPaymentOption: PaymentOption = element(PAYMENT_OPTION)
     SelectedServiceList: SelectedServiceList = element(SelectedServiceList)
 
 
 class ServicePaymentSelectionRes(BodyBase, namespace=BODY):
-    """ServicePaymentSelectionRes."""
+    """Whether the choice is accepted."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
 
 
 class SubCertificates(Complex, namespace=DATA_TYPES):
-    """SubCertificates."""
+    """Certificates (DER) between the leaf and the root."""
 
     Certificate: list[bytes] = elements(CERTIFICATE, 1, None)
 
 
 class CertificateChain(Complex, namespace=DATA_TYPES):
-    """CertificateChain."""
+    """A certificate (DER) and those between it and its root."""
 
     Certificate: bytes = element(CERTIFICATE)
     SubCertificates: SubCertificates | None = element(SubCertificates, default=None)
 
 
 class PaymentDetailsReq(BodyBase, namespace=BODY):
-    """PaymentDetailsReq."""
+    """The contract the vehicle wants to pay with."""
 
     ContractID: str = element(CONTRACT_ID)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
 
 
 class PaymentDetailsRes(BodyBase, namespace=BODY):
-    """PaymentDetailsRes."""
+    """The challenge the vehicle has to sign.
+
+    s since 1970 (UTC): DateTimeNow.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     GenChallenge: str = element(GEN_CHALLENGE)
@@ -360,25 +366,25 @@ class PaymentDetailsRes(BodyBase, namespace=BODY):
 
 
 class ContractAuthenticationReq(BodyBase, namespace=BODY):
-    """ContractAuthenticationReq."""
+    """Asks whether charging is allowed; repeated."""
 
     Id: str | None = attribute(IDREF, default=None)
     GenChallenge: str | None = element(GEN_CHALLENGE, default=None)
 
 
 class ContractAuthenticationRes(BodyBase, namespace=BODY):
-    """ContractAuthenticationRes."""
+    """Whether charging is allowed, or still being found out."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEProcessing: EVSEProcessing = element(EVSE_PROCESSING)
 
 
 class EVChargeParameter(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVChargeParameter."""
+    """Base: the vehicle's limits."""
 
 
 class ChargeParameterDiscoveryReq(BodyBase, namespace=BODY):
-    """ChargeParameterDiscoveryReq."""
+    """The vehicle's limits and needs."""
 
     EVRequestedEnergyTransferType: EVRequestedEnergyTransfer = element(
         EV_REQUESTED_ENERGY_TRANSFER
@@ -387,15 +393,15 @@ class ChargeParameterDiscoveryReq(BodyBase, namespace=BODY):
 
 
 class SASchedules(Complex, namespace=DATA_TYPES, abstract=True):
-    """SASchedules."""
+    """Base: schedules of the secondary actor."""
 
 
 class EVSEChargeParameter(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVSEChargeParameter."""
+    """Base: the station's limits."""
 
 
 class ChargeParameterDiscoveryRes(BodyBase, namespace=BODY):
-    """ChargeParameterDiscoveryRes."""
+    """The station's limits and schedules."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEProcessing: EVSEProcessing = element(EVSE_PROCESSING)
@@ -406,25 +412,29 @@ class ChargeParameterDiscoveryRes(BodyBase, namespace=BODY):
 
 
 class ProfileEntry(Complex, namespace=DATA_TYPES):
-    """ProfileEntry."""
+    """The power the vehicle means to take from a time on.
+
+    s: ChargingProfileEntryStart.
+    W: ChargingProfileEntryMaxPower.
+    """
 
     ChargingProfileEntryStart: int = element(UNSIGNED_INT)
     ChargingProfileEntryMaxPower: int = element(P_MAX)
 
 
 class ChargingProfile(Complex, namespace=DATA_TYPES):
-    """ChargingProfile."""
+    """The power the vehicle means to take over time."""
 
     SAScheduleTupleID: int = element(SAID)
     ProfileEntry: list[ProfileEntry] = elements(ProfileEntry, 1, None)
 
 
 class EVPowerDeliveryParameter(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVPowerDeliveryParameter."""
+    """Base: the vehicle's state when power starts or stops."""
 
 
 class PowerDeliveryReq(BodyBase, namespace=BODY):
-    """PowerDeliveryReq."""
+    """Starts or stops the flow of power, or asks to renegotiate."""
 
     ReadyToChargeState: bool = element(BOOLEAN)
     ChargingProfile: ChargingProfile | None = element(ChargingProfile, default=None)
@@ -434,22 +444,26 @@ class PowerDeliveryReq(BodyBase, namespace=BODY):
 
 
 class EVSEStatus(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVSEStatus."""
+    """Base: the state of the station."""
 
 
 class PowerDeliveryRes(BodyBase, namespace=BODY):
-    """PowerDeliveryRes."""
+    """Whether power can flow."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEStatus: EVSEStatus = element(EVSEStatus, ref=DATA_TYPES)
 
 
 class ChargingStatusReq(BodyBase, namespace=BODY):
-    """ChargingStatusReq."""
+    """AC loop: how is it going?"""
 
 
 class MeterInfo(Complex, namespace=DATA_TYPES):
-    """MeterInfo."""
+    """A reading of the station's meter.
+
+    Wh: MeterReading.
+    s since 1970 (UTC): TMeter.
+    """
 
     MeterID: str = element(METER_ID)
     MeterReading: PhysicalValue | None = element(PhysicalValue, default=None)
@@ -459,7 +473,10 @@ class MeterInfo(Complex, namespace=DATA_TYPES):
 
 
 class AC_EVSEStatus(EVSEStatus):
-    """AC_EVSEStatus."""
+    """What an AC station asks the vehicle to do; its residual current.
+
+    s: NotificationMaxDelay.
+    """
 
     PowerSwitchClosed: bool = element(BOOLEAN)
     RCD: bool = element(BOOLEAN)
@@ -468,7 +485,10 @@ class AC_EVSEStatus(EVSEStatus):
 
 
 class ChargingStatusRes(BodyBase, namespace=BODY):
-    """ChargingStatusRes."""
+    """AC loop: meter, limits, what the station wants.
+
+    A: EVSEMaxCurrent.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEID: bytes = element(EVSE_ID)
@@ -480,7 +500,7 @@ class ChargingStatusRes(BodyBase, namespace=BODY):
 
 
 class MeteringReceiptReq(BodyBase, namespace=BODY):
-    """MeteringReceiptReq."""
+    """The vehicle signs what the meter said."""
 
     Id: str | None = attribute(IDREF, default=None)
     SessionID: bytes = element(SESSION_ID)
@@ -489,30 +509,30 @@ class MeteringReceiptReq(BodyBase, namespace=BODY):
 
 
 class MeteringReceiptRes(BodyBase, namespace=BODY):
-    """MeteringReceiptRes."""
+    """Whether the receipt is accepted."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     AC_EVSEStatus: AC_EVSEStatus = element(AC_EVSEStatus)
 
 
 class SessionStop(BodyBase, namespace=BODY):
-    """SessionStop."""
+    """Ends the session (element SessionStopReq)."""
 
 
 class SessionStopRes(BodyBase, namespace=BODY):
-    """SessionStopRes."""
+    """Session is ended or paused."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
 
 
 class ListOfRootCertificateIDs(Complex, namespace=DATA_TYPES):
-    """ListOfRootCertificateIDs."""
+    """The root certificates the vehicle has."""
 
     RootCertificateID: list[str] = elements(ROOT_CERTIFICATE_ID, 1, None)
 
 
 class CertificateUpdateReq(BodyBase, namespace=BODY):
-    """CertificateUpdateReq."""
+    """Asks for a newer contract certificate."""
 
     Id: str | None = attribute(IDREF, default=None)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
@@ -524,7 +544,7 @@ class CertificateUpdateReq(BodyBase, namespace=BODY):
 
 
 class CertificateUpdateRes(BodyBase, namespace=BODY):
-    """CertificateUpdateRes."""
+    """A newer contract certificate and its private key."""
 
     Id: str = attribute(IDREF)
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
@@ -536,7 +556,7 @@ class CertificateUpdateRes(BodyBase, namespace=BODY):
 
 
 class CertificateInstallationReq(BodyBase, namespace=BODY):
-    """CertificateInstallationReq."""
+    """Asks for a contract certificate."""
 
     Id: str | None = attribute(IDREF, default=None)
     OEMProvisioningCert: bytes = element(CERTIFICATE)
@@ -547,7 +567,7 @@ class CertificateInstallationReq(BodyBase, namespace=BODY):
 
 
 class CertificateInstallationRes(BodyBase, namespace=BODY):
-    """CertificateInstallationRes."""
+    """A contract certificate and its encrypted private key."""
 
     Id: str = attribute(IDREF)
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
@@ -558,11 +578,14 @@ class CertificateInstallationRes(BodyBase, namespace=BODY):
 
 
 class EVStatus(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVStatus."""
+    """Base: the state of the vehicle."""
 
 
 class DC_EVStatus(EVStatus):
-    """DC_EVStatus."""
+    """The state of the vehicle and its battery.
+
+    %: EVRESSSOC.
+    """
 
     EVReady: bool = element(BOOLEAN)
     EVCabinConditioning: bool | None = element(BOOLEAN, default=None)
@@ -572,13 +595,16 @@ class DC_EVStatus(EVStatus):
 
 
 class CableCheckReq(BodyBase, namespace=BODY):
-    """CableCheckReq."""
+    """Asks for the insulation test; repeated until it is finished."""
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
 
 
 class DC_EVSEStatus(EVSEStatus):
-    """DC_EVSEStatus."""
+    """What a DC station asks the vehicle to do; insulation, state.
+
+    s: NotificationMaxDelay.
+    """
 
     EVSEIsolationStatus: IsolationLevel | None = element(ISOLATION_LEVEL, default=None)
     EVSEStatusCode: DC_EVSEStatusCode = element(DC_EVSE_STATUS_CODE)
@@ -587,7 +613,7 @@ class DC_EVSEStatus(EVSEStatus):
 
 
 class CableCheckRes(BodyBase, namespace=BODY):
-    """CableCheckRes."""
+    """How far the insulation test is."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -595,7 +621,11 @@ class CableCheckRes(BodyBase, namespace=BODY):
 
 
 class PreChargeReq(BodyBase, namespace=BODY):
-    """PreChargeReq."""
+    """Asks for the battery's voltage at the outlet; repeated.
+
+    V: EVTargetVoltage.
+    A: EVTargetCurrent.
+    """
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     EVTargetVoltage: PhysicalValue = element(PhysicalValue)
@@ -603,7 +633,10 @@ class PreChargeReq(BodyBase, namespace=BODY):
 
 
 class PreChargeRes(BodyBase, namespace=BODY):
-    """PreChargeRes."""
+    """The voltage at the outlet.
+
+    V: EVSEPresentVoltage.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -611,7 +644,13 @@ class PreChargeRes(BodyBase, namespace=BODY):
 
 
 class CurrentDemandReq(BodyBase, namespace=BODY):
-    """CurrentDemandReq."""
+    """DC loop: the current and voltage the vehicle wants now.
+
+    A: EVTargetCurrent, EVMaximumCurrentLimit.
+    V: EVMaximumVoltageLimit, EVTargetVoltage.
+    W: EVMaximumPowerLimit.
+    s: RemainingTimeToFullSoC, RemainingTimeToBulkSoC.
+    """
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     EVTargetCurrent: PhysicalValue = element(PhysicalValue)
@@ -626,7 +665,12 @@ class CurrentDemandReq(BodyBase, namespace=BODY):
 
 
 class CurrentDemandRes(BodyBase, namespace=BODY):
-    """CurrentDemandRes."""
+    """DC loop: the present current and voltage, and the limits met.
+
+    V: EVSEPresentVoltage, EVSEMaximumVoltageLimit.
+    A: EVSEPresentCurrent, EVSEMaximumCurrentLimit.
+    W: EVSEMaximumPowerLimit.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -641,13 +685,16 @@ class CurrentDemandRes(BodyBase, namespace=BODY):
 
 
 class WeldingDetectionReq(BodyBase, namespace=BODY):
-    """WeldingDetectionReq."""
+    """The vehicle opens its contactors and asks for the voltage."""
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
 
 
 class WeldingDetectionRes(BodyBase, namespace=BODY):
-    """WeldingDetectionRes."""
+    """The voltage at the outlet.
+
+    V: EVSEPresentVoltage.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -655,30 +702,33 @@ class WeldingDetectionRes(BodyBase, namespace=BODY):
 
 
 class Notification(Complex, namespace=DATA_TYPES):
-    """Notification."""
+    """What was wrong with the message before."""
 
     FaultCode: FaultCode = element(FAULT_CODE)
     FaultMsg: str | None = element(FAULT_MSG, default=None)
 
 
 class Interval(Complex, namespace=DATA_TYPES, abstract=True):
-    """Interval."""
+    """Base of a stretch of time."""
 
 
 class Entry(Complex, namespace=DATA_TYPES, abstract=True):
-    """Entry."""
+    """Base of an entry in a schedule."""
 
     TimeInterval: Interval = element(Interval, ref=DATA_TYPES)
 
 
 class PMaxScheduleEntry(Entry):
-    """PMaxScheduleEntry."""
+    """The power limit of one interval.
+
+    W: PMax.
+    """
 
     PMax: int = element(P_MAX)
 
 
 class PMaxSchedule(Complex, namespace=DATA_TYPES):
-    """PMaxSchedule."""
+    """Power limits over time."""
 
     PMaxScheduleID: int = element(SAID)
     PMaxScheduleEntry: list[PMaxScheduleEntry] = elements(
@@ -687,7 +737,7 @@ class PMaxSchedule(Complex, namespace=DATA_TYPES):
 
 
 class Cost(Complex, namespace=DATA_TYPES):
-    """Cost."""
+    """One cost: `amount` times 10 to the power of `amountMultiplier`."""
 
     costKind: CostKind = element(COST_KIND)
     amount: int = element(UNSIGNED_INT)
@@ -695,14 +745,14 @@ class Cost(Complex, namespace=DATA_TYPES):
 
 
 class ConsumptionCost(Complex, namespace=DATA_TYPES):
-    """ConsumptionCost."""
+    """What power above `startValue` costs."""
 
     startValue: int = element(UNSIGNED_INT)
     Cost: list[Cost] = elements(Cost, 0, None, default_factory=list)
 
 
 class SalesTariffEntry(Entry):
-    """SalesTariffEntry."""
+    """The price of one interval."""
 
     EPriceLevel: int = element(UNSIGNED_BYTE)
     ConsumptionCost: list[ConsumptionCost] = elements(
@@ -711,7 +761,7 @@ class SalesTariffEntry(Entry):
 
 
 class SalesTariff(Complex, namespace=DATA_TYPES):
-    """SalesTariff."""
+    """Prices over time."""
 
     Id: str = attribute(IDREF)
     SalesTariffID: int = element(SAID)
@@ -723,7 +773,7 @@ class SalesTariff(Complex, namespace=DATA_TYPES):
 
 
 class SAScheduleTuple(Complex, namespace=DATA_TYPES):
-    """SAScheduleTuple."""
+    """One schedule on offer: power limits, and prices."""
 
     SAScheduleTupleID: int = element(SAID)
     PMaxSchedule: PMaxSchedule = element(PMaxSchedule)
@@ -731,20 +781,29 @@ class SAScheduleTuple(Complex, namespace=DATA_TYPES):
 
 
 class SAScheduleList(SASchedules):
-    """SAScheduleList."""
+    """The schedules on offer."""
 
     SAScheduleTuple: list[SAScheduleTuple] = elements(SAScheduleTuple, 1, None)
 
 
 class RelativeTimeInterval(Interval):
-    """RelativeTimeInterval."""
+    """From `start` on (after the schedule begins), for `duration`.
+
+    s: start, duration.
+    """
 
     start: int = element(UNSIGNED_INT)
     duration: int | None = element(UNSIGNED_INT, default=None)
 
 
 class AC_EVChargeParameter(EVChargeParameter):
-    """AC_EVChargeParameter."""
+    """The vehicle's limits and need in AC.
+
+    s: DepartureTime.
+    Wh: EAmount.
+    V: EVMaxVoltage.
+    A: EVMaxCurrent, EVMinCurrent.
+    """
 
     DepartureTime: int = element(UNSIGNED_INT)
     EAmount: PhysicalValue = element(PhysicalValue)
@@ -754,7 +813,14 @@ class AC_EVChargeParameter(EVChargeParameter):
 
 
 class DC_EVChargeParameter(EVChargeParameter):
-    """DC_EVChargeParameter."""
+    """The vehicle's limits and need in DC.
+
+    A: EVMaximumCurrentLimit.
+    W: EVMaximumPowerLimit.
+    V: EVMaximumVoltageLimit.
+    Wh: EVEnergyCapacity, EVEnergyRequest.
+    %: FullSOC, BulkSOC.
+    """
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     EVMaximumCurrentLimit: PhysicalValue = element(PhysicalValue)
@@ -767,7 +833,11 @@ class DC_EVChargeParameter(EVChargeParameter):
 
 
 class AC_EVSEChargeParameter(EVSEChargeParameter):
-    """AC_EVSEChargeParameter."""
+    """The station's limits in AC.
+
+    V: EVSEMaxVoltage.
+    A: EVSEMaxCurrent, EVSEMinCurrent.
+    """
 
     AC_EVSEStatus: AC_EVSEStatus = element(AC_EVSEStatus)
     EVSEMaxVoltage: PhysicalValue = element(PhysicalValue)
@@ -776,7 +846,13 @@ class AC_EVSEChargeParameter(EVSEChargeParameter):
 
 
 class DC_EVSEChargeParameter(EVSEChargeParameter):
-    """DC_EVSEChargeParameter."""
+    """The station's limits in DC.
+
+    A: EVSEMaximumCurrentLimit, EVSEMinimumCurrentLimit, EVSEPeakCurrentRipple.
+    W: EVSEMaximumPowerLimit.
+    V: EVSEMaximumVoltageLimit, EVSEMinimumVoltageLimit.
+    Wh: EVSEEnergyToBeDelivered.
+    """
 
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
     EVSEMaximumCurrentLimit: PhysicalValue = element(PhysicalValue)
@@ -792,7 +868,7 @@ class DC_EVSEChargeParameter(EVSEChargeParameter):
 
 
 class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
-    """DC_EVPowerDeliveryParameter."""
+    """The vehicle's state when DC power starts or stops."""
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     BulkChargingComplete: bool | None = element(BOOLEAN, default=None)
@@ -800,7 +876,7 @@ class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
 
 
 class MessageHeader(Complex, namespace=HEADER):
-    """MessageHeader."""
+    """Session, and the signature of the body where there is one."""
 
     SessionID: bytes = element(SESSION_ID)
     Notification: Notification | None = element(Notification, default=None)
@@ -808,13 +884,13 @@ class MessageHeader(Complex, namespace=HEADER):
 
 
 class Body(Complex, namespace=DEF):
-    """Body."""
+    """Holds at most one message."""
 
     BodyElement: BodyBase | None = element(BodyBase, default=None, ref=DEF)
 
 
 class V2G_Message(Complex, namespace=DEF):
-    """V2G_Message."""
+    """The one document of the set: header and body."""
 
     Header: MessageHeader = element(MessageHeader)
     Body: Body = element(Body)

@@ -181,7 +181,7 @@ DC_EV_ERROR_CODE = Enumeration(DC_EVErrorCode)
 
 
 class Service(Complex, namespace=DATA_TYPES):
-    """Service."""
+    """One service on offer."""
 
     ServiceID: int = element(SERVICE_ID)
     ServiceName: str | None = element(SERVICE_NAME, default=None)
@@ -191,26 +191,26 @@ class Service(Complex, namespace=DATA_TYPES):
 
 
 class ServiceList(Complex, namespace=DATA_TYPES):
-    """ServiceList."""
+    """List of Service."""
 
     Service: list[Service] = elements(Service, 1, 8)
 
 
 class SelectedService(Complex, namespace=DATA_TYPES):
-    """SelectedService."""
+    """One service taken, and which of its parameter sets."""
 
     ServiceID: int = element(SERVICE_ID)
     ParameterSetID: int | None = element(SHORT, default=None)
 
 
 class SelectedServiceList(Complex, namespace=DATA_TYPES):
-    """SelectedServiceList."""
+    """List of SelectedService."""
 
     SelectedService: list[SelectedService] = elements(SelectedService, 1, 16)
 
 
 class PhysicalValue(Complex, namespace=DATA_TYPES):
-    """PhysicalValue."""
+    """Value times 10 to the power of Multiplier, in Unit."""
 
     Multiplier: int = element(UNIT_MULTIPLIER)
     Unit: UnitSymbol = element(UNIT_SYMBOL)
@@ -218,7 +218,7 @@ class PhysicalValue(Complex, namespace=DATA_TYPES):
 
 
 class Parameter(Complex, namespace=DATA_TYPES):
-    """Parameter."""
+    """One named value; exactly one of the fields is set."""
 
     Name: str = attribute(STRING)
     boolValue: bool | None = element(BOOLEAN, default=None, choice="value")
@@ -232,26 +232,26 @@ class Parameter(Complex, namespace=DATA_TYPES):
 
 
 class ParameterSet(Complex, namespace=DATA_TYPES):
-    """ParameterSet."""
+    """One way a service can be had."""
 
     ParameterSetID: int = element(SHORT)
     Parameter: list[Parameter] = elements(Parameter, 1, 16)
 
 
 class ServiceParameterList(Complex, namespace=DATA_TYPES):
-    """ServiceParameterList."""
+    """The ways a service can be had."""
 
     ParameterSet: list[ParameterSet] = elements(ParameterSet, 1, 255)
 
 
 class SupportedEnergyTransferMode(Complex, namespace=DATA_TYPES):
-    """SupportedEnergyTransferMode."""
+    """The energy transfer modes on offer."""
 
     EnergyTransferMode: list[EnergyTransferMode] = elements(ENERGY_TRANSFER_MODE, 1, 6)
 
 
 class ChargeService(Service):
-    """ChargeService."""
+    """The charging service on offer."""
 
     SupportedEnergyTransferMode: SupportedEnergyTransferMode = element(
         SupportedEnergyTransferMode
@@ -259,34 +259,34 @@ class ChargeService(Service):
 
 
 class ContractSignatureEncryptedPrivateKey(Complex, namespace=DATA_TYPES):
-    """ContractSignatureEncryptedPrivateKey."""
+    """The contract's private key, encrypted."""
 
     Id: str = attribute(ID)
     value: bytes = content(PRIVATE_KEY)
 
 
 class DiffieHellmanPublickey(Complex, namespace=DATA_TYPES):
-    """DiffieHellmanPublickey."""
+    """The public key (uncompressed point) of the key exchange."""
 
     Id: str = attribute(ID)
     value: bytes = content(DH_PUBLIC_KEY)
 
 
 class EMAID(Complex, namespace=DATA_TYPES):
-    """EMAID."""
+    """The contract's identifier."""
 
     Id: str = attribute(ID)
     value: str = content(EMAID_TEXT)
 
 
 class SubCertificates(Complex, namespace=DATA_TYPES):
-    """SubCertificates."""
+    """Certificates (DER) between the leaf and the root."""
 
     Certificate: list[bytes] = elements(CERTIFICATE, 1, 4)
 
 
 class CertificateChain(Complex, namespace=DATA_TYPES):
-    """CertificateChain."""
+    """A certificate (DER) and those between it and its root."""
 
     Id: str | None = attribute(ID, default=None)
     Certificate: bytes = element(CERTIFICATE)
@@ -294,13 +294,17 @@ class CertificateChain(Complex, namespace=DATA_TYPES):
 
 
 class ListOfRootCertificateIDs(Complex, namespace=DATA_TYPES):
-    """ListOfRootCertificateIDs."""
+    """The root certificates the vehicle has."""
 
     RootCertificateID: list[X509IssuerSerial] = elements(X509IssuerSerial, 1, 20)
 
 
 class MeterInfo(Complex, namespace=DATA_TYPES):
-    """MeterInfo."""
+    """A reading of the station's meter.
+
+    Wh: MeterReading.
+    s since 1970 (UTC): TMeter.
+    """
 
     MeterID: str = element(METER_ID)
     MeterReading: int | None = element(UNSIGNED_LONG, default=None)
@@ -310,34 +314,37 @@ class MeterInfo(Complex, namespace=DATA_TYPES):
 
 
 class Notification(Complex, namespace=DATA_TYPES):
-    """Notification."""
+    """What was wrong with the message before."""
 
     FaultCode: FaultCode = element(FAULT_CODE)
     FaultMsg: str | None = element(FAULT_MSG, default=None)
 
 
 class SASchedules(Complex, namespace=DATA_TYPES, abstract=True):
-    """SASchedules."""
+    """Base: schedules of the secondary actor."""
 
 
 class Interval(Complex, namespace=DATA_TYPES, abstract=True):
-    """Interval."""
+    """Base of a stretch of time."""
 
 
 class Entry(Complex, namespace=DATA_TYPES, abstract=True):
-    """Entry."""
+    """Base of an entry in a schedule."""
 
     TimeInterval: Interval = element(Interval, ref=DATA_TYPES)
 
 
 class PMaxScheduleEntry(Entry):
-    """PMaxScheduleEntry."""
+    """The power limit of one interval.
+
+    W: PMax.
+    """
 
     PMax: PhysicalValue = element(PhysicalValue)
 
 
 class PMaxSchedule(Complex, namespace=DATA_TYPES):
-    """PMaxSchedule."""
+    """Power limits over time."""
 
     PMaxScheduleEntry: list[PMaxScheduleEntry] = elements(
         PMaxScheduleEntry, 1, 1024, ref=DATA_TYPES
@@ -345,7 +352,7 @@ class PMaxSchedule(Complex, namespace=DATA_TYPES):
 
 
 class Cost(Complex, namespace=DATA_TYPES):
-    """Cost."""
+    """One cost: `amount` times 10 to the power of `amountMultiplier`."""
 
     costKind: CostKind = element(COST_KIND)
     amount: int = element(UNSIGNED_INT)
@@ -353,14 +360,14 @@ class Cost(Complex, namespace=DATA_TYPES):
 
 
 class ConsumptionCost(Complex, namespace=DATA_TYPES):
-    """ConsumptionCost."""
+    """What power above `startValue` costs."""
 
     startValue: PhysicalValue = element(PhysicalValue)
     Cost: list[Cost] = elements(Cost, 1, 3)
 
 
 class SalesTariffEntry(Entry):
-    """SalesTariffEntry."""
+    """The price of one interval."""
 
     EPriceLevel: int | None = element(UNSIGNED_BYTE, default=None)
     ConsumptionCost: list[ConsumptionCost] = elements(
@@ -369,7 +376,7 @@ class SalesTariffEntry(Entry):
 
 
 class SalesTariff(Complex, namespace=DATA_TYPES):
-    """SalesTariff."""
+    """Prices over time."""
 
     Id: str | None = attribute(ID, default=None)
     SalesTariffID: int = element(SAID)
@@ -381,7 +388,7 @@ class SalesTariff(Complex, namespace=DATA_TYPES):
 
 
 class SAScheduleTuple(Complex, namespace=DATA_TYPES):
-    """SAScheduleTuple."""
+    """One schedule on offer: power limits, and prices."""
 
     SAScheduleTupleID: int = element(SAID)
     PMaxSchedule: PMaxSchedule = element(PMaxSchedule)
@@ -389,44 +396,53 @@ class SAScheduleTuple(Complex, namespace=DATA_TYPES):
 
 
 class SAScheduleList(SASchedules):
-    """SAScheduleList."""
+    """The schedules on offer."""
 
     SAScheduleTuple: list[SAScheduleTuple] = elements(SAScheduleTuple, 1, 3)
 
 
 class RelativeTimeInterval(Interval):
-    """RelativeTimeInterval."""
+    """From `start` on (after the schedule begins), for `duration`.
+
+    s: start, duration.
+    """
 
     start: int = element(START)
     duration: int | None = element(DURATION, default=None)
 
 
 class EVSEStatus(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVSEStatus."""
+    """Base: the state of the station.
+
+    s: NotificationMaxDelay.
+    """
 
     NotificationMaxDelay: int = element(UNSIGNED_SHORT)
     EVSENotification: EVSENotification = element(EVSE_NOTIFICATION)
 
 
 class AC_EVSEStatus(EVSEStatus):
-    """AC_EVSEStatus."""
+    """What an AC station asks the vehicle to do; its residual current."""
 
     RCD: bool = element(BOOLEAN)
 
 
 class EVStatus(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVStatus."""
+    """Base: the state of the vehicle."""
 
 
 class DC_EVSEStatus(EVSEStatus):
-    """DC_EVSEStatus."""
+    """What a DC station asks the vehicle to do; insulation, state."""
 
     EVSEIsolationStatus: IsolationLevel | None = element(ISOLATION_LEVEL, default=None)
     EVSEStatusCode: DC_EVSEStatusCode = element(DC_EVSE_STATUS_CODE)
 
 
 class DC_EVStatus(EVStatus):
-    """DC_EVStatus."""
+    """The state of the vehicle and its battery.
+
+    %: EVRESSSOC.
+    """
 
     EVReady: bool = element(BOOLEAN)
     EVErrorCode: DC_EVErrorCode = element(DC_EV_ERROR_CODE)
@@ -434,13 +450,21 @@ class DC_EVStatus(EVStatus):
 
 
 class EVChargeParameter(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVChargeParameter."""
+    """Base: the vehicle's limits.
+
+    s: DepartureTime.
+    """
 
     DepartureTime: int | None = element(UNSIGNED_INT, default=None)
 
 
 class AC_EVChargeParameter(EVChargeParameter):
-    """AC_EVChargeParameter."""
+    """The vehicle's limits and need in AC.
+
+    Wh: EAmount.
+    V: EVMaxVoltage.
+    A: EVMaxCurrent, EVMinCurrent.
+    """
 
     EAmount: PhysicalValue = element(PhysicalValue)
     EVMaxVoltage: PhysicalValue = element(PhysicalValue)
@@ -449,7 +473,14 @@ class AC_EVChargeParameter(EVChargeParameter):
 
 
 class DC_EVChargeParameter(EVChargeParameter):
-    """DC_EVChargeParameter."""
+    """The vehicle's limits and need in DC.
+
+    A: EVMaximumCurrentLimit.
+    W: EVMaximumPowerLimit.
+    V: EVMaximumVoltageLimit.
+    Wh: EVEnergyCapacity, EVEnergyRequest.
+    %: FullSOC, BulkSOC.
+    """
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     EVMaximumCurrentLimit: PhysicalValue = element(PhysicalValue)
@@ -462,11 +493,15 @@ class DC_EVChargeParameter(EVChargeParameter):
 
 
 class EVSEChargeParameter(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVSEChargeParameter."""
+    """Base: the station's limits."""
 
 
 class AC_EVSEChargeParameter(EVSEChargeParameter):
-    """AC_EVSEChargeParameter."""
+    """The station's limits in AC.
+
+    V: EVSENominalVoltage.
+    A: EVSEMaxCurrent.
+    """
 
     AC_EVSEStatus: AC_EVSEStatus = element(AC_EVSEStatus)
     EVSENominalVoltage: PhysicalValue = element(PhysicalValue)
@@ -474,7 +509,13 @@ class AC_EVSEChargeParameter(EVSEChargeParameter):
 
 
 class DC_EVSEChargeParameter(EVSEChargeParameter):
-    """DC_EVSEChargeParameter."""
+    """The station's limits in DC.
+
+    A: EVSEMaximumCurrentLimit, EVSEMinimumCurrentLimit, EVSEPeakCurrentRipple.
+    W: EVSEMaximumPowerLimit.
+    V: EVSEMaximumVoltageLimit, EVSEMinimumVoltageLimit.
+    Wh: EVSEEnergyToBeDelivered.
+    """
 
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
     EVSEMaximumCurrentLimit: PhysicalValue = element(PhysicalValue)
@@ -490,11 +531,11 @@ class DC_EVSEChargeParameter(EVSEChargeParameter):
 
 
 class EVPowerDeliveryParameter(Complex, namespace=DATA_TYPES, abstract=True):
-    """EVPowerDeliveryParameter."""
+    """Base: the vehicle's state when power starts or stops."""
 
 
 class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
-    """DC_EVPowerDeliveryParameter."""
+    """The vehicle's state when DC power starts or stops."""
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     BulkChargingComplete: bool | None = element(BOOLEAN, default=None)
@@ -502,7 +543,11 @@ class DC_EVPowerDeliveryParameter(EVPowerDeliveryParameter):
 
 
 class ProfileEntry(Complex, namespace=DATA_TYPES):
-    """ProfileEntry."""
+    """The power the vehicle means to take from a time on.
+
+    s: ChargingProfileEntryStart.
+    W: ChargingProfileEntryMaxPower.
+    """
 
     ChargingProfileEntryStart: int = element(UNSIGNED_INT)
     ChargingProfileEntryMaxPower: PhysicalValue = element(PhysicalValue)
@@ -512,19 +557,19 @@ class ProfileEntry(Complex, namespace=DATA_TYPES):
 
 
 class ChargingProfile(Complex, namespace=DATA_TYPES):
-    """ChargingProfile."""
+    """The power the vehicle means to take over time."""
 
     ProfileEntry: list[ProfileEntry] = elements(ProfileEntry, 1, 24)
 
 
 class PaymentOptionList(Complex, namespace=DATA_TYPES):
-    """PaymentOptionList."""
+    """The ways to pay on offer."""
 
     PaymentOption: list[PaymentOption] = elements(PAYMENT_OPTION, 1, 2)
 
 
 class MessageHeader(Complex, namespace=HEADER):
-    """MessageHeader."""
+    """Session, and the signature of the body where there is one."""
 
     SessionID: bytes = element(SESSION_ID)
     Notification: Notification | None = element(Notification, default=None)
@@ -532,23 +577,26 @@ class MessageHeader(Complex, namespace=HEADER):
 
 
 class BodyBase(Complex, namespace=BODY, abstract=True):
-    """BodyBase."""
+    """What every message in a Body is."""
 
 
 class Body(Complex, namespace=BODY):
-    """Body."""
+    """Holds at most one message."""
 
     BodyElement: BodyBase | None = element(BodyBase, default=None, ref=BODY)
 
 
 class SessionSetupReq(BodyBase):
-    """SessionSetupReq."""
+    """Opens a session; SessionID 0 for a new one, else resumes."""
 
     EVCCID: bytes = element(EVCC_ID)
 
 
 class SessionSetupRes(BodyBase):
-    """SessionSetupRes."""
+    """Session is open: whether new or resumed, and who we are.
+
+    s since 1970 (UTC): EVSETimeStamp.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEID: str = element(EVSE_ID)
@@ -556,14 +604,14 @@ class SessionSetupRes(BodyBase):
 
 
 class ServiceDiscoveryReq(BodyBase):
-    """ServiceDiscoveryReq."""
+    """Asks what the station offers."""
 
     ServiceScope: str | None = element(SERVICE_SCOPE, default=None)
     ServiceCategory: ServiceCategory | None = element(SERVICE_CATEGORY, default=None)
 
 
 class ServiceDiscoveryRes(BodyBase):
-    """ServiceDiscoveryRes."""
+    """What the station offers."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     PaymentOptionList: PaymentOptionList = element(PaymentOptionList)
@@ -572,13 +620,13 @@ class ServiceDiscoveryRes(BodyBase):
 
 
 class ServiceDetailReq(BodyBase):
-    """ServiceDetailReq."""
+    """Asks for the parameters of one service."""
 
     ServiceID: int = element(SERVICE_ID)
 
 
 class ServiceDetailRes(BodyBase):
-    """ServiceDetailRes."""
+    """The parameter sets of one service."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     ServiceID: int = element(SERVICE_ID)
@@ -588,27 +636,30 @@ class ServiceDetailRes(BodyBase):
 
 
 class PaymentServiceSelectionReq(BodyBase):
-    """PaymentServiceSelectionReq."""
+    """The services and the payment the vehicle takes."""
 
     SelectedPaymentOption: PaymentOption = element(PAYMENT_OPTION)
     SelectedServiceList: SelectedServiceList = element(SelectedServiceList)
 
 
 class PaymentServiceSelectionRes(BodyBase):
-    """PaymentServiceSelectionRes."""
+    """Whether the choice is accepted."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
 
 
 class PaymentDetailsReq(BodyBase):
-    """PaymentDetailsReq."""
+    """The contract the vehicle wants to pay with."""
 
     eMAID: str = element(EMAID_TEXT)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
 
 
 class PaymentDetailsRes(BodyBase):
-    """PaymentDetailsRes."""
+    """The challenge the vehicle has to sign.
+
+    s since 1970 (UTC): EVSETimeStamp.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     GenChallenge: bytes = element(GEN_CHALLENGE)
@@ -616,21 +667,21 @@ class PaymentDetailsRes(BodyBase):
 
 
 class AuthorizationReq(BodyBase):
-    """AuthorizationReq."""
+    """Asks whether charging is allowed; signed with a contract."""
 
     Id: str | None = attribute(ID, default=None)
     GenChallenge: bytes | None = element(GEN_CHALLENGE, default=None)
 
 
 class AuthorizationRes(BodyBase):
-    """AuthorizationRes."""
+    """Whether charging is allowed, or still being found out."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEProcessing: EVSEProcessing = element(EVSE_PROCESSING)
 
 
 class ChargeParameterDiscoveryReq(BodyBase):
-    """ChargeParameterDiscoveryReq."""
+    """The vehicle's limits and needs."""
 
     MaxEntriesSAScheduleTuple: int | None = element(UNSIGNED_SHORT, default=None)
     RequestedEnergyTransferMode: EnergyTransferMode = element(ENERGY_TRANSFER_MODE)
@@ -638,7 +689,7 @@ class ChargeParameterDiscoveryReq(BodyBase):
 
 
 class ChargeParameterDiscoveryRes(BodyBase):
-    """ChargeParameterDiscoveryRes."""
+    """The station's limits and schedules."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEProcessing: EVSEProcessing = element(EVSE_PROCESSING)
@@ -649,7 +700,7 @@ class ChargeParameterDiscoveryRes(BodyBase):
 
 
 class PowerDeliveryReq(BodyBase):
-    """PowerDeliveryReq."""
+    """Starts or stops the flow of power, or asks to renegotiate."""
 
     ChargeProgress: ChargeProgress = element(CHARGE_PROGRESS)
     SAScheduleTupleID: int = element(SAID)
@@ -660,14 +711,14 @@ class PowerDeliveryReq(BodyBase):
 
 
 class PowerDeliveryRes(BodyBase):
-    """PowerDeliveryRes."""
+    """Whether power can flow."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEStatus: EVSEStatus = element(EVSEStatus, ref=DATA_TYPES)
 
 
 class MeteringReceiptReq(BodyBase):
-    """MeteringReceiptReq."""
+    """The vehicle signs what the meter said."""
 
     Id: str | None = attribute(ID, default=None)
     SessionID: bytes = element(SESSION_ID)
@@ -676,26 +727,26 @@ class MeteringReceiptReq(BodyBase):
 
 
 class MeteringReceiptRes(BodyBase):
-    """MeteringReceiptRes."""
+    """Whether the receipt is accepted."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEStatus: EVSEStatus = element(EVSEStatus, ref=DATA_TYPES)
 
 
 class SessionStopReq(BodyBase):
-    """SessionStopReq."""
+    """Ends or pauses the session."""
 
     ChargingSession: ChargingSession = element(CHARGING_SESSION)
 
 
 class SessionStopRes(BodyBase):
-    """SessionStopRes."""
+    """Session is ended or paused."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
 
 
 class CertificateUpdateReq(BodyBase):
-    """CertificateUpdateReq."""
+    """Asks for a newer contract certificate."""
 
     Id: str = attribute(ID)
     ContractSignatureCertChain: CertificateChain = element(CertificateChain)
@@ -706,7 +757,7 @@ class CertificateUpdateReq(BodyBase):
 
 
 class CertificateUpdateRes(BodyBase):
-    """CertificateUpdateRes."""
+    """A newer contract certificate and its private key."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     SAProvisioningCertificateChain: CertificateChain = element(CertificateChain)
@@ -720,7 +771,7 @@ class CertificateUpdateRes(BodyBase):
 
 
 class CertificateInstallationReq(BodyBase):
-    """CertificateInstallationReq."""
+    """Asks for a contract certificate."""
 
     Id: str = attribute(ID)
     OEMProvisioningCert: bytes = element(CERTIFICATE)
@@ -730,7 +781,7 @@ class CertificateInstallationReq(BodyBase):
 
 
 class CertificateInstallationRes(BodyBase):
-    """CertificateInstallationRes."""
+    """A contract certificate and its encrypted private key."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     SAProvisioningCertificateChain: CertificateChain = element(CertificateChain)
@@ -743,11 +794,14 @@ class CertificateInstallationRes(BodyBase):
 
 
 class ChargingStatusReq(BodyBase):
-    """ChargingStatusReq."""
+    """AC loop: how is it going?"""
 
 
 class ChargingStatusRes(BodyBase):
-    """ChargingStatusRes."""
+    """AC loop: meter, limits, what the station wants.
+
+    A: EVSEMaxCurrent.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     EVSEID: str = element(EVSE_ID)
@@ -759,13 +813,13 @@ class ChargingStatusRes(BodyBase):
 
 
 class CableCheckReq(BodyBase):
-    """CableCheckReq."""
+    """Asks for the insulation test; repeated until it is finished."""
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
 
 
 class CableCheckRes(BodyBase):
-    """CableCheckRes."""
+    """How far the insulation test is."""
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -773,7 +827,11 @@ class CableCheckRes(BodyBase):
 
 
 class PreChargeReq(BodyBase):
-    """PreChargeReq."""
+    """Asks for the battery's voltage at the outlet; repeated.
+
+    V: EVTargetVoltage.
+    A: EVTargetCurrent.
+    """
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     EVTargetVoltage: PhysicalValue = element(PhysicalValue)
@@ -781,7 +839,10 @@ class PreChargeReq(BodyBase):
 
 
 class PreChargeRes(BodyBase):
-    """PreChargeRes."""
+    """The voltage at the outlet.
+
+    V: EVSEPresentVoltage.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -789,7 +850,13 @@ class PreChargeRes(BodyBase):
 
 
 class CurrentDemandReq(BodyBase):
-    """CurrentDemandReq."""
+    """DC loop: the current and voltage the vehicle wants now.
+
+    A: EVTargetCurrent, EVMaximumCurrentLimit.
+    V: EVMaximumVoltageLimit, EVTargetVoltage.
+    W: EVMaximumPowerLimit.
+    s: RemainingTimeToFullSoC, RemainingTimeToBulkSoC.
+    """
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
     EVTargetCurrent: PhysicalValue = element(PhysicalValue)
@@ -804,7 +871,12 @@ class CurrentDemandReq(BodyBase):
 
 
 class CurrentDemandRes(BodyBase):
-    """CurrentDemandRes."""
+    """DC loop: the present current and voltage, and the limits met.
+
+    V: EVSEPresentVoltage, EVSEMaximumVoltageLimit.
+    A: EVSEPresentCurrent, EVSEMaximumCurrentLimit.
+    W: EVSEMaximumPowerLimit.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -823,13 +895,16 @@ class CurrentDemandRes(BodyBase):
 
 
 class WeldingDetectionReq(BodyBase):
-    """WeldingDetectionReq."""
+    """The vehicle opens its contactors and asks for the voltage."""
 
     DC_EVStatus: DC_EVStatus = element(DC_EVStatus)
 
 
 class WeldingDetectionRes(BodyBase):
-    """WeldingDetectionRes."""
+    """The voltage at the outlet.
+
+    V: EVSEPresentVoltage.
+    """
 
     ResponseCode: ResponseCode = element(RESPONSE_CODE)
     DC_EVSEStatus: DC_EVSEStatus = element(DC_EVSEStatus)
@@ -837,7 +912,7 @@ class WeldingDetectionRes(BodyBase):
 
 
 class V2G_Message(Complex, namespace=DEF):
-    """V2G_Message."""
+    """The one document of the set: header and body."""
 
     Header: MessageHeader = element(MessageHeader)
     Body: Body = element(Body)

@@ -119,7 +119,7 @@ WPT_DATA_CONTAINER = Base64(max=256)
 
 
 class WPT_FinePositioningMethodList(Complex, namespace=WPT):
-    """WPT_FinePositioningMethodList."""
+    """List of WPT_FinePositioningMethod."""
 
     WPT_FinePositioningMethod: list[WPT_FinePositioningMethod] = elements(
         WPT_FINE_POSITIONING_METHOD, 1, 8
@@ -127,13 +127,13 @@ class WPT_FinePositioningMethodList(Complex, namespace=WPT):
 
 
 class WPT_PairingMethodList(Complex, namespace=WPT):
-    """WPT_PairingMethodList."""
+    """List of WPT_PairingMethod."""
 
     WPT_PairingMethod: list[WPT_PairingMethod] = elements(WPT_PAIRING_METHOD, 1, 8)
 
 
 class WPT_AlignmentCheckMethodList(Complex, namespace=WPT):
-    """WPT_AlignmentCheckMethodList."""
+    """List of WPT_AlignmentCheckMethod."""
 
     WPT_AlignmentCheckMethod: list[WPT_AlignmentCheckMethod] = elements(
         WPT_ALIGNMENT_CHECK_METHOD, 1, 8
@@ -141,7 +141,7 @@ class WPT_AlignmentCheckMethodList(Complex, namespace=WPT):
 
 
 class WPT_CoordinateXYZ(Complex, namespace=WPT):
-    """WPT_CoordinateXYZ."""
+    """A place in three directions."""
 
     Coord_X: int = element(SHORT)
     Coord_Y: int = element(SHORT)
@@ -149,7 +149,7 @@ class WPT_CoordinateXYZ(Complex, namespace=WPT):
 
 
 class WPT_TxRxSpecData(Complex, namespace=WPT):
-    """WPT_TxRxSpecData."""
+    """Where one antenna is and how it points."""
 
     TxRxIdentifier: int = element(NUMERIC_ID)
     TxRxPosition: WPT_CoordinateXYZ = element(WPT_CoordinateXYZ)
@@ -157,14 +157,14 @@ class WPT_TxRxSpecData(Complex, namespace=WPT):
 
 
 class WPT_TxRxPulseOrder(Complex, namespace=WPT):
-    """WPT_TxRxPulseOrder."""
+    """The place of one transmitter in the pulse sequence."""
 
     IndexNumber: int = element(UNSIGNED_SHORT)
     TxRxIdentifier: int = element(NUMERIC_ID)
 
 
 class WPT_TxRxPackageSpecData(Complex, namespace=WPT):
-    """WPT_TxRxPackageSpecData."""
+    """How packages are sent."""
 
     PulseSequenceOrder: list[WPT_TxRxPulseOrder] = elements(WPT_TxRxPulseOrder, 2, 255)
     PulseSeparationTime: int = element(UNSIGNED_SHORT)
@@ -173,7 +173,7 @@ class WPT_TxRxPackageSpecData(Complex, namespace=WPT):
 
 
 class WPT_LF_TransmitterData(Complex, namespace=WPT):
-    """WPT_LF_TransmitterData."""
+    """What the transmitters of low-frequency positioning are."""
 
     NumberOfTransmitters: int = element(UNSIGNED_BYTE)
     SignalFrequency: RationalNumber = element(RationalNumber)
@@ -184,14 +184,14 @@ class WPT_LF_TransmitterData(Complex, namespace=WPT):
 
 
 class WPT_LF_ReceiverData(Complex, namespace=WPT):
-    """WPT_LF_ReceiverData."""
+    """What the receivers of low-frequency positioning are."""
 
     NumberOfReceivers: int = element(UNSIGNED_BYTE)
     RxSpecData: list[WPT_TxRxSpecData] = elements(WPT_TxRxSpecData, 2, 255)
 
 
 class WPT_LF_SystemSetupData(Complex, namespace=WPT):
-    """WPT_LF_SystemSetupData."""
+    """Set-up of low-frequency positioning, one side."""
 
     LF_TransmitterSetupData: WPT_LF_TransmitterData | None = element(
         WPT_LF_TransmitterData, default=None, choice="setup_data"
@@ -202,7 +202,7 @@ class WPT_LF_SystemSetupData(Complex, namespace=WPT):
 
 
 class WPT_FinePositioningSetupReq(V2GRequest, namespace=WPT):
-    """WPT_FinePositioningSetupReq."""
+    """The positioning methods of the vehicle."""
 
     EVProcessing: Processing = element(PROCESSING)
     EVDeviceFinePositioningMethodList: WPT_FinePositioningMethodList = element(
@@ -222,7 +222,7 @@ class WPT_FinePositioningSetupReq(V2GRequest, namespace=WPT):
 
 
 class WPT_FinePositioningSetupRes(V2GResponse, namespace=WPT):
-    """WPT_FinePositioningSetupRes."""
+    """The positioning methods of the station."""
 
     PrimaryDeviceFinePositioningMethodList: WPT_FinePositioningMethodList = element(
         WPT_FinePositioningMethodList
@@ -243,46 +243,46 @@ class WPT_FinePositioningSetupRes(V2GResponse, namespace=WPT):
 
 
 class WPT_LF_TxData(Complex, namespace=WPT):
-    """WPT_LF_TxData."""
+    """What one transmitter sends."""
 
     TxIdentifier: int = element(NUMERIC_ID)
     EIRP: RationalNumber = element(RationalNumber)
 
 
 class WPT_LF_TxDataList(Complex, namespace=WPT):
-    """WPT_LF_TxDataList."""
+    """List of WPT_LF_TxData."""
 
     WPT_LF_TxDataList: WPT_LF_TxData = element(WPT_LF_TxData)
 
 
 class WPT_LF_RxRSSI(Complex, namespace=WPT):
-    """WPT_LF_RxRSSI."""
+    """How strongly one transmitter was received."""
 
     TxIdentifier: int = element(NUMERIC_ID)
     RSSI: RationalNumber = element(RationalNumber)
 
 
 class WPT_LF_RxRSSIList(Complex, namespace=WPT):
-    """WPT_LF_RxRSSIList."""
+    """List of WPT_LF_RxRSSI."""
 
     RSSIDataList: WPT_LF_RxRSSI = element(WPT_LF_RxRSSI)
 
 
 class WPT_LF_RxData(Complex, namespace=WPT):
-    """WPT_LF_RxData."""
+    """What one receiver has received."""
 
     RxIdentifier: int = element(NUMERIC_ID)
     RSSIData: WPT_LF_RxRSSIList = element(WPT_LF_RxRSSIList)
 
 
 class WPT_LF_RxDataList(Complex, namespace=WPT):
-    """WPT_LF_RxDataList."""
+    """List of WPT_LF_RxData."""
 
     WPT_LF_RxDataList: WPT_LF_RxData = element(WPT_LF_RxData)
 
 
 class WPT_LF_DataPackage(Complex, namespace=WPT):
-    """WPT_LF_DataPackage."""
+    """One package of low-frequency positioning."""
 
     PackageIndex: int = element(UNSIGNED_BYTE)
     LF_TxData: WPT_LF_TxDataList | None = element(
@@ -294,14 +294,14 @@ class WPT_LF_DataPackage(Complex, namespace=WPT):
 
 
 class WPT_LF_DataPackageList(Complex, namespace=WPT):
-    """WPT_LF_DataPackageList."""
+    """List of WPT_LF_DataPackage."""
 
     NumPackages: int = element(UNSIGNED_BYTE)
     WPT_LF_DataPackage: WPT_LF_DataPackage = element(WPT_LF_DataPackage)
 
 
 class WPT_FinePositioningReq(V2GRequest, namespace=WPT):
-    """WPT_FinePositioningReq."""
+    """Positioning goes on: what the vehicle has received."""
 
     EVProcessing: Processing = element(PROCESSING)
     EVResultCode: WPT_EVResult = element(WPT_EV_RESULT)
@@ -314,7 +314,7 @@ class WPT_FinePositioningReq(V2GRequest, namespace=WPT):
 
 
 class WPT_FinePositioningRes(V2GResponse, namespace=WPT):
-    """WPT_FinePositioningRes."""
+    """Positioning goes on: what the station has received."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     VendorSpecificDataContainer: list[bytes] = elements(
@@ -326,7 +326,7 @@ class WPT_FinePositioningRes(V2GResponse, namespace=WPT):
 
 
 class WPT_PairingReq(V2GRequest, namespace=WPT):
-    """WPT_PairingReq."""
+    """Pairing: the code the vehicle has observed."""
 
     EVProcessing: Processing = element(PROCESSING)
     ObservedIDCode: int | None = element(NUMERIC_ID, default=None)
@@ -337,7 +337,7 @@ class WPT_PairingReq(V2GRequest, namespace=WPT):
 
 
 class AlternativeSECC(Complex, namespace=WPT):
-    """AlternativeSECC."""
+    """Another station the vehicle may rather be at."""
 
     SSID: str | None = element(IDENTIFIER, default=None)
     BSSID: str | None = element(BSSID, default=None)
@@ -346,13 +346,13 @@ class AlternativeSECC(Complex, namespace=WPT):
 
 
 class AlternativeSECCList(Complex, namespace=WPT):
-    """AlternativeSECCList."""
+    """List of AlternativeSECC."""
 
     AlternativeSECC: list[AlternativeSECC] = elements(AlternativeSECC, 1, 8)
 
 
 class WPT_PairingRes(V2GResponse, namespace=WPT):
-    """WPT_PairingRes."""
+    """Pairing: whether this is the station at the vehicle's coil."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     ObservedIDCode: int | None = element(NUMERIC_ID, default=None)
@@ -365,7 +365,10 @@ class WPT_PairingRes(V2GResponse, namespace=WPT):
 
 
 class WPT_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq, namespace=WPT):
-    """WPT_ChargeParameterDiscoveryReq."""
+    """The vehicle coil's limits.
+
+    W: EVPCMaxReceivablePower.
+    """
 
     EVPCMaxReceivablePower: RationalNumber = element(RationalNumber)
     SDMaxGroundClearence: int = element(UNSIGNED_SHORT)
@@ -378,7 +381,11 @@ class WPT_ChargeParameterDiscoveryReq(ChargeParameterDiscoveryReq, namespace=WPT
 
 
 class WPT_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes, namespace=WPT):
-    """WPT_ChargeParameterDiscoveryRes."""
+    """The station coil's limits.
+
+    W: SDMinOutputPower, SDMaxOutputPower.
+    A: PDMinCoilCurrent, PDMaxCoilCurrent.
+    """
 
     PDInputPowerClass: WPT_PowerClass = element(WPT_POWER_CLASS)
     SDMinOutputPower: RationalNumber = element(RationalNumber)
@@ -393,7 +400,10 @@ class WPT_ChargeParameterDiscoveryRes(ChargeParameterDiscoveryRes, namespace=WPT
 
 
 class WPT_AlignmentCheckReq(V2GRequest, namespace=WPT):
-    """WPT_AlignmentCheckReq."""
+    """Asks to check that the coils are aligned.
+
+    A: TargetCoilCurrent.
+    """
 
     EVProcessing: Processing = element(PROCESSING)
     TargetCoilCurrent: RationalNumber | None = element(RationalNumber, default=None)
@@ -404,7 +414,11 @@ class WPT_AlignmentCheckReq(V2GRequest, namespace=WPT):
 
 
 class WPT_AlignmentCheckRes(V2GResponse, namespace=WPT):
-    """WPT_AlignmentCheckRes."""
+    """Whether the coils are aligned.
+
+    W: PowerTransmitted.
+    A: SupplyDeviceCurrent.
+    """
 
     EVSEProcessing: Processing = element(PROCESSING)
     PowerTransmitted: RationalNumber | None = element(RationalNumber, default=None)
@@ -415,7 +429,12 @@ class WPT_AlignmentCheckRes(V2GResponse, namespace=WPT):
 
 
 class WPT_EVPCPowerControlParameter(Complex, namespace=WPT):
-    """WPT_EVPCPowerControlParameter."""
+    """The vehicle's side of the power control.
+
+    A: EVPCCoilCurrentRequest, EVPCCoilCurrentInformation,
+    EVPCCurrentOutputInformation.
+    V: EVPCVoltageOutputInformation.
+    """
 
     EVPCCoilCurrentRequest: RationalNumber = element(RationalNumber)
     EVPCCoilCurrentInformation: RationalNumber = element(RationalNumber)
@@ -424,7 +443,10 @@ class WPT_EVPCPowerControlParameter(Complex, namespace=WPT):
 
 
 class WPT_ChargeLoopReq(ChargeLoopReq, namespace=WPT):
-    """WPT_ChargeLoopReq."""
+    """Wireless loop, the vehicle's part.
+
+    W: EVPCPowerRequest, EVPCPowerOutput.
+    """
 
     EVPCPowerRequest: RationalNumber = element(RationalNumber)
     EVPCPowerOutput: RationalNumber = element(RationalNumber)
@@ -443,13 +465,20 @@ class WPT_ChargeLoopReq(ChargeLoopReq, namespace=WPT):
 
 
 class WPT_SPCPowerControlParameter(Complex, namespace=WPT):
-    """WPT_SPCPowerControlParameter."""
+    """The station's side of the power control.
+
+    A: SPCPrimaryDeviceCoilCurrentInformation.
+    """
 
     SPCPrimaryDeviceCoilCurrentInformation: RationalNumber = element(RationalNumber)
 
 
 class WPT_ChargeLoopRes(ChargeLoopRes, namespace=WPT):
-    """WPT_ChargeLoopRes."""
+    """Wireless loop, the station's part.
+
+    W: EVPCPowerRequest, SDPowerInput, SPCMaxOutputPowerLimit,
+    SPCMinOutputPowerLimit.
+    """
 
     EVPCPowerRequest: RationalNumber = element(RationalNumber)
     SDPowerInput: RationalNumber | None = element(RationalNumber, default=None)

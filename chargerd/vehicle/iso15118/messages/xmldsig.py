@@ -32,7 +32,7 @@ HMAC_OUTPUT_LENGTH = INTEGER
 
 
 class CanonicalizationMethod(Complex, namespace=XMLDSIG, mixed=True):
-    """CanonicalizationMethod."""
+    """How SignedInfo is written before it is signed."""
 
     Algorithm: str = attribute(ANY_URI)
     content: list[Item] = particles(
@@ -41,7 +41,7 @@ class CanonicalizationMethod(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class SignatureMethod(Complex, namespace=XMLDSIG, mixed=True):
-    """SignatureMethod."""
+    """The signature's algorithm."""
 
     Algorithm: str = attribute(ANY_URI)
     content: list[Item] = particles(
@@ -54,7 +54,7 @@ class SignatureMethod(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class Transform(Complex, namespace=XMLDSIG, mixed=True):
-    """Transform."""
+    """One step before a fragment is hashed; ISO 15118: canonical EXI."""
 
     Algorithm: str = attribute(ANY_URI)
     content: list[Item] = particles(
@@ -64,13 +64,13 @@ class Transform(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class Transforms(Complex, namespace=XMLDSIG):
-    """Transforms."""
+    """The steps before a fragment is hashed."""
 
     Transform: list[Transform] = elements(Transform, 1, None, ref=XMLDSIG)
 
 
 class DigestMethod(Complex, namespace=XMLDSIG, mixed=True):
-    """DigestMethod."""
+    """The hash of a reference."""
 
     Algorithm: str = attribute(ANY_URI)
     content: list[Item] = particles(
@@ -79,7 +79,7 @@ class DigestMethod(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class Reference(Complex, namespace=XMLDSIG):
-    """Reference."""
+    """One signed fragment: its Id (URI), its hash."""
 
     Id: str | None = attribute(ID, default=None)
     URI: str | None = attribute(ANY_URI, default=None)
@@ -90,7 +90,7 @@ class Reference(Complex, namespace=XMLDSIG):
 
 
 class SignedInfo(Complex, namespace=XMLDSIG):
-    """SignedInfo."""
+    """What is signed: methods and hashes of the fragments."""
 
     Id: str | None = attribute(ID, default=None)
     CanonicalizationMethod: CanonicalizationMethod = element(
@@ -101,14 +101,14 @@ class SignedInfo(Complex, namespace=XMLDSIG):
 
 
 class SignatureValue(Complex, namespace=XMLDSIG):
-    """SignatureValue."""
+    """The signature: r and s, one after the other."""
 
     Id: str | None = attribute(ID, default=None)
     value: bytes = content(BASE64)
 
 
 class DSAKeyValue(Complex, namespace=XMLDSIG):
-    """DSAKeyValue."""
+    """A DSA public key; ISO 15118 does not use it."""
 
     content: list[Item] = particles(
         in_order(
@@ -128,14 +128,14 @@ class DSAKeyValue(Complex, namespace=XMLDSIG):
 
 
 class RSAKeyValue(Complex, namespace=XMLDSIG):
-    """RSAKeyValue."""
+    """An RSA public key; ISO 15118 does not use it."""
 
     Modulus: bytes = element(CRYPTO_BINARY)
     Exponent: bytes = element(CRYPTO_BINARY)
 
 
 class KeyValue(Complex, namespace=XMLDSIG, mixed=True):
-    """KeyValue."""
+    """A public key as such."""
 
     content: list[Item] = particles(
         any_of(
@@ -148,7 +148,7 @@ class KeyValue(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class RetrievalMethod(Complex, namespace=XMLDSIG):
-    """RetrievalMethod."""
+    """Where a key can be had."""
 
     URI: str | None = attribute(ANY_URI, default=None)
     Type: str | None = attribute(ANY_URI, default=None)
@@ -156,14 +156,14 @@ class RetrievalMethod(Complex, namespace=XMLDSIG):
 
 
 class X509IssuerSerial(Complex, namespace=XMLDSIG):
-    """X509IssuerSerial."""
+    """A certificate told by its issuer and serial number."""
 
     X509IssuerName: str = element(STRING)
     X509SerialNumber: int = element(INTEGER)
 
 
 class X509Data(Complex, namespace=XMLDSIG):
-    """X509Data."""
+    """Certificates or what tells which."""
 
     content: list[Item] = particles(
         in_order(
@@ -183,7 +183,7 @@ class X509Data(Complex, namespace=XMLDSIG):
 
 
 class PGPData(Complex, namespace=XMLDSIG):
-    """PGPData."""
+    """An OpenPGP key; ISO 15118 does not use it."""
 
     content: list[Item] = particles(
         any_of(
@@ -199,7 +199,7 @@ class PGPData(Complex, namespace=XMLDSIG):
 
 
 class SPKIData(Complex, namespace=XMLDSIG):
-    """SPKIData."""
+    """A SPKI key; ISO 15118 does not use it."""
 
     content: list[Item] = particles(
         in_order(one("SPKISexp", BASE64), wildcard("##other", 0, 1), min=1, max=None),
@@ -208,7 +208,7 @@ class SPKIData(Complex, namespace=XMLDSIG):
 
 
 class KeyInfo(Complex, namespace=XMLDSIG, mixed=True):
-    """KeyInfo."""
+    """Which key signed; ISO 15118 leaves it out."""
 
     Id: str | None = attribute(ID, default=None)
     content: list[Item] = particles(
@@ -229,7 +229,7 @@ class KeyInfo(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class Object(Complex, namespace=XMLDSIG, mixed=True):
-    """Object."""
+    """Anything carried inside a signature; ISO 15118 leaves it out."""
 
     Id: str | None = attribute(ID, default=None)
     MimeType: str | None = attribute(STRING, default=None)
@@ -240,7 +240,7 @@ class Object(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class Signature(Complex, namespace=XMLDSIG):
-    """Signature."""
+    """Signature of a message's fragment, in the message's header."""
 
     Id: str | None = attribute(ID, default=None)
     SignedInfo: SignedInfo = element(SignedInfo, ref=XMLDSIG)
@@ -250,14 +250,14 @@ class Signature(Complex, namespace=XMLDSIG):
 
 
 class Manifest(Complex, namespace=XMLDSIG):
-    """Manifest."""
+    """References that the application checks by itself."""
 
     Id: str | None = attribute(ID, default=None)
     Reference: list[Reference] = elements(Reference, 1, None, ref=XMLDSIG)
 
 
 class SignatureProperty(Complex, namespace=XMLDSIG, mixed=True):
-    """SignatureProperty."""
+    """One statement about the signature."""
 
     Target: str = attribute(ANY_URI)
     Id: str | None = attribute(ID, default=None)
@@ -267,7 +267,7 @@ class SignatureProperty(Complex, namespace=XMLDSIG, mixed=True):
 
 
 class SignatureProperties(Complex, namespace=XMLDSIG):
-    """SignatureProperties."""
+    """Statements about the signature."""
 
     Id: str | None = attribute(ID, default=None)
     SignatureProperty: list[SignatureProperty] = elements(
