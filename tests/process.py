@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from hil.csms.dispatch import set_setpoint
-
 from hil.csms.link import Peer
 from hil.csms.server import Csms
 from hil.stand import Stand
