@@ -176,7 +176,7 @@ _row(
     ("CX008", "EmergencyStop", "OtherError", "EmergencyStopSensor", "Active"),
     Severity.DANGER,
     _STOP,
-    _GONE_5,
+    _UNPLUG,
     "Emergency stop pressed. Release the button, then unplug and start again.",
     "Find out why it was pressed, release it, check the chain to the contactor.",
     StopReason.EMERGENCY_STOP,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chargerd.faults import Clear, lookup
 from chargerd.model import VehiclePhase, VehicleState
 from firmware_bridge.api import Telemetry
 
@@ -63,8 +64,10 @@ def find(
     settled = up_s >= GRACE_S
     _pilot(causes, telemetry, settled, now_mono)
     _stage(causes, telemetry, fitted, settled, now_mono)
-    if vehicle.faults:
-        for name in vehicle.faults:
+    over = vehicle.phase in (VehiclePhase.ENDED, VehiclePhase.FAULT)
+    for name in vehicle.faults:
+        # What passes by itself is not held by a protocol that is over and remembers.
+        if not (over and lookup(name).clear is Clear.GONE):
             causes[name] = vehicle.stop_cause
     if fitted.insulation and vehicle.phase in _TESTING:
         _insulation(causes, telemetry, vehicle, now_mono)

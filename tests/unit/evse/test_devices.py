@@ -101,6 +101,24 @@ def test_vehicle_faults_come_through() -> None:
 
 
 @pytest.mark.parametrize(
+    ("phase", "name", "held"),
+    [
+        (VehiclePhase.ENERGY, "StageLost", True),
+        (VehiclePhase.STOPPING, "StageLost", True),
+        (VehiclePhase.FAULT, "StageLost", False),  # the stage shows that itself
+        (VehiclePhase.ENDED, "InsulationLost", False),
+        (VehiclePhase.FAULT, "ChademoFault", True),  # until it is unplugged
+        (VehiclePhase.FAULT, "EmergencyStop", True),
+    ],
+)
+def test_a_protocol_that_is_over_holds_no_fault_that_passes(
+    phase: VehiclePhase, name: str, held: bool
+) -> None:
+    over = replace(ENERGY, phase=phase, faults=frozenset({name}))
+    assert (name in causes.find(GOOD, over, FITTED, 9.0, 100.0)) is held
+
+
+@pytest.mark.parametrize(
     ("telemetry", "fresh"),
     [
         (GOOD, True),
