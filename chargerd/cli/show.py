@@ -15,8 +15,10 @@ Json = dict[str, Any]
 
 
 def watts(value: Any) -> str:
-    """`-5.00 kW`; `-` where there is none."""
-    return f"{value / 1000:+.2f} kW" if isinstance(value, int | float) else "-"
+    """`-5.00 kW`; `-` where there is none; never minus nothing."""
+    if not isinstance(value, int | float):
+        return "-"
+    return f"{value / 1000:+.2f} kW" if abs(value) >= 5 else "0.00 kW"
 
 
 def _text(value: Any, unit: str = "", digits: int = 0) -> str:
@@ -65,8 +67,37 @@ def status(answer: Json) -> RenderableType:
         if row.get("promise"):
             lines.append(Text(_promise(row["evse_id"], row["promise"])))
     if answer.get("station"):
-        lines.append(_pairs("station", answer["station"]))
+        lines += _station(answer["station"])
     return Group(*lines)
+
+
+def _station(station: Json) -> list[Text]:
+    """The daemon's own condition; what is wrong in red."""
+    minutes, seconds = divmod(round(station.get("up_s", 0.0)), 60)
+    link = "connected" if station.get("ocpp_connected") else "NOT connected"
+    clock = "right" if station.get("clock_trusted") else "not set by anyone yet"
+    p99 = {
+        name: station.get(f"{name}_ms", {}).get("p99", 0.0)
+        for name in ("tick_late", "tick_took", "signal")
+    }
+    lines = [
+        Text(
+            f"{station.get('id', '?')}, chargerd {station.get('version', '?')}, "
+            f"up {minutes} min {seconds} s; central system {link}; clock {clock}"
+        ),
+        Text(
+            f"p99: ticks {p99['tick_late']:.1f} ms late, take {p99['tick_took']:.1f} "
+            f"ms; signals decided in {p99['signal']:.1f} ms; "
+            f"{station.get('overruns', 0)} overruns",
+            style="dim",
+        ),
+    ]
+    restarts = station.get("restarts", {}).items()
+    wrong = [f"{name} was restarted {count} times" for name, count in restarts if count]
+    wrong += [f"{name} has given up" for name in station.get("degraded", ())]
+    if station.get("store_fault"):
+        wrong.append(f"store: {station['store_fault']}")
+    return lines + [Text(line, style="bold red") for line in wrong]
 
 
 def why(answer: Json) -> RenderableType:
@@ -77,9 +108,10 @@ def why(answer: Json) -> RenderableType:
             parts.append(Text(f"EVSE {evse['evse_id']}: nothing decided yet"))
             continue
         parts.append(reasons(f"EVSE {evse['evse_id']} now", now))
+        parts.append(Text(_beside(now, evse.get("meter_w"))))
         table = _table("before", "from (UTC)", "to", "power", "decided by", "won")
         for row in evse["history"][1:]:
-            won = [r["source"] for r in row["reasons"] if r["won"]]
+            won = dict.fromkeys(r["source"] for r in row["reasons"] if r["won"])
             table.add_row(
                 row["from_utc"][11:23],
                 row["to_utc"][11:23],
@@ -90,6 +122,13 @@ def why(answer: Json) -> RenderableType:
         if table.row_count:
             parts.append(table)
     return Group(*parts)
+
+
+def _beside(now: Json, meter_w: float | None) -> str:
+    """What the table cannot say: the ramp, and what really flows."""
+    wanted, power = now["wanted_w"], now["power_w"]
+    ramp = f" on its way to {watts(wanted)}," if abs(wanted - power) >= 50 else ""
+    return f"* shaped it. Commanded {watts(power)},{ramp} measured {watts(meter_w)}."
 
 
 def reasons(title: str, decision: Json) -> RenderableType:
@@ -115,7 +154,10 @@ def reasons(title: str, decision: Json) -> RenderableType:
 
 def session(answer: Json) -> RenderableType:
     parts: list[RenderableType] = [
-        _pairs(f"EVSE {row['evse_id']}: session", row) for row in answer["current"]
+        Text(f"EVSE {row['evse_id']}: no vehicle")
+        if row["phase"] == "idle"
+        else _pairs(f"EVSE {row['evse_id']}: session", row)
+        for row in answer["current"]
     ]
     table = _table(
         "finished", "EVSE", "session", "ended", "reason", "in", "out", "faults"

@@ -32,6 +32,10 @@ MAX_POWER_W = 2_000_000.0
 MAX_DISPATCH_S = 86_400.0
 MAX_PROMISE_S = 7 * 86_400.0
 MAX_LAST = 200
+TOKEN_KINDS = (  # OCPP 2.1 IdTokenEnumType
+    "Central", "DirectPayment", "eMAID", "EVCCID", "ISO14443", "ISO15693", "KeyCode",
+    "Local", "MacAddress", "NoAuthorization", "VIN",
+)  # fmt: skip
 
 
 class LocalError(Exception):
@@ -118,7 +122,10 @@ class Verbs:
 
     async def _dispatch(self, question: Json) -> Json:
         if self._ports.signal is None:
-            raise LocalError("local dispatch is not allowed on this station")
+            raise LocalError(
+                "local dispatch is not allowed on this station; "
+                "[local] dispatch = true in its configuration allows it"
+            )
         signal = self._signal(question)
         found = self._ports.simulate(signal.evse_id, signal)
         self._ports.signal(signal)
@@ -142,7 +149,10 @@ class Verbs:
         return {"accepted": True}
 
     async def _start(self, question: Json) -> Json:
-        token = Token(text(question, "token", 36), text(question, "kind", 20, "Local"))
+        kind = text(question, "kind", 20, "Local")
+        if kind not in TOKEN_KINDS:
+            raise LocalError(f"kind: {kind!r}; known: {', '.join(TOKEN_KINDS)}")
+        token = Token(text(question, "token", 36), kind)
         self._ports.request(StartRequest(self._evse(question), token, authorised=False))
         return {"accepted": True}
 
@@ -184,7 +194,8 @@ class Verbs:
         value = question.get("evse")
         if isinstance(value, bool) or not isinstance(value, int) or value not in ids:
             known = ", ".join(str(i) for i in ids)
-            raise LocalError(f"evse: say which EVSE; known: {known}")
+            wrong = "say which EVSE" if value is None else f"there is no {value!r:.20}"
+            raise LocalError(f"evse: {wrong}; known: {known}")
         return value
 
     def _evses(self, question: Json) -> tuple[int, ...]:

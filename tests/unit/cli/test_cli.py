@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import socket
 import subprocess
@@ -14,17 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console, RenderableType
 from structlog.testing import capture_logs
 
 from chargerd.cli import main as cli
+from chargerd.cli import show
 from chargerd.cli.client import CliError, socket_path
 from chargerd.config import Local
 from chargerd.local.api import LocalApi
+from chargerd.local.read_model import ReadModel, decision
 from chargerd.model import ActiveFault, PromiseRequest, ResetRequest, StopRequest
 from tests.unit.local.test_verbs import Heart
-from tests.unit.local.values import START, a_report
+from tests.unit.local.values import START, a_decision, a_report
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +72,12 @@ def _daemon(heart: Heart, folder: Path) -> Iterator[Path]:
         loop.call_soon_threadsafe(end.set)
         thread.join(5)
     assert not thread.is_alive()
+
+
+def _text(table: RenderableType) -> str:
+    screen = Console(width=200, record=True, file=io.StringIO())
+    screen.print(table)
+    return screen.export_text()
 
 
 @dataclass
@@ -117,6 +128,49 @@ def test_reading_commands_for_people_and_programs(
     assert heart.requests == []
 
 
+def test_why_tells_the_ramp_and_what_flows() -> None:
+    now = decision(a_decision(1.0, -2000.0, wanted_w=-7000.0))
+    answer = {"evses": [{"evse_id": 1, "now": now, "meter_w": -1960.0, "history": []}]}
+    text = _text(show.why(answer))
+    assert "Commanded -2.00 kW, on its way to -7.00 kW, measured -1.96 kW" in text
+    now = decision(a_decision(1.0, -7000.0))
+    answer = {"evses": [{"evse_id": 1, "now": now, "meter_w": None, "history": []}]}
+    assert "Commanded -7.00 kW, measured -." in _text(show.why(answer))
+
+
+@pytest.mark.parametrize(
+    ("station", "expected", "absent"),
+    [
+        ({"ocpp_connected": True, "clock_trusted": True}, "system connected", "given"),
+        ({"ocpp_connected": False}, "NOT connected; clock not set", "restarted"),
+        (
+            {"restarts": {"ocpp": 0, "vehicle1": 2}},
+            "vehicle1 was restarted 2",
+            "ocpp was",
+        ),
+        ({"degraded": ["vehicle2"]}, "vehicle2 has given up", "store"),
+        ({"store_fault": "disk full"}, "store: disk full", "given"),
+    ],
+)
+def test_status_says_what_is_wrong_with_the_station(
+    station: dict[str, Any], expected: str, absent: str
+) -> None:
+    model = ReadModel((1,))
+    model.report(a_report(1.0))
+    text = _text(show.status({"evses": model.status(), "station": station}))
+    assert expected in text
+    assert absent not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "-"), (-3.0, "0.00 kW"), (0.0, "0.00 kW"), (-5.0, "-0.01 kW"),
+     (9480.0, "+9.48 kW")],
+)  # fmt: skip
+def test_watts_are_never_minus_nothing(value: float | None, expected: str) -> None:
+    assert show.watts(value) == expected
+
+
 def test_commands_ask_the_heart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,7 +213,8 @@ def test_watch_prints_a_line_per_look(tmp_path: Path) -> None:
     ("args", "expected"),
     [
         (["stop"], "known: 1, 2"),
-        (["why", "--evse", "9"], "known: 1, 2"),
+        (["why", "--evse", "9"], "there is no 9; known: 1, 2"),
+        (["start", "04A2", "--evse", "1", "--kind", "Card"], "ISO14443"),
         (["dispatch", "simulate", "--evse", "1", "--power", "inf"], "finite"),
         (["promise", "--evse", "1", "--soc", "80"], "one of --in or --by"),
         (["promise", "--evse", "1", "--soc", "80", "--by", "7h"], "HH:MM"),
