@@ -22,6 +22,7 @@ from hil.rig.canbus import CanPort
 from hil.rig.evse import EvseRig, Grid
 from hil.rig.faults import Faults, RigError
 from hil.rig.link import CsmsLink
+from hil.rig.mcu import FRAME_BYTES
 from hil.rig.modbus import RtuServer, Unit
 from hil.rig.modbus_tcp import ModbusGateway
 from hil.rig.sdm630 import Sdm630
@@ -170,8 +171,9 @@ class Rig:
             out = evse.step(now, dt_s)
             bus_off = "bus_off" in evse.faults["vehicle"]
             self.buses[f"{number}.vehicle"].adapter.bus_off = bus_off
-            if out.mcu:
-                self.ptys[f"{number}.mcu"].send(evse.faults["mcu"].distort(out.mcu))
+            for start in range(0, len(out.mcu), FRAME_BYTES):  # each is one answer
+                frame = out.mcu[start : start + FRAME_BYTES]
+                self.ptys[f"{number}.mcu"].send(evse.faults["mcu"].distort(frame))
             if out.vehicle:
                 frames = [Frame(ident, data) for ident, data in out.vehicle]
                 self.buses[f"{number}.vehicle"].put(frames)
