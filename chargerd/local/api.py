@@ -55,7 +55,7 @@ class LocalApi:
         self._own_uid = os.getuid() if own_uid is None else own_uid
         self._group: int | None = None
         self.ready = asyncio.Event()  # set while the socket answers
-        self._connections: set[asyncio.Task[None]] = set()
+        self._used_mono: dict[asyncio.Task[None], float] = {}  # peers, last question
         self._told: dict[tuple[bool, int], float] = {}
 
     async def run(self) -> None:
@@ -75,7 +75,7 @@ class LocalApi:
                 await server.serve_forever()
         finally:
             self.ready.clear()
-            for task in list(self._connections):
+            for task in list(self._used_mono):
                 task.cancel()
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -95,18 +95,30 @@ class LocalApi:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._connections) >= MAX_CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._connections.add(task)
         try:
-            if await self._admitted(writer):
+            if task is not None and await self._admitted(writer):
+                self._take_a_place(task)
                 await self._converse(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             log.debug("local peer left")
         finally:
-            self._connections.discard(task)
+            if task is not None:
+                self._used_mono.pop(task, None)
             writer.close()
+
+    def _take_a_place(self, task: asyncio.Task[None]) -> None:
+        """The peer that has been idle longest makes room: idle programs must not keep
+        the technician out."""
+        if len(self._used_mono) >= MAX_CONNECTIONS:
+            idlest = min(self._used_mono, key=self._used_mono.__getitem__)
+            del self._used_mono[idlest]
+            idlest.cancel()
+        self._used_mono[task] = time.monotonic()
+
+    def _note_use(self) -> None:
+        task = asyncio.current_task()
+        if task in self._used_mono:
+            self._used_mono[task] = time.monotonic()
 
     async def _admitted(self, writer: asyncio.StreamWriter) -> bool:
         uid, groups = _peer(writer.get_extra_info("socket"))
@@ -147,6 +159,7 @@ class LocalApi:
                 return
             if not line.endswith(b"\n"):
                 return
+            self._note_use()
             try:
                 question = _parse(line)
             except LocalError as error:
@@ -178,6 +191,7 @@ class LocalApi:
             return
         while not writer.is_closing():
             await _write(writer, await self._answer({"verb": "status"}))
+            self._note_use()
             await asyncio.sleep(interval_s)
 
 

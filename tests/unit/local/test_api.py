@@ -127,21 +127,20 @@ async def test_an_endless_line_ends_that_connection_only(tmp_path: Path) -> None
 
 
 @pytest.mark.asyncio
-async def test_more_connections_than_the_cap_are_closed(
+async def test_at_the_cap_the_idlest_peer_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "MAX_CONNECTIONS", 2)
     async with _serving(tmp_path) as path:
-        held = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
-        for streams in held:
+        first, second = [await asyncio.open_unix_connection(str(path)) for _ in "12"]
+        for streams in (first, second, first):
             await _ask(streams, {"verb": "ping"})
-        reader, writer = await asyncio.open_unix_connection(str(path))
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 5)
-        writer.close()
-        assert (await _ask(held[0], {"verb": "ping"}))["ok"]
-        for _, held_writer in held:
-            held_writer.close()
+        third = await asyncio.open_unix_connection(str(path))
+        assert (await _ask(third, {"verb": "ping"}))["ok"]
+        assert await asyncio.wait_for(second[0].read(), 5) == b""
+        assert (await _ask(first, {"verb": "ping"}))["ok"]
+        for _, writer in (first, second, third):
+            writer.close()
 
 
 @pytest.mark.asyncio
@@ -158,6 +157,23 @@ async def test_a_stranger_is_refused_and_reported(
         assert await reader.read() == b""
         writer.close()
     assert logins == [(False, 4711)]
+
+
+@pytest.mark.asyncio
+async def test_strangers_take_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "MAX_CONNECTIONS", 1)
+    async with _serving(tmp_path) as path:
+        friend = await asyncio.open_unix_connection(str(path))
+        await _ask(friend, {"verb": "ping"})
+        monkeypatch.setattr(api, "_peer", lambda link: (4711, frozenset({4711})))
+        for _ in range(3):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            assert b"may not use" in await asyncio.wait_for(reader.readline(), 5)
+            writer.close()
+        assert (await _ask(friend, {"verb": "ping"}))["ok"]
+        friend[1].close()
 
 
 @pytest.mark.asyncio
