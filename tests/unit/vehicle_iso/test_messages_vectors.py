@@ -1,0 +1,55 @@
+"""Every recorded message decodes to its values and encodes to its bytes again.
+
+The recordings are other people's (real vehicles, other stacks) and lie beside the
+checkout, not in it; tests/vectors/exi_own.jsonl is ours and always here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargerd.vehicle.iso15118 import exi
+from chargerd.vehicle.iso15118.errors import V2gError
+
+ROOT = Path(__file__).resolve().parents[3]
+RECORDED = ROOT.parent / "shared" / "vectors" / "exi.jsonl"
+OWN = ROOT / "tests" / "vectors" / "exi_own.jsonl"
+
+
+def failures(path: Path) -> tuple[int, list[str]]:
+    """How many lines there are, and what is wrong with which."""
+    found: list[str] = []
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
+        vector = json.loads(line)
+        if wrong := failure(vector):
+            found.append(f"line {number} {vector['schema']}: {wrong}")
+    return len(lines), found
+
+
+def failure(vector: dict[str, Any]) -> str:
+    """What is wrong with one vector; empty where all is right."""
+    schema, data = vector["schema"], bytes.fromhex(vector["hex"])
+    try:
+        message = exi.decode(schema, data)
+        obj = exi.to_json(message)
+        again = exi.encode(message)
+        built = exi.encode(exi.from_json(schema, vector["decoded"]))
+    except V2gError as error:
+        return repr(error)
+    if obj != vector["decoded"]:
+        return f"decoded to {json.dumps(obj)}"
+    if again != data:
+        return f"encoded to {again.hex()}"
+    return "" if built == data else f"from JSON encoded to {built.hex()}"
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason="recordings are not beside us")
+def test_recorded_messages() -> None:
+    count, wrong = failures(RECORDED)
+    assert wrong == []
+    assert count == 2444
