@@ -15,9 +15,10 @@ One class per complex type, one field per element or attribute, in schema order:
         More: list[str] = elements(STRING, 0, None, default_factory=list)
         Id: str | None = attribute(ID, default=None)
 
-- Field names are the standard's names. A type that extends another is a subclass:
-  inherited fields come first. `namespace=` is where the class's own elements live
-  (inherited when left out).
+- Field names are the standard's names; a class is named like its type without "Type",
+  first letter upper (an anonymous type: like its element). A type that extends
+  another is a subclass: inherited fields come first. `namespace=` is where the class's
+  own elements live (inherited when left out).
 - xs:choice (once): consecutive elements with the same `choice="x"`, each with
   `default=None`; exactly one is set. `choice="x?"` may be left out altogether.
 - Reference to a global element: `ref=NAMESPACE_OF_THAT_ELEMENT`. If the schema set has
