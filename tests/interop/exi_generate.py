@@ -251,6 +251,30 @@ def class_lines(module: Module, kind: Complex) -> list[str]:
     return head + textwrap.indent("\n".join(body), "    ").splitlines()
 
 
+def twins(schemas: SchemaSet) -> dict[QName, str]:
+    """Global elements whose type another one has, too -> a class of their own.
+
+    A message tells by its class which element it is.
+    """
+    seen: set[QName] = set()
+    found: dict[QName, str] = {}
+    for name, element in schemas.elements.items():
+        if element.type in seen and not schemas.is_simple(element.type):
+            found[name] = class_name(name)
+        seen.add(element.type)
+    return found
+
+
+def twin_lines(module: Module) -> list[str]:
+    found: list[str] = []
+    for name, twin in twins(module.schemas).items():
+        if module.home(name) == module.name:
+            first = class_name(module.schemas.elements[name].type)
+            text = exi_words.about(module.name, twin)
+            found += ["", "", f"class {twin}({first}):", f'    """{text}"""', "", ""]
+    return found
+
+
 def shadowed(module: Module, kind: Complex) -> list[str]:
     """Classes used below a field of the same name, which would hide them."""
     seen: set[str] = set()
@@ -392,10 +416,12 @@ def schema_lines(module: Module) -> list[str]:
 
 def global_arguments(module: Module) -> list[str]:
     found: list[str] = []
+    own_class = twins(module.schemas)
     for element in module.schemas.elements.values():
         space = module.namespace(element.name[0])
         arguments = [f'"{element.name[1]}"', space]
-        arguments.append(type_expression(module, element.type))
+        kind = own_class.get(element.name) or type_expression(module, element.type)
+        arguments.append(kind)
         if element.head:
             head = f'({module.namespace(element.head[0])}, "{element.head[1]}")'
             arguments.append(f"substitutes={head}")
@@ -415,6 +441,7 @@ def write_module(name: str, schemas: SchemaSet, complete: bool) -> str:
             simple_constant(module, simple)
     for kind in schemas.complex:
         declare(module, kind)
+    module.lines += twin_lines(module)
     if complete:
         module.lines += schema_lines(module)
     imports = [

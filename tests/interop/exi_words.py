@@ -350,8 +350,10 @@ ABOUT = {
     "BPT_Dynamic_DC_CLReqControlMode": BOTH_WAYS,
     "BPT_Dynamic_DC_CLResControlMode": BOTH_WAYS,
     # -20 ACDP
-    "ACDP_ConnectReq": "Asks to connect, or (element ACDP_DisconnectReq) to let go.",
-    "ACDP_ConnectRes": "How far connecting or letting go is.",
+    "ACDP_ConnectReq": "Asks to connect.",
+    "ACDP_ConnectRes": "How far connecting is.",
+    "ACDP_DisconnectReq": "Asks to let go; what it holds is as in ACDP_ConnectReq.",
+    "ACDP_DisconnectRes": "How far letting go is; what it holds is as above.",
     "ACDP_SystemStatusReq": "The vehicle's technical state.",
     "ACDP_SystemStatusRes": "The connection device's technical state.",
     "ACDP_VehiclePositioningReq": "Asks where the vehicle stands.",

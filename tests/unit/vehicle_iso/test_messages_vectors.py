@@ -7,6 +7,7 @@ checkout, not in it; tests/vectors/exi_own.jsonl is ours and always here.
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,23 @@ def test_recorded_messages() -> None:
     count, wrong = failures(RECORDED)
     assert wrong == []
     assert count == 2444
+
+
+def test_own_messages() -> None:
+    """The bytes in the file are the jar's (tests/interop/exi_vectors.py)."""
+    count, wrong = failures(OWN)
+    assert wrong == []
+    assert count == 221
+
+
+@pytest.mark.parametrize("name", [name for name in exi.SCHEMAS if name != "xmldsig"])
+def test_own_messages_are_of_every_type(name: str) -> None:
+    schema = import_module(f"chargerd.vehicle.iso15118.messages.{name}").SCHEMA
+    wanted = {e.name for e in schema.elements if e.name.endswith(("Req", "Res"))}
+    found: set[str] = set()
+    for line in OWN.read_text().splitlines():
+        vector = json.loads(line)
+        if vector["schema"] == name:
+            root, inner = next(iter(vector["decoded"].items()))
+            found |= set(inner["Body"]) if root == "V2G_Message" else {root}
+    assert found == wanted

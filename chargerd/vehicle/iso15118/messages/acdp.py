@@ -115,7 +115,7 @@ class ACDP_VehiclePositioningRes(V2GResponse, namespace=ACDP):
 
 
 class ACDP_ConnectReq(V2GRequest, namespace=ACDP):
-    """Asks to connect, or (element ACDP_DisconnectReq) to let go."""
+    """Asks to connect."""
 
     EVElectricalChargingDeviceStatus: ElectricalChargingDeviceStatus = element(
         ELECTRICAL_CHARGING_DEVICE_STATUS
@@ -123,7 +123,7 @@ class ACDP_ConnectReq(V2GRequest, namespace=ACDP):
 
 
 class ACDP_ConnectRes(V2GResponse, namespace=ACDP):
-    """How far connecting or letting go is."""
+    """How far connecting is."""
 
     EVSEProcessing: Processing = element(PROCESSING)
     EVSEElectricalChargingDeviceStatus: ElectricalChargingDeviceStatus = element(
@@ -172,6 +172,14 @@ class ACDP_SystemStatusRes(V2GResponse, namespace=ACDP):
     EVAssociationStatus: bool = element(BOOLEAN)
 
 
+class ACDP_DisconnectReq(ACDP_ConnectReq):
+    """Asks to let go; what it holds is as in ACDP_ConnectReq."""
+
+
+class ACDP_DisconnectRes(ACDP_ConnectRes):
+    """How far letting go is; what it holds is as above."""
+
+
 SCHEMA = Schema(
     "acdp",
     (
@@ -205,8 +213,8 @@ SCHEMA = Schema(
         Global("ACDP_VehiclePositioningRes", ACDP, ACDP_VehiclePositioningRes),
         Global("ACDP_ConnectReq", ACDP, ACDP_ConnectReq),
         Global("ACDP_ConnectRes", ACDP, ACDP_ConnectRes),
-        Global("ACDP_DisconnectReq", ACDP, ACDP_ConnectReq),
-        Global("ACDP_DisconnectRes", ACDP, ACDP_ConnectRes),
+        Global("ACDP_DisconnectReq", ACDP, ACDP_DisconnectReq),
+        Global("ACDP_DisconnectRes", ACDP, ACDP_DisconnectRes),
         Global("ACDP_SystemStatusReq", ACDP, ACDP_SystemStatusReq),
         Global("ACDP_SystemStatusRes", ACDP, ACDP_SystemStatusRes),
     ),
