@@ -41,12 +41,18 @@ def parser() -> argparse.ArgumentParser:
 
 def check_config(path: Path) -> int:
     """Print every error and warning; 0 when the daemon would start."""
-    from chargerd.config_load import ConfigError, load, warnings
+    from chargerd.app import problems
+    from chargerd.config_check import warnings
+    from chargerd.config_load import ConfigError, load
 
     try:
         config = load(path, os.environ)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
+        return 2
+    wrong = problems(config)
+    if wrong:
+        sys.stderr.write("".join(f"{path}: {line}\n" for line in wrong))
         return 2
     for line in warnings(config):
         sys.stderr.write(f"warning: {line}\n")
@@ -59,7 +65,7 @@ def check_config(path: Path) -> int:
 
 def run(path: Path) -> int:
     """Run until SIGTERM; a reset asked by the central system starts over in place."""
-    from chargerd.app import Outcome, run_daemon
+    from chargerd.app import BuildError, Outcome, run_daemon
     from chargerd.config_load import ConfigError, load
     from chargerd.store import StoreError
 
@@ -70,6 +76,10 @@ def run(path: Path) -> int:
         return 2
     try:
         outcome = run_daemon(config)
+    except BuildError as error:
+        lines = str(error).splitlines()
+        sys.stderr.write("".join(f"{path}: {line}\n" for line in lines))
+        return 2
     except StoreError as error:
         sys.stderr.write(f"{path}: store.path: {error}\n")
         return 1

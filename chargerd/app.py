@@ -10,7 +10,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
@@ -39,15 +39,18 @@ from chargerd.model import (
     VehicleDoor,
 )
 from chargerd.notify import Notifier
+from chargerd.ocpp import link
 from chargerd.ocpp.client import OcppClient
-from chargerd.ocpp.effects import Save
+from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
+from chargerd.scheduler.signals import SchedulerError
 from chargerd.store.store import Store
 from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
 from chargerd.vehicle.chademo.shell import ChademoDoor
 from chargerd.vehicle.chademo.view import Ratings
 from firmware_bridge.bridge import StationBridge, build_bridge
+from firmware_bridge.units import BridgeError
 
 logger = structlog.get_logger(__name__)
 
@@ -64,6 +67,10 @@ class Outcome(Enum):
     STOPPED = "stopped"
     RESET = "reset"  # start over: the central system asked for it
     FAILED = "failed"
+
+
+class BuildError(Exception):
+    """A door cannot be built as configured; the text says key or device and why."""
 
 
 class App:
@@ -337,10 +344,39 @@ def boot_reason(life: Mapping[str, Any]) -> str:
     return "ApplicationReset" if life.get("running") else "LocalReset"
 
 
+def problems(config: Config) -> list[str]:
+    """What only the doors can see, for `check-config`: builds them, opens nothing."""
+    builders: list[Callable[[], object]] = [
+        *(partial(build_bridge, (evse,)) for evse in config.evse),
+        partial(build_bridge, (), config.site.meter),
+        partial(OcppStation, config, {}),
+    ]
+    if config.ocpp.url:
+        identity = config.ocpp.identity or config.station.id
+        builders.append(partial(link.address, config.ocpp, identity))
+    found: list[str] = []
+    for build in builders:
+        try:
+            build()
+        except (BridgeError, OcppError) as error:
+            found += str(error).splitlines()
+    if not found:  # two devices on one line: only seen together
+        try:
+            build_bridge(config.evse, config.site.meter)
+        except BridgeError as error:
+            found.append(str(error))
+    return found
+
+
 async def _main(config: Config) -> Outcome:
     store = await Store.open(config.store.path)
     try:
-        return await App(config, store, await store.kv.load()).run()
+        saved = await store.kv.load()
+        try:
+            app = App(config, store, saved)
+        except (BridgeError, OcppError, SchedulerError) as error:
+            raise BuildError(str(error)) from error
+        return await app.run()
     finally:
         await store.close()
 

@@ -14,7 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 Watts = Annotated[float, Field(ge=0, le=2_000_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[\x21-\x7e ]+$")]
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=50,
+        pattern=r"^[\x21-\x7e ]+$",
+        description="printable ASCII characters",
+    ),
+]
 
 
 class Section(BaseModel):
@@ -26,7 +34,15 @@ class Section(BaseModel):
 class Station(Section):
     """Identity: as the central system sees it."""
 
-    id: Annotated[str, Field(min_length=1, max_length=48, pattern=r"^[^:\s]+$")]
+    id: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=48,
+            pattern=r"^[^:\s]+$",
+            description='1 to 48 characters without ":" and blanks',
+        ),
+    ]
     vendor: Name = "chargerd"
     model: Annotated[Name, Field(max_length=20)] = "chargerd"
     serial: Annotated[str, Field(max_length=25)] = ""
@@ -119,7 +135,13 @@ class Chademo(Section):
 class Owner(Section):
     """`[vehicle.promise]`: the owner's standing wish, until told otherwise."""
 
-    departure: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^$")] = ""
+    departure: Annotated[
+        str,
+        Field(
+            pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^$",
+            description='HH:MM, e.g. "07:30", or "" for none',
+        ),
+    ] = ""
     timezone: str = "Asia/Tokyo"
     target_soc_pct: Percent = 80.0
     floor_soc_pct: Percent = 20.0

@@ -1,8 +1,8 @@
 """From TOML and environment to a `Config`, or every reason why not.
 
 `CHARGERD__OCPP__URL=...` overrides `[ocpp] url`; lists go by index
-(`CHARGERD__EVSE__0__CHARGE_W`). Owns the checks across tables. Reads the file, nothing
-else; never shows a secret.
+(`CHARGERD__EVSE__0__CHARGE_W`). Checks across tables are in `config_check.py`. Reads
+the file, nothing else; never shows a secret.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from chargerd.config import Config, Evse, EvseDevices
+from chargerd.config import Config
+from chargerd.config_check import contradictions
 from chargerd.log import REDACTED, is_secret
 
 PREFIX = "CHARGERD__"
 MAX_BYTES = 1_000_000
-MIN_PASSWORD = 16  # A00.FR.205: random, at least 16 characters
-# Which wires may lead to a device of which role; the bridge knows the drivers.
-_TRANSPORTS = ("serial:", "modbus-tcp:", "modbus-rtu:", "can:")
-_ROLE_TRANSPORTS = {"chademo": ("can:",), "reader": ("serial:",)}
 
 
 class ConfigError(Exception):
@@ -59,30 +56,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     except ValidationError as error:
         problems += [_explain(item) for item in error.errors(include_url=False)]
         raise ConfigError(path, problems) from None
-    problems += _contradictions(config)
+    problems += contradictions(config)
     if problems:
         raise ConfigError(path, problems)
     return config
-
-
-def warnings(config: Config) -> list[str]:
-    """What is allowed but probably not meant, as `key: reason`."""
-    found = []
-    can_discharge = any(evse.discharge_w > 0 for evse in config.evse)
-    if can_discharge and not config.site.export_permit:
-        found.append(
-            "site.export_permit: empty, so nothing is ever fed to the grid although "
-            "evse.discharge_w is over 0; name who permitted it"
-        )
-    if config.site.export_permit and config.site.export_w == 0:
-        found.append("site.export_w: 0 W, so the permit has no effect")
-    if config.site.meter is None:
-        found.append("site.meter: none, so the house load is not known")
-    if config.ocpp.url and config.ocpp.security_profile == 0:
-        found.append("ocpp.security_profile: 0 sends no password and is not encrypted")
-    elif config.ocpp.url.startswith("ws://"):
-        found.append("ocpp.url: ws:// is not encrypted; use it inside a VPN only")
-    return found
 
 
 def dump(config: Config) -> dict[str, Any]:
@@ -184,6 +161,9 @@ def _explain(item: Any) -> tuple[str, str]:
     if item["type"] == "missing":
         return key, "is missing"
     reason = str(item["msg"])
+    field = _table(location[:-1]).get(str(location[-1]))
+    if item["type"] == "string_pattern_mismatch" and field and field.description:
+        reason = f"write {field.description}"
     value = item.get("input")
     if "password" not in key and isinstance(value, str | int | float | bool):
         reason += f" (is {value!r})"
@@ -216,61 +196,6 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from _models_in(part)
-
-
-def _contradictions(config: Config) -> list[tuple[str, str]]:
-    """What each value alone cannot show."""
-    found: list[tuple[str, str]] = []
-    ids = [evse.id for evse in config.evse]
-    for index, evse in enumerate(config.evse):
-        where = f"evse[{index}]"
-        if ids.index(evse.id) != index:
-            found.append((f"{where}.id", f"{evse.id} is used twice"))
-        found += [(f"{where}.{key}", reason) for key, reason in _evse_problems(evse)]
-    return [*found, *_ocpp_problems(config)]
-
-
-def _evse_problems(evse: Evse) -> Iterator[tuple[str, str]]:
-    connectors = [connector.id for connector in evse.connectors]
-    if len(set(connectors)) != len(connectors):
-        yield "connectors", "connector ids are not unique"
-    if evse.voltage_min_v > evse.voltage_max_v:
-        yield "voltage_min_v", f"is over voltage_max_v ({evse.voltage_max_v})"
-    if evse.devices.chademo and not evse.devices.stage:
-        yield "devices.stage", "is missing: a CHAdeMO vehicle needs a power stage"
-    for role in EvseDevices.model_fields:
-        device = getattr(evse.devices, role)
-        allowed = _ROLE_TRANSPORTS.get(role, _TRANSPORTS)
-        if device is not None and not device.at.startswith(allowed):
-            yield (
-                f"devices.{role}.at",
-                f"{device.at!r} must start with {' or '.join(allowed)}",
-            )
-
-
-def _ocpp_problems(config: Config) -> Iterator[tuple[str, str]]:
-    ocpp = config.ocpp
-    if not ocpp.url:
-        return
-    if not ocpp.url.startswith(("ws://", "wss://")):
-        yield "ocpp.url", f"{ocpp.url!r} must start with wss:// or ws://"
-    if ":" in (ocpp.identity or config.station.id):
-        yield "ocpp.identity", "must not contain ':' (it is the HTTP user name)"
-    if ocpp.security_profile >= 2 and not ocpp.url.startswith("wss://"):
-        yield "ocpp.url", f"profile {ocpp.security_profile} needs wss://"
-    if ocpp.security_profile in (1, 2):
-        yield from _password_problems(ocpp.password)
-
-
-def _password_problems(password: SecretStr) -> Iterator[tuple[str, str]]:
-    length = len(password.get_secret_value())
-    if length == 0:
-        yield "ocpp.password", "is missing: security profile 1 and 2 need one"
-    elif length < MIN_PASSWORD:
-        yield (
-            "ocpp.password",
-            f"has {length} characters, at least {MIN_PASSWORD} are needed (A00.FR.205)",
-        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from chargerd import config_load
+from chargerd import config_check, config_load
 from chargerd.config_load import ConfigError, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ def test_the_shipped_file_is_good_and_says_what_it_means() -> None:
     assert [evse.id for evse in config.evse] == [1, 2]
     assert config.evse[1].devices.meter.unit == 2
     assert config.site.export_permit
-    assert config_load.warnings(config) == [
+    assert config_check.warnings(config) == [
         "ocpp.url: ws:// is not encrypted; use it inside a VPN only"
     ]
 
@@ -111,7 +111,7 @@ def test_the_generated_schema_is_current() -> None:
         ("wss://", "http://", "ocpp.url", "must start with wss:// or ws://"),
         ('password = "sixteen-letters!"', "", "ocpp.password", "is missing"),
         ("sixteen-letters!", "short-canary", "ocpp.password", "has 12 characters"),
-        ('id = "CS1"', 'id = "C:1"', "station.id", "pattern"),
+        ('id = "CS1"', 'id = "C:1"', "station.id", "without"),
         ("[ocpp]", '[ocpp]\nidentity = "a:b"', "ocpp.identity", "':'"),
         ("serial:/dev", "tty:/dev", "evse[0].devices.pilot.at", "must start with"),
         (
@@ -180,8 +180,46 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     assert keys == {"station.id", "station.colour", "ocpp.security_profile"}
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (
+            '[vehicle.promise]\ntimezone = "Asia/Tokio"',
+            "vehicle.promise.timezone: 'Asia/Tokio' is no time zone",
+        ),
+        (
+            '[vehicle.promise]\ntimezone = "/etc/passwd"',
+            "vehicle.promise.timezone: '/etc/passwd' is no time zone",
+        ),
+        (
+            '[vehicle.promise]\ndeparture = "7:30"',
+            'vehicle.promise.departure: write HH:MM, e.g. "07:30"',
+        ),
+        (
+            '[local]\nmetrics = "0.0.0.0:9464"',
+            "local.metrics: '0.0.0.0:9464' is no loopback",
+        ),
+        ('[local]\nmetrics = "127.0.0.1"', "local.metrics: '127.0.0.1' is no loopback"),
+        (f'[local]\nsocket = "/{"x" * 107}"', "local.socket: is over 107 bytes long"),
+        (
+            '[evse.devices.reader]\ndriver = "ascii_reader"\n'
+            'at = "serial:/dev/ttyS1?baud=9"',
+            "evse[0].devices.reader.at: 'serial:/dev/ttyS1?baud=9' unit 1 is "
+            "evse[0].devices.pilot already",
+        ),
+    ],
+)
+def test_what_would_fail_later_is_said_now(
+    tmp_path: Path, table: str, expected: str
+) -> None:
+    text = GOOD.replace("[ocpp]", f"{table}\n[ocpp]")
+    (problem,) = _problems(tmp_path, text)
+    assert expected in problem
+
+
 def test_two_evses_of_one_id(tmp_path: Path) -> None:
     second = GOOD[GOOD.index("[[evse]]") : GOOD.index("[ocpp]")]
+    second = second.replace("ttyS1", "ttyS2").replace("127.0.0.1", "127.0.0.2")
     text = GOOD.replace("[ocpp]", second + "[ocpp]")
     assert _problems(tmp_path, text) == ["evse[1].id: 1 is used twice"]
 
@@ -260,10 +298,20 @@ def test_a_wrong_variable_is_named(
 
 def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
     config = load(_write(tmp_path, GOOD), {})
-    assert [line.split(":")[0] for line in config_load.warnings(config)] == [
+    assert [line.split(":")[0] for line in config_check.warnings(config)] == [
         "site.export_permit",
         "site.meter",
+        "ocpp.certificates_dir",
     ]
+    odd = GOOD.replace("id = 1\n[evse.dev", 'id = 1\ntype = "CHAdeMO"\n[evse.dev')
+    odd += (
+        '[local]\ngroup = "no-such-group-here"\n[vehicle.promise]\nfloor_soc_pct = 90'
+    )
+    text = "\n".join(config_check.warnings(load(_write(tmp_path, odd), {})))
+    assert "evse[0].connectors[0].type: 'CHAdeMO'" in text
+    assert "cG105 = CHAdeMO" in text
+    assert "local.group" in text
+    assert "floor_soc_pct: is over target" in text
 
 
 def test_no_secret_in_any_dump(tmp_path: Path) -> None:

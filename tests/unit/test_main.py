@@ -1,0 +1,75 @@
+"""`chargerd check-config` and `run`: every mistake in words, none as a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from chargerd import __main__ as cli
+from chargerd import log
+
+SHIPPED = Path(__file__).resolve().parents[2] / "config" / "chargerd.toml"
+
+
+def _file(folder: Path, *changes: tuple[str, str]) -> Path:
+    text = SHIPPED.read_text(encoding="utf-8")
+    text = text.replace("/tmp/chargerd-bench/state.db", str(folder / "state.db"))
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = folder / "chargerd.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shipped_file_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.check_config(SHIPPED) == 0
+    assert "good. Station BENCH-1, 2 EVSE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("eastron_sdm630", "eastron_sdm631", "no driver 'eastron_sdm631'; known:"),
+        ("can:slcan/tmp/chargerd-bench/evse1-stage", "can:usb/x", "'can:usb/x?bitrate"),
+        ("baud=115200", "baud=fast", "baud 'fast' is not a number"),
+        ("15020", "99999", "port '99999' is not 1..65535"),
+        ('"OCPPCommCtrlr.H', '"OCPPComCtrlr.H', "near: OCPPCommCtrlr.Heartbeat"),
+        ("HeartbeatInterval\" = 300", 'HeartbeatInterval" = "often"', "an integer"),
+    ],
+)  # fmt: skip
+def test_what_no_door_can_be_built_of_is_said_by_check_and_run(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    old: str,
+    new: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(log, "setup", lambda config: None)  # the tests' own stays
+    path = _file(tmp_path, (old, new))
+    for command in (cli.check_config, cli.run):
+        with capture_logs():
+            assert command(path) == 2
+        said = capsys.readouterr()
+        assert said.err.startswith(f"{path}: ")
+        assert expected in said.err
+        assert "Traceback" not in said.err
+
+
+def test_mistakes_of_several_doors_are_said_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _file(
+        tmp_path,
+        ("chargebyte", "chargebite"),
+        ('"OCPPCommCtrlr.H', '"OCPPComCtrlr.H'),
+        ("evse2-mcu?baud=115200", "evse2-mcu?baud=0x10"),
+    )
+    assert cli.check_config(path) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 3
+    for word in ("chargebite", "0x10", "OCPPComCtrlr"):
+        assert word in said
