@@ -34,7 +34,7 @@ def test_the_shipped_file_is_good(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("eastron_sdm630", "eastron_sdm631", "no driver 'eastron_sdm631'; known:"),
         ("can:slcan/tmp/chargerd-bench/evse1-stage", "can:usb/x", "'can:usb/x?bitrate"),
-        ("baud=115200", "baud=fast", "baud 'fast' is not a number"),
+        ("mcu?baud=115200", "mcu?baud=fast", "baud 'fast' is not a number"),
         ("15020", "99999", "port '99999' is not 1..65535"),
         ('"OCPPCommCtrlr.H', '"OCPPComCtrlr.H', "near: OCPPCommCtrlr.Heartbeat"),
         ("HeartbeatInterval\" = 300", 'HeartbeatInterval" = "often"', "an integer"),
