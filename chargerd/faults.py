@@ -455,6 +455,15 @@ _row(
     "See the stop cause in `chargerctl session`; read the vehicle's trouble codes.",
 )
 _row(
+    "V2gFault",
+    ("", "VehicleFault", "EVCommunicationError", "ISO15118Ctrlr", "Problem"),
+    Severity.ERROR,
+    _STOP,
+    _UNPLUG,
+    "The vehicle's words were not understood. " + _REPLUG,
+    "See the stop cause in `chargerctl session`; record the session and decode it.",
+)
+_row(
     "VehicleTimeout",
     ("", "V2GTimeout", "EVCommunicationError", "ConnectedEV", "Problem"),
     Severity.ERROR,
