@@ -8,6 +8,7 @@ as RTU has no transaction id. `run` connects once and raises when the link is lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import termios
 from collections.abc import Awaitable, Callable
@@ -49,6 +50,7 @@ class ModbusLink:
     ) -> None:
         self._lock = asyncio.Lock()
         self._lost = asyncio.Event()
+        self._up = asyncio.Event()
         self._misses = 0
         self._client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None
         self._address = address
@@ -112,12 +114,14 @@ class ModbusLink:
                 if not await client.connect():
                     raise BridgeError(f"{self.name}: cannot connect")
             self._client = client
+            self._up.set()
             await self._lost.wait()
             raise BridgeError(f"{self.name}: connection lost")
         except (ModbusException, termios.error) as error:
             raise BridgeError(f"{self.name}: {error}") from error
         finally:
             self._client = None
+            self._up.clear()
             client.close()
 
     def _new_client(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
@@ -175,7 +179,7 @@ class ModbusLink:
         what: str,
     ) -> ModbusPDU:
         """One question and its answer; the lock is held by the caller."""
-        client = self._client
+        client = await self._opened()
         if client is None or not client.connected:
             raise BridgeError(f"{self.name} {what}: not connected")
         await asyncio.sleep(self._quiet_s)
@@ -194,6 +198,14 @@ class ModbusLink:
             raise BridgeError(f"{self.name} {what}: answer to another question")
         self._misses = 0
         return answer
+
+    async def _opened(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient | None:
+        """The client; a line that is just being opened is waited for."""
+        if self._client is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timeout_s):
+                    await self._up.wait()
+        return self._client
 
     async def _missed(self) -> None:
         """Count, and let a late answer go by before anybody asks again."""
