@@ -76,6 +76,7 @@ def test_the_gate_bites_on_an_open_service(tmp_path: Path) -> None:
         ("WatchdogSec", "10"),
         ("WatchdogSignal", "SIGABRT"),
         ("Restart", "always"),
+        ("RestartPreventExitStatus", "2"),
         ("TimeoutStopSec", "30"),
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
