@@ -5,7 +5,7 @@ Decoding is total: any bytes give a message or V2gError. Owns no grammar of type
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ from chargerd.vehicle.iso15118.exi.bits import WINDOW_BYTES, Window, bad, finish
 from chargerd.vehicle.iso15118.exi.decoder import Decoders
 from chargerd.vehicle.iso15118.exi.encoder import Encoders
 from chargerd.vehicle.iso15118.exi.explain import explain
-from chargerd.vehicle.iso15118.exi.grammar import Grammar, Type
+from chargerd.vehicle.iso15118.exi.grammar import Grammar, QName, Type
+from chargerd.vehicle.iso15118.exi.relaxed import Relaxed
 from chargerd.vehicle.iso15118.messages.declare import Complex, Schema
 
 SCHEMAS = ("sap", "din", "iso2", "common", "ac", "dc", "acdp", "wpt", "xmldsig")
@@ -78,57 +79,62 @@ class Codec:
     def encode_fragment(self, name: str, value: Any) -> bytes:
         """The fragment of element `name`; V2gError as for `encode`."""
         kind = type(value)
-        index = next(
-            (
-                index
-                for index, (key, kinds) in enumerate(self.grammar.fragments.items())
-                if key[0] == name and kind in kinds and self.plain(name, kinds)
-            ),
-            None,
-        )
-        if index is None:
-            raise bad(self.name, f"no element {name} of {kind.__name__}")
+        for index, (key, kinds) in enumerate(self.fragments):
+            if key[0] == name and kind in kinds:
+                return self.encode_as(index, name, value, len(kinds) > 1)
+        raise bad(self.name, f"no element {name} of {kind.__name__}")
+
+    def encode_as(self, index: int, name: str, value: Any, relaxed: bool) -> bytes:
+        """The fragment of the element with this index."""
+        kind = type(value)
         width = self.fragment_bits
-        v = (1 << 8 | HEADER) << width | index
         out: list[bytes] = []
         try:
-            v = self.encoders.function(kind)(v, value, out)
+            function = (
+                Relaxed(self.grammar, kind).encode
+                if relaxed
+                else self.encoders.function(kind)
+            )
+            v = function((1 << 8 | HEADER) << width | index, value, out)
         except (TypeError, ValueError, KeyError, AttributeError) as fault:
             raise V2gError(explain(self.grammar, value, name)) from fault
-        return finish(v << width | len(self.grammar.fragments) + 1, out)
+        return finish(v << width | len(self.fragments) + 1, out)
 
     def decode_fragment(self, data: bytes) -> tuple[str, Decoded]:
         """Element name and value of a fragment of one element."""
         v, p = opened(data)
         width = self.fragment_bits
-        names = list(self.grammar.fragments)
         try:
             p -= width
             code = v >> p & ((1 << width) - 1)
-            if code >= len(names):
+            if code >= len(self.fragments):
                 raise bad(self.name, "the fragment is no declared element")
-            name = names[code]
-            kind = self.plain(name[0], self.grammar.fragments[name])
-            if not isinstance(kind, type):
-                raise bad(self.name, f"a fragment of {name[0]} is never signed")
-            value, p = self.decoders.function(kind)(v, p)
+            (name, _), kinds = self.fragments[code]
+            found = [
+                kind for kind in kinds if isinstance(kind, type) and not kind.abstract_
+            ]
+            if len(found) != 1:
+                raise bad(self.name, f"a fragment of {name} is never signed")
+            if len(kinds) > 1:
+                value, p = Relaxed(self.grammar, found[0]).decode(v, p)
+            else:
+                value, p = self.decoders.function(found[0])(v, p)
             p -= width
-            if v >> p & ((1 << width) - 1) != len(names) + 1:
+            if v >> p & ((1 << width) - 1) != len(self.fragments) + 1:
                 raise bad(self.name, "the fragment goes on after its element")
         except ValueError as fault:
             raise self.cut(data) from fault
-        return name[0], Decoded(value, ended(v, p, self.name))
+        return name, Decoded(value, ended(v, p, self.name))
 
-    @property
+    @cached_property
+    def fragments(self) -> list[tuple[QName, set[Type]]]:
+        """Element names with their types, in the order of their codes."""
+        return list(self.grammar.fragments.items())
+
+    @cached_property
     def fragment_bits(self) -> int:
         """Bits of an event code between elements: each, any other, the end."""
-        return (len(self.grammar.fragments) + 1).bit_length()
-
-    def plain(self, name: str, kinds: set[Type]) -> Type:
-        """The type of a fragment's element, if all declarations agree on it."""
-        if len(kinds) > 1:
-            raise bad(self.name, f"{name} is declared with several types")
-        return next(iter(kinds))
+        return (len(self.fragments) + 1).bit_length()
 
     def cut(self, data: bytes) -> V2gError:
         """The exception for a stream that ends too early."""

@@ -119,6 +119,18 @@ class Grammar:
                 found.setdefault((name, space), set()).add(kind)
         return {key: found[key] for key in sorted(found)}
 
+    @cached_property
+    def attributes(self) -> list[QName]:
+        """Every attribute name declared anywhere, in the order of fragments."""
+        return sorted(
+            {
+                (field.name, field.namespace)
+                for cls in self.schema.types
+                for field in cls.fields_
+                if field.kind == "attribute"
+            }
+        )
+
     def choices(self, name: str, namespace: str, default: Type) -> list[Global]:
         """A referenced element and all that substitute it, sorted by name."""
         head = self.globals.get((name, namespace))
