@@ -110,9 +110,7 @@ class Codec:
             if code >= len(self.fragments):
                 raise bad(self.name, "the fragment is no declared element")
             (name, _), kinds = self.fragments[code]
-            found = [
-                kind for kind in kinds if isinstance(kind, type) and not kind.abstract_
-            ]
+            found = signable(kinds)
             if len(found) != 1:
                 raise bad(self.name, f"a fragment of {name} is never signed")
             if len(kinds) > 1:
@@ -163,6 +161,15 @@ def ended(v: Any, p: int, name: str) -> tuple[str, ...]:
             raise bad(name, f"{extra} more bytes after the end of the message")
         found.append(f"{extra} zero bytes after the end")
     return tuple(found)
+
+
+def signable(kinds: set[Type]) -> list[type[Complex]]:
+    """Those types that can be the content of a fragment."""
+    return [
+        kind
+        for kind in kinds
+        if isinstance(kind, type) and issubclass(kind, Complex) and not kind.abstract_
+    ]
 
 
 @cache
