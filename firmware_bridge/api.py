@@ -51,7 +51,8 @@ class PilotReading:
     """What the control-pilot MCU last reported.
 
     `dc_closed` and `ac_closed` are the mirror contacts, None where there is no such
-    contactor. The CHAdeMO pins are those of docs/protocol-mcu.md.
+    contactor. In the safe state the board, or its driver, holds the contactors open.
+    The CHAdeMO pins are those of docs/protocol-mcu.md.
     """
 
     pilot_state: PilotState = PilotState.UNKNOWN

@@ -25,7 +25,16 @@ TICK_S = 0.02
 CONTACTOR_GRACE_S = 0.08  # after a lease: the stage's current goes first (no welding)
 MCU_TIMEOUT_S = 0.3  # the MCU opens its contactors by itself after this gap
 LOST_S = 0.5  # without a valid ChargeState
+OPEN_LOST_S = 0.75  # then open: by now the daemon has taken the stage's current away
 WELD_S = 0.5  # mirror contact still closed this long after the order to open
+_PASSING_REASONS = ("", "communication timeout")  # over when the host has spoken
+_NAMED_REASONS = (
+    "residual",
+    "over-temperature",
+    "emergency stop",
+    "proximity",
+    "control pilot diode",
+)
 
 T = TypeVar("T")
 
@@ -89,7 +98,7 @@ class ChargebytePilot:
         if (
             now >= self._valid_until_mono
             or now - self._sent_mono > MCU_TIMEOUT_S
-            or now - self._state_mono > LOST_S
+            or now - self._state_mono > OPEN_LOST_S
         ):
             self._must_open = True
 
@@ -146,14 +155,16 @@ class ChargebytePilot:
         pins_gone = chademo is None and self._chademo is not None
         if pins_gone or (heat is None and self._temperatures is not None):
             return  # half of what this board tells is no reading: "no plug" is a word
+        held = self._must_open and (self._pins.close_dc or self._pins.close_ac)
+        lapsed = held and not state.safe_state
         value = PilotReading(
             pilot_state=state.pilot_state,
             duty=state.duty,
             dc_closed=state.contactors[0],
             ac_closed=state.contactors[1],
             emergency_stop=state.emergency_stop,
-            safe_state=state.safe_state,
-            safe_state_reason=state.safe_state_reason,
+            safe_state=state.safe_state or held,
+            safe_state_reason="lease lapsed" if lapsed else state.safe_state_reason,
             cable_limit_a=state.cable_limit_a,
             faults=_faults(state, chademo, heat) | self._weld(state, now),
             chademo_proximity=chademo is not None and chademo.proximity,
@@ -181,10 +192,13 @@ def _faults(
 ) -> frozenset[str]:
     """Names of chargerd.faults."""
     reason = state.safe_state_reason
+    unnamed = state.safe_state and not reason.startswith(_NAMED_REASONS)
     found = {
-        "PilotFault": state.cp_short or state.pilot_invalid,
+        "PilotFault": state.cp_short
+        or state.pilot_invalid
+        or (unnamed and reason not in _PASSING_REASONS),
         "DiodeFault": state.diode_fault,
-        "ProximityFault": state.proximity_invalid,
+        "ProximityFault": state.proximity_invalid or reason.startswith("proximity"),
         "GroundFailure": state.rcm_tripped or reason.startswith("residual"),
         "ConnectorLockFailure": chademo is not None and chademo.lock_fault,
         "CableOverTempStop": reason.startswith("over-temperature")

@@ -117,7 +117,7 @@ def test_safe_state_of_the_mcu_is_left_with_contactors_open() -> None:
     assert not any(closes(frame) for frame in sent)
     reading = bench.pilot.reading()
     assert reading is not None
-    assert not reading.value.safe_state  # the MCU says NORMAL again, still open
+    assert reading.value.safe_state_reason == "lease lapsed"  # ours, not the MCU's
 
 
 def test_a_stopped_process_does_not_close_again() -> None:
@@ -129,13 +129,32 @@ def test_a_stopped_process_does_not_close_again() -> None:
     assert not any(closes(frame) for frame in bench.port.take())
 
 
+def test_held_open_by_the_driver_is_a_safe_state() -> None:
+    """An open contactor that nobody asked open must not be taken for a broken one."""
+    bench = Bench()
+    bench.closed()
+    bench.clock.step(0.4)  # the process was stopped: the lease is over
+    bench.pilot.drive(CLOSED, bench.clock.now + 0.3)
+    bench.deliver(NORMAL)
+    reading = bench.pilot.reading()
+    assert reading is not None
+    assert reading.value.safe_state
+    assert reading.value.safe_state_reason == "lease lapsed"
+    bench.pilot.drive(OPEN, bench.clock.now + 0.3)
+    bench.deliver(NORMAL)
+    reading = bench.pilot.reading()
+    assert reading is not None
+    assert not reading.value.safe_state
+
+
 def test_lost_mcu_opens_and_health_tells() -> None:
     bench = Bench()
     bench.closed()
     bench.pilot.drive(CLOSED, bench.clock.now + 5)
     assert bench.stats.health(bench.clock.now).ok
-    sent = bench.pass_time(0.7, state=None)
-    assert closes(sent[0])
+    sent = bench.pass_time(0.66, state=None)
+    assert all(map(closes, sent))  # the stage goes first
+    sent = bench.pass_time(0.2, state=None)
     assert not closes(sent[-1])
     assert not bench.stats.health(bench.clock.now).ok
     reading = bench.pilot.reading()
@@ -232,14 +251,22 @@ def test_a_safe_state_opens_even_when_half_is_missing() -> None:
         ("03e8020000400000", "GroundFailure"),  # RCM tripped
         ("07e8020000001400", "GroundFailure"),
         ("07e8020000000800", "CableOverTempStop"),
+        ("07e8020000000b00", "ProximityFault"),
+        ("07e8020000000e00", None),  # the diode bit says it
+        ("07e8020000001000", None),  # emergency_stop says it
+        ("07e8020000000200", None),  # over when the host has spoken
+        ("07e8020000000100", "PilotFault"),  # internal: a technician must hear of it
+        ("07e8020000000f00", "PilotFault"),  # HV switch
+        ("07e8020000000300", "PilotFault"),  # temperature sensor
+        ("07e8020000007f00", "PilotFault"),
     ],
 )
-def test_faults(data: str, fault: str) -> None:
+def test_faults(data: str, fault: str | None) -> None:
     bench = Bench()
     bench.deliver(encode_frame(0x07, bytes.fromhex(data)))
     reading = bench.pilot.reading()
     assert reading is not None
-    assert reading.value.faults == {fault}
+    assert reading.value.faults == ({fault} if fault else set())
 
 
 def test_lock_fault() -> None:
