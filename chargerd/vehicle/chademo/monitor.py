@@ -47,6 +47,11 @@ def _opened_by_itself(v: View) -> bool:
     return enabled and v.peer.contactor_flag and v.peer.contactor_open
 
 
+def _fell_open(v: View) -> bool:
+    """Our contactor is open though nobody, no safe state either, has opened it."""
+    return v.pilot is not None and v.pilot.dc_closed is False and not v.pilot.safe_state
+
+
 def _insulation_bad(v: View) -> bool:
     if v.insulation is None:
         return False
@@ -111,7 +116,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         StopCause.STATION_CONTACTOR,
         _JOINED,
-        lambda v: v.pilot is not None and v.pilot.dc_closed is False,
+        _fell_open,
     ),
     Rule(
         StopCause.OVER_VOLTAGE,

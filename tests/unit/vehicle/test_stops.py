@@ -70,6 +70,7 @@ CASES = [
     Case(C.STATION, S.ENERGY, rig(energise=False)),
     Case(C.STATION_FAULT, S.ENERGY, rig(fault_stop=True)),
     Case(C.STATION_SAFE_STATE, S.ENERGY, pilot(safe_state=True)),
+    Case(C.STATION_SAFE_STATE, S.ENERGY, pilot(safe_state=True, dc_closed=False)),
     Case(C.STATION_SILENT, S.ENERGY, rig(offers=False), 1.2),
     Case(C.STATION_SILENT, S.TEST, rig(offers=False), 1.2),
     Case(C.VEHICLE_STOP, S.ENERGY, car(enabled_knob=False)),
