@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 from chargerd.faults import Clear, lookup
 from chargerd.model import VehiclePhase, VehicleState
-from firmware_bridge.api import Telemetry
+from firmware_bridge.api import StageMode, StageSetpoint, Telemetry
 
 GRACE_S = 3.0
 PILOT_LOST_S = 0.5  # docs/protocol-mcu.md
 STAGE_LOST_S = 1.0
 INSULATION_LOST_S = 5.0
 MISMATCH_S = 1.5  # contactor drive against mirror contact
+EXCESS_A = 3.0  # of the stage's current over what it was told
+EXCESS_SHARE = 0.15
+EXCESS_S = 1.5  # longer than any ramp down
 DERATE_C = 80.0  # ours [K]: contacts are rated 90 degC
 STOP_C = 90.0
 MAINS_SHARE = 0.5
@@ -127,6 +130,28 @@ def _insulation(
     elif reading.value.alarm and vehicle.phase is VehiclePhase.ENERGY:
         ohm = reading.value.resistance_ohm
         causes["ResistanceFault"] = "" if ohm is None else f"{ohm / 1000:.0f} kohm"
+
+
+def runaway(
+    since_mono: float | None, told: StageSetpoint, telemetry: Telemetry, now_mono: float
+) -> tuple[float | None, str]:
+    """(since when, "" or what is wrong): the stage drives more than it was told.
+
+    Only opening the contactors ends what a stage does that does not obey.
+    """
+    stage = telemetry.stage
+    if stage is None or stage.age_s(now_mono) > STAGE_LOST_S:
+        return None, ""
+    sign = -1.0 if told.mode is StageMode.DISCHARGE else 1.0
+    told_a = told.current_a if told.mode is not StageMode.OFF else 0.0
+    flows_a = stage.value.current_a * sign
+    most_a = told_a + max(EXCESS_A, EXCESS_SHARE * told_a)
+    if -EXCESS_A <= flows_a <= most_a:
+        return None, ""
+    since = now_mono if since_mono is None else since_mono
+    if now_mono - since < EXCESS_S:
+        return since, ""
+    return since, f"stage {stage.value.current_a:.1f} A, told {sign * told_a:.1f} A"
 
 
 def contactor(

@@ -28,7 +28,7 @@ from chargerd.model import Promise as PromiseWish
 from chargerd.scheduler import battery, envelope, follow, promise, ramp, share
 from chargerd.scheduler.decide import Context, Unit, Verdict, decide, is_ac
 from chargerd.scheduler.signals import SchedulerError
-from firmware_bridge.api import Command, Telemetry
+from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
 _METER_FRESH_S = 1.0
 _PROMISE_EVERY_S = 1.0
@@ -88,6 +88,8 @@ class Runner:
         self.current_a = 0.0
         self._plausible = plausibility.State()
         self._watch = causes.Watch()
+        self._told = StageSetpoint()  # the last command's
+        self._excess_mono: float | None = None
         self._memory = Memory()
         self._ramped = ramp.State()
         self._trim = follow.State()
@@ -187,6 +189,11 @@ class Runner:
         )
         if wrong:
             found["EVSEContactorFault"] = wrong
+        self._excess_mono, wrong = causes.runaway(
+            self._excess_mono, self._told, telemetry, now.mono
+        )
+        if wrong:
+            found["OverCurrentFailure"] = wrong
         found.update(self.notices)
         self.faults = faultset.step(
             self.faults,
@@ -362,6 +369,7 @@ class Runner:
         self._memory, command, offer = actuate(
             self._memory, intent, snap.vehicle, snap.telemetry, self._ratings
         )
+        self._told = command.stage
         stage = snap.telemetry.stage
         derated = stage is not None and stage.value.derated
         short = abs(offer.setpoint_a) - command.stage.current_a > 0.05

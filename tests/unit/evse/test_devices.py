@@ -16,6 +16,7 @@ from firmware_bridge.api import (
     Reading,
     StageMode,
     StageReading,
+    StageSetpoint,
     Telemetry,
 )
 from tests.unit.scheduler.stand import at
@@ -152,6 +153,35 @@ def test_contactor(
     assert first == ""
     assert causes.contactor(watch, commanded, telemetry, 101.4)[1] == ""
     assert causes.contactor(watch, commanded, telemetry, 101.6)[1] == wrong
+
+
+@pytest.mark.parametrize(
+    ("told", "flows_a", "wrong"),
+    [
+        (StageSetpoint(StageMode.CHARGE, 400.0, 20.0), 22.9, False),
+        (StageSetpoint(StageMode.CHARGE, 400.0, 20.0), 23.1, True),
+        (StageSetpoint(StageMode.CHARGE, 400.0, 20.0), 5.0, False),  # voltage-limited
+        (StageSetpoint(StageMode.CHARGE, 400.0, 20.0), -3.1, True),
+        (StageSetpoint(StageMode.DISCHARGE, 300.0, 10.0), -12.9, False),
+        (StageSetpoint(StageMode.DISCHARGE, 300.0, 10.0), -13.1, True),
+        (StageSetpoint(StageMode.DISCHARGE, 300.0, 10.0), 3.1, True),
+        (StageSetpoint(), 3.1, True),
+        (StageSetpoint(), -3.1, True),
+        (StageSetpoint(), 2.9, False),
+    ],
+)
+def test_a_stage_that_does_more_than_told(
+    told: StageSetpoint, flows_a: float, wrong: bool
+) -> None:
+    reading = replace(STAGE, current_a=flows_a)
+    now = replace(GOOD, stage=Reading(reading, 100.0))
+    since, first = causes.runaway(None, told, now, 100.0)
+    assert first == ""
+    later = replace(GOOD, stage=Reading(reading, 101.6))
+    assert bool(causes.runaway(since, told, later, 101.6)[1]) is wrong
+    calm = replace(GOOD, stage=Reading(replace(STAGE, current_a=0.0), 101.6))
+    assert causes.runaway(since, told, calm, 101.6) == (None, "")
+    assert causes.runaway(since, told, now, 101.6) == (None, "")  # that is StageLost
 
 
 def _walk(*steps: tuple[float, set[str], bool, bool]) -> faultset.FaultSet:

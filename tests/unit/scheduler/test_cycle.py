@@ -266,6 +266,20 @@ def test_fault_stops_and_latches_until_unplug() -> None:
     assert not stand.report().snapshot.faults
 
 
+@pytest.mark.parametrize("power_w", [3000.0, -3000.0])
+def test_a_stage_that_does_more_than_told_is_cut_off(power_w: float) -> None:
+    """Meter and stage agree, so only the command tells that the stage runs away."""
+    stand = Stand()
+    stand.start()
+    stand.setpoint(power_w)
+    stand.run(3.0)
+    assert "OverCurrentFailure" not in [f.name for f in stand.report().snapshot.faults]
+    stand.bridge.share = {1: 1.6}
+    stand.run(3.0)
+    assert "OverCurrentFailure" in [f.name for f in stand.report().snapshot.faults]
+    assert not stand.bridge.commands[1].pins.close_dc
+
+
 def test_stale_site_meter_means_failsafe_import_and_no_export() -> None:
     site = Site(
         import_w=20_000,
