@@ -1,4 +1,4 @@
-"""Writes tests/vectors/exi_own.jsonl: our own messages, the bytes by the jar.
+"""Writes tests/vectors/exi_own*.jsonl: our own messages, the bytes by the jar.
 
     python -m tests.interop.exi_vectors
 
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from chargerd.vehicle.iso15118 import exi
+from chargerd.vehicle.iso15118.exi.codec import codec
+from chargerd.vehicle.iso15118.exi.plain import to_plain
 from chargerd.vehicle.iso15118.messages.declare import (
     Base64,
     Boolean,
@@ -33,9 +35,12 @@ from chargerd.vehicle.iso15118.messages.declare import (
     Simple,
     String,
 )
+from chargerd.vehicle.iso15118.messages.xmldsig import XMLDSIG
 from tests.interop import exi_jar, exi_xml
 
-PATH = Path(__file__).resolve().parents[1] / "vectors" / "exi_own.jsonl"
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+DOCUMENTS = FOLDER / "exi_own.jsonl"
+FRAGMENTS = FOLDER / "exi_own_fragments.jsonl"
 SETS = ("sap", "din", "iso2", "common", "ac", "dc", "acdp", "wpt")
 LENGTH = 12  # of strings and bytes, where the limits allow
 
@@ -162,22 +167,75 @@ def fields_below(cls: type[Complex]) -> Iterator[Field]:
             yield from fields_below(each.type)
 
 
+def fragments(schema: Schema) -> Iterator[tuple[str, str, Complex]]:
+    """(namespace, element, value) of all that has an Id, thus can be signed.
+
+    Of the XML signature itself only SignedInfo, which is what the key signs.
+    """
+    pairs = [(e.namespace, e.name, e.type) for e in schema.elements]
+    pairs += [
+        (each.namespace, each.name, each.type)
+        for cls in schema.types
+        for each in cls.fields_
+        if each.kind == "element" and not each.ref
+    ]
+    seen: set[tuple[str, str]] = set()
+    for namespace, name, kind in sorted(pairs, key=lambda pair: pair[:2]):
+        if not concrete(kind) or (namespace, name) in seen:
+            continue
+        seen.add((namespace, name))
+        signable = "Id" in {each.name for each in kind.fields_}
+        if namespace == XMLDSIG:
+            signable = (schema.name, name) == ("xmldsig", "SignedInfo")
+        if signable:
+            count, pick = 1, 0
+            while pick < count:
+                author = Author(schema, pick, full=True)
+                yield namespace, name, author.complex(kind)
+                count = max(count, author.options)
+                pick += 1
+
+
+def declared(name: str) -> Schema:
+    schema = import_module(f"chargerd.vehicle.iso15118.messages.{name}").SCHEMA
+    if not isinstance(schema, Schema):
+        raise TypeError(f"{name}.SCHEMA is no Schema")
+    return schema
+
+
+def write(path: Path, vectors: list[dict[str, Any]]) -> None:
+    """One JSON line each, without repeats."""
+    lines = [
+        json.dumps(vector, separators=(",", ":"), ensure_ascii=False)
+        for vector in vectors
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(dict.fromkeys(lines)) + "\n")
+    sys.stdout.write(f"{path.name}: {len(dict.fromkeys(lines))} vectors\n")
+
+
 def main() -> int:
-    lines: list[str] = []
+    documents: list[dict[str, Any]] = []
+    signed: list[dict[str, Any]] = []
     with exi_jar.Jar() as jar:
-        for name in SETS:
-            module = import_module(f"chargerd.vehicle.iso15118.messages.{name}")
-            for root, message in variants(module.SCHEMA):
-                xml = exi_xml.write(module.SCHEMA, root.namespace, root.name, message)
-                data = jar.encode(name, xml)
-                plain = exi.to_json(message)
-                vector = {"schema": name, "hex": data.hex(), "decoded": plain}
-                line = json.dumps(vector, separators=(",", ":"), ensure_ascii=False)
-                if line not in lines:
-                    lines.append(line)
-            sys.stdout.write(f"{name}: {len(lines)} vectors so far\n")
-    PATH.parent.mkdir(exist_ok=True)
-    PATH.write_text("\n".join(lines) + "\n")
+        for schema in map(declared, SETS):
+            for root, message in variants(schema):
+                xml = exi_xml.write(schema, root.namespace, root.name, message)
+                data, plain = jar.encode(schema.name, xml), exi.to_json(message)
+                documents.append(
+                    {"schema": schema.name, "hex": data.hex(), "decoded": plain}
+                )
+        for schema in map(declared, (*SETS, "xmldsig")):
+            grammar = codec(schema.name).grammar
+            for namespace, name, value in fragments(schema):
+                xml = exi_xml.write(schema, namespace, name, value)
+                data = jar.encode(schema.name, xml, fragment=True)
+                plain = {name: to_plain(grammar, value)}
+                signed.append(
+                    {"schema": schema.name, "hex": data.hex(), "decoded": plain}
+                )
+    write(DOCUMENTS, documents)
+    write(FRAGMENTS, signed)
     return 0
 
 

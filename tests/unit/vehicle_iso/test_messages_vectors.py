@@ -15,10 +15,13 @@ import pytest
 
 from chargerd.vehicle.iso15118 import exi
 from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.exi.codec import codec
+from chargerd.vehicle.iso15118.exi.plain import to_plain
 
 ROOT = Path(__file__).resolve().parents[3]
 RECORDED = ROOT.parent / "shared" / "vectors" / "exi.jsonl"
 OWN = ROOT / "tests" / "vectors" / "exi_own.jsonl"
+SIGNED = ROOT / "tests" / "vectors" / "exi_own_fragments.jsonl"
 
 
 def failures(path: Path) -> tuple[int, list[str]]:
@@ -74,3 +77,15 @@ def test_own_messages_are_of_every_type(name: str) -> None:
             root, inner = next(iter(vector["decoded"].items()))
             found |= set(inner["Body"]) if root == "V2G_Message" else {root}
     assert found == wanted
+
+
+def test_own_fragments() -> None:
+    """What signatures are made of: again the jar's bytes."""
+    lines = SIGNED.read_text().splitlines()
+    for line in lines:
+        vector = json.loads(line)
+        schema, data = vector["schema"], bytes.fromhex(vector["hex"])
+        name, value = exi.decode_fragment(schema, data)
+        assert {name: to_plain(codec(schema).grammar, value)} == vector["decoded"]
+        assert exi.encode_fragment(schema, name, value) == data, f"{schema} {name}"
+    assert len(lines) == 27
