@@ -14,6 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+WIDTH = 100
+AXIS = f"{'discharge':>19}  {'charge':<19}"
+
 
 def bar(power_w: float, full_w: float = 10_000.0, half: int = 20) -> Text:
     """A bar that grows left for discharge, right for charge."""
@@ -46,6 +49,7 @@ class Screen:
             yield
             return
         self._following = True
+        self._lines.clear()  # they stand above the table already
         with Live(
             self._draw(latest), console=self._console, auto_refresh=False
         ) as live:
@@ -64,23 +68,60 @@ class Screen:
         self._following = False
 
     def _draw(self, latest: dict[str, Any]) -> Group:
-        return Group(_table(latest), *(Text(line) for line in self._lines))
+        return Group(table(latest), *(Text(line) for line in self._lines))
 
 
-def _table(latest: dict[str, Any]) -> Table:
-    table = Table(title="chargerd demo", expand=False)
-    table.add_column("", style="dim")
-    table.add_column("value", justify="right", min_width=14)
-    table.add_column("", min_width=41)
-    evse, decision = latest.get("status", {}), latest.get("decision", {})
-    truth = latest.get("rig", {}).get("evses", {}).get("1", {})
-    setpoint = float(decision.get("power_w") or 0.0)
-    actual = float(truth.get("ac_power_w") or 0.0)
+def table(latest: dict[str, Any]) -> Table:
+    """The newest values, always in the same number of lines."""
+    shown = Table(title="chargerd: one evening in a minute", width=WIDTH)
+    shown.add_column("", style="dim", width=14)
+    shown.add_column("", justify="right", width=9)
+    shown.add_column(AXIS, ratio=1)
+    evse, rig = latest.get("status", {}), latest.get("rig", {})
+    decision, truth = evse.get("decision", {}), rig.get("evses", {}).get("1", {})
+    for name, power_w in (
+        ("setpoint", decision.get("power_w")),
+        ("power (true)", truth.get("ac_power_w")),
+    ):
+        power = float(power_w or 0.0)
+        shown.add_row(name, f"{power / 1e3:+.2f} kW", bar(power))
     soc = (truth.get("ev") or {}).get("soc_pct")
-    table.add_row("setpoint", f"{setpoint / 1e3:+.2f} kW", bar(setpoint))
-    table.add_row("power (true)", f"{actual / 1e3:+.2f} kW", bar(actual))
-    table.add_row("battery", "-" if soc is None else f"{soc:.2f} %", "")
-    table.add_row("session", str(evse.get("phase", "-")), "")
-    table.add_row("decided by", str(decision.get("source", "-")), "")
-    table.add_row("why", "", Text(str(latest.get("why", "-")), overflow="fold"))
-    return table
+    battery = "-" if soc is None else f"{soc:.2f} %"
+    shown.add_row("battery", battery, _promise(evse.get("promise")))
+    shown.add_row("session", str(evse.get("phase", "-")), _energy(evse))
+    shown.add_row("grid", *_grid(rig.get("grid", {})))
+    shown.add_row("central system", *_link(rig.get("link", {})))
+    why = Text(f"{latest.get('why', '-')}", no_wrap=True, overflow="ellipsis")
+    shown.add_row("why this power", "", why)
+    return shown
+
+
+def _promise(promise: dict[str, Any] | None) -> Text:
+    if not promise:
+        return Text("no promise")
+    left = max(0.0, promise["departure_in_s"])
+    text = f"promised {promise['target_soc_pct']:g} % in {left:.0f} s"
+    if promise["forced"]:
+        return Text(f"{text}: charging now to keep it", style="bold")
+    slack = promise["slack_s"]
+    return Text(text if slack is None else f"{text}; {max(0.0, slack):.0f} s to spare")
+
+
+def _energy(evse: dict[str, Any]) -> str:
+    into, out = evse.get("energy_in_wh") or 0.0, evse.get("energy_out_wh") or 0.0
+    faults = ", ".join(evse.get("faults", ())) or "no fault"
+    return f"{into:.1f} Wh in, {out:.1f} Wh out; {faults}"
+
+
+def _grid(grid: dict[str, Any]) -> tuple[str, str]:
+    hertz, power = grid.get("frequency_hz", 0.0), grid.get("power_w", 0.0)
+    flow = "taken from the grid" if power >= 0 else "fed into the grid"
+    return f"{hertz:.2f} Hz", f"{abs(power) / 1e3:.2f} kW {flow} at the connection"
+
+
+def _link(link: dict[str, Any]) -> tuple[Text, str]:
+    if not link.get("up", True):
+        return Text("CUT", style="bold red"), "the last setpoint rules until it expires"
+    if not link.get("connections"):
+        return Text("away", style="bold"), "the station waits to dial again"
+    return Text("connected"), f"cut {link.get('cut', 0)} times so far"
