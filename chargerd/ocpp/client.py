@@ -94,7 +94,7 @@ class OcppClient:
         self._queue = Queue()
         self._wake = asyncio.Event()
         self._deadline_mono = math.inf  # until when the pump sleeps
-        self._durable = Durable(outbox, self._queue, self._wake.set)
+        self._durable = Durable(outbox, self._queue, self._wake.set, save)
         self._session: link.Session | None = None
         self._back_off = link.BackOff()
         self._reported: set[str] = set()  # security events since the last link

@@ -12,11 +12,11 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from chargerd.ocpp.effects import Durability, Send
+from chargerd.ocpp.effects import Durability, Save, Send
 from chargerd.ocpp.frame import dump
 from chargerd.ocpp.queue import WINDOW, Queue, Stored
 from chargerd.store.database import StoreError
@@ -33,7 +33,14 @@ COUNT_EVERY = 100
 class Outbox(Protocol):
     """What the store offers (store.outbox.Outbox). Raises StoreError."""
 
-    async def append(self, kind: str, body: bytes, *, thinnable: bool) -> int: ...
+    async def append(
+        self,
+        kind: str,
+        body: bytes,
+        *,
+        thinnable: bool,
+        put: tuple[str, str, Any] | None = None,
+    ) -> int: ...
     async def batch(self, after: int, limit: int) -> Sequence[Stored]: ...
     async def remove(self, ids: Sequence[int]) -> None: ...
     async def count(self) -> int: ...
@@ -41,12 +48,20 @@ class Outbox(Protocol):
 
 
 class Durable:
-    """Feeds `queue`; `wake` is called when it has something new to send."""
+    """Feeds `queue`; `wake` is called when it has something new to send, `save` for
+    the record of a message that does not reach the disk."""
 
-    def __init__(self, outbox: Outbox, queue: Queue, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        queue: Queue,
+        wake: Callable[[], None],
+        save: Callable[[Save], None],
+    ) -> None:
         self._outbox = outbox
         self._queue = queue
         self._wake = wake
+        self._save = save
         self._unwritten: deque[tuple[Send, bytes]] = deque()
         self._removals: list[int] = []
         self._work = asyncio.Event()
@@ -107,14 +122,17 @@ class Durable:
                 await self._work.wait()  # our own tasks set it, nothing outside
 
     async def _append(self, send: Send, body: bytes) -> None:
-        thinnable = send.durability is Durability.THINNABLE
+        thinnable, save = send.durability is Durability.THINNABLE, send.save
+        put = None if save is None else (save.namespace, save.key, save.value)
         try:
             async with asyncio.timeout(DISK_TIMEOUT_S):
                 entry_id = await self._outbox.append(
-                    send.action, body, thinnable=thinnable
+                    send.action, body, thinnable=thinnable, put=put
                 )
         except (StoreError, TimeoutError) as error:
             log.warning("ocpp.not_durable", action=send.action, error=str(error))
+            if save is not None:
+                self._save(save)
             self._queue.push(replace(send, durability=Durability.QUEUED))
         else:
             self._queue.stored(entry_id, send)

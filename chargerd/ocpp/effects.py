@@ -43,10 +43,21 @@ class Durability(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Save:
+    """Persist `value` (JSON-able) under a namespaced key; None deletes."""
+
+    namespace: str  # "device_model", "profile", "transaction", ...
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """A CALL to make. `handle` comes back with its result; 0 = nobody waits for it.
 
     `while_gated` lets a message through Gate.BOOT (BootNotification, triggered ones).
+    `save` reaches the disk with a durable message or not at all: a crash between the
+    two would lose or repeat what the record says was sent.
     """
 
     action: str
@@ -55,6 +66,7 @@ class Send:
     handle: int = 0
     while_gated: bool = False
     first: bool = False  # before everything else that waits (BootNotification)
+    save: Save | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +86,6 @@ class Ask:
     """A request for the heart's inbox."""
 
     request: Request
-
-
-@dataclass(frozen=True, slots=True)
-class Save:
-    """Persist `value` (JSON-able) under a namespaced key; None deletes."""
-
-    namespace: str  # "device_model", "profile", "transaction", ...
-    key: str
-    value: Any
 
 
 @dataclass(frozen=True, slots=True)

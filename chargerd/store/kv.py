@@ -31,10 +31,7 @@ class KeyValues:
         Raises StoreError for what JSON cannot hold. Disk trouble shows in `flush`;
         the value then stays waiting and goes with the next transaction that works.
         """
-        try:
-            text = None if value is None else _text(value)
-        except (TypeError, ValueError) as error:
-            raise StoreError(f"kv {namespace}/{key}: not JSON: {error}") from error
+        text = encoded(namespace, key, value)
         with self._lock:
             self._waiting[namespace, key] = text
         self._database.wake()
@@ -64,25 +61,35 @@ class KeyValues:
             self._writing = {**self._writing, **self._waiting}
             self._waiting = {}
         for (namespace, key), text in self._writing.items():
-            if text is None:
-                db.execute(
-                    "DELETE FROM kv WHERE namespace = ? AND key = ?", (namespace, key)
-                )
-            else:
-                db.execute(
-                    "INSERT INTO kv VALUES (?, ?, ?) ON CONFLICT (namespace, key)"
-                    " DO UPDATE SET value = excluded.value"
-                    " WHERE value != excluded.value",
-                    (namespace, key, text),
-                )
+            write(db, namespace, key, text)
 
     def _committed(self) -> None:
         """The transaction that carried them is on the flash."""
         self._writing = {}
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+def encoded(namespace: str, key: str, value: Any) -> str | None:
+    """The value as it is stored, None for a deletion; StoreError if it is not JSON."""
+    if value is None:
+        return None
+    try:
+        return json.dumps(
+            value, allow_nan=False, separators=(",", ":"), ensure_ascii=False
+        )
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"kv {namespace}/{key}: not JSON: {error}") from error
+
+
+def write(db: sqlite3.Connection, namespace: str, key: str, text: str | None) -> None:
+    """One value, in the transaction that is open."""
+    if text is None:
+        db.execute("DELETE FROM kv WHERE namespace = ? AND key = ?", (namespace, key))
+        return
+    db.execute(
+        "INSERT INTO kv VALUES (?, ?, ?) ON CONFLICT (namespace, key)"
+        " DO UPDATE SET value = excluded.value WHERE value != excluded.value",
+        (namespace, key, text),
+    )
 
 
 def _nothing(_: sqlite3.Connection) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from chargerd.store import kv
 from chargerd.store.database import Database, StoreError
 from chargerd.store.packing import PackingError, pack, unpack
 
@@ -37,14 +39,29 @@ class Outbox:
         self._reserved = 0
         self._behind = 0  # rows at or below the mark that are still in the table
 
-    async def append(self, kind: str, body: bytes, *, thinnable: bool) -> int:
-        """Store one message; on return it survives power loss. Returns its id."""
+    async def append(
+        self,
+        kind: str,
+        body: bytes,
+        *,
+        thinnable: bool,
+        put: tuple[str, str, Any] | None = None,
+    ) -> int:
+        """Store one message; on return it survives power loss. Returns its id.
+
+        `put`: namespace, key and value for the key-values, in the same transaction:
+        both or neither are there after a crash.
+        """
         if len(body) > MAX_BODY_BYTES:
             raise StoreError(
                 f"outbox: a {kind} of {len(body)} bytes is over {MAX_BODY_BYTES}"
             )
 
+        record = None if put is None else (*put[:2], kv.encoded(*put))
+
         def job(db: sqlite3.Connection) -> int:
+            if record is not None:
+                kv.write(db, *record)
             number = self._take_id(db)
             db.execute(
                 "INSERT INTO outbox VALUES (?, ?, ?)",

@@ -104,6 +104,7 @@ class Desk:
         answered: OnAnswer | None = None,
         while_gated: bool = False,
         first: bool = False,
+        save: Save | None = None,
     ) -> None:
         """A CALL to the CSMS, in the dialect of the link. `answered` gets its result.
 
@@ -112,6 +113,7 @@ class Desk:
         """
         dialected = dialect.outgoing(self.version, action, payload)
         if dialected is None:
+            self.effects.extend([save] if save else [])
             return
         self.last_sent_mono = now.mono
         self.effects.append(
@@ -122,6 +124,7 @@ class Desk:
                 self._handle(action, answered),
                 while_gated=while_gated,
                 first=first,
+                save=save,
             )
         )
 

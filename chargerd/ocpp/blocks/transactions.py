@@ -21,7 +21,7 @@ from chargerd.ocpp.blocks.metering import fresh_meter, meter_value
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transaction import Transaction
 from chargerd.ocpp.device_model import split
-from chargerd.ocpp.effects import Answer, Durability, Payload
+from chargerd.ocpp.effects import Answer, Durability, Payload, Save
 
 ORPHAN_WAIT_S = 20.0  # for the first fresh meter value after a restart
 MODE_HOLD_S = 1.0  # a mode must hold this long before it is told
@@ -238,7 +238,6 @@ class Transactions:
         last = meter_value(report, self._ended_names(view, tx), "Transaction.End", now)
         values = [tx.first_value, *tx.values, last or _relabelled(tx.last_value)]
         self._send(view, watch, "Ended", trigger, values, now, reason=reason)
-        self._desk.save("transaction", str(view.config.id), None)
         watch.tx = None
         watch.sample_mono = math.inf
         view.transaction_id = ""
@@ -258,7 +257,7 @@ class Transactions:
         durability: Durability = Durability.DURABLE,
         while_gated: bool = False,
     ) -> None:
-        """Save the record, then send: a seqNo may be lost in a crash, never reused."""
+        """The record goes to the disk with the event: no crash can part them."""
         tx = watch.tx
         if tx is None:
             return
@@ -281,10 +280,11 @@ class Transactions:
             event["meterValue"] = known
             tx.last_value = known[-1]
         view.transaction_authorised = tx.authorised
-        self._desk.save("transaction", str(view.config.id), tx.saved())
+        record = None if kind == "Ended" else tx.saved()
         self._desk.send(
-            "TransactionEvent", event, now, durability, while_gated=while_gated
-        )
+            "TransactionEvent", event, now, durability, while_gated=while_gated,
+            save=Save("transaction", str(view.config.id), record),
+        )  # fmt: skip
 
     # Meter values.
 
@@ -501,8 +501,10 @@ class Transactions:
         if values:
             event["meterValue"] = values
         watch.orphan = None
-        self._desk.save("transaction", str(tx.evse_id), None)
-        self._desk.send("TransactionEvent", event, now, Durability.DURABLE)
+        self._desk.send(
+            "TransactionEvent", event, now, Durability.DURABLE,
+            save=Save("transaction", str(tx.evse_id), None),
+        )  # fmt: skip
         return True
 
 

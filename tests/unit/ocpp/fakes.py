@@ -111,6 +111,7 @@ class FakeOutbox:
 
     def __init__(self) -> None:
         self.rows: dict[int, FakeEntry] = {}
+        self.records: list[tuple[str, str, Any]] = []
         self.newest = 0
         self.broken = False
         self.filled = asyncio.Event()
@@ -119,10 +120,18 @@ class FakeOutbox:
         if self.broken:
             raise StoreError("disk full")
 
-    async def append(self, kind: str, body: bytes, *, thinnable: bool) -> int:
+    async def append(
+        self,
+        kind: str,
+        body: bytes,
+        *,
+        thinnable: bool,
+        put: tuple[str, str, Any] | None = None,
+    ) -> int:
         await asyncio.sleep(0)
         self._check()
         self.newest += 1
+        self.records += [put] if put else []
         self.rows[self.newest] = FakeEntry(self.newest, kind, body)
         self.filled.set()
         return self.newest

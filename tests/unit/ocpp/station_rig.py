@@ -178,8 +178,9 @@ class Rig:
                 )
                 json.dumps(effect.payload, allow_nan=False)
                 self.sent.append(effect)
+                if effect.save is not None:
+                    self._save(effect.save)
             if isinstance(effect, Save):
-                json.dumps(effect.value, allow_nan=False)
                 self._save(effect)
         self.effects += effects
         return effects
@@ -189,7 +190,7 @@ class Rig:
         if save.value is None:
             space.pop(save.key, None)
         else:
-            space[save.key] = json.loads(json.dumps(save.value))
+            space[save.key] = json.loads(json.dumps(save.value, allow_nan=False))
 
     def restarted(self, *, boot_reason: str = "PowerUp", after_s: float = 60) -> Rig:
         """A new daemon on the same disk."""

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from chargerd.ocpp import durable
 from chargerd.ocpp.durable import Durable, unpack
-from chargerd.ocpp.effects import Durability, Gate, OcppError, Send
+from chargerd.ocpp.effects import Durability, Gate, OcppError, Save, Send
 from chargerd.ocpp.queue import Queue, Retry
 from chargerd.ocpp.rpc import How
 from chargerd.store.database import StoreError
 from tests.unit.ocpp.fakes import FakeEntry, FakeOutbox
+
+
+def unwanted(save: Save) -> None:
+    raise AssertionError(f"{save} belongs to its message")
 
 
 def message(number: int, kind: Durability = Durability.DURABLE) -> Send:
@@ -31,9 +37,16 @@ class Counting(FakeOutbox):
         self.thinnable: list[bool] = []
         self.failures = 0
 
-    async def append(self, kind: str, body: bytes, *, thinnable: bool) -> int:
+    async def append(
+        self,
+        kind: str,
+        body: bytes,
+        *,
+        thinnable: bool,
+        put: tuple[str, str, Any] | None = None,
+    ) -> int:
         self.thinnable.append(thinnable)
-        return await super().append(kind, body, thinnable=thinnable)
+        return await super().append(kind, body, thinnable=thinnable, put=put)
 
     async def remove(self, ids: Sequence[int]) -> None:
         if self.failures:
@@ -52,7 +65,7 @@ async def running(outbox: FakeOutbox) -> AsyncIterator[tuple[Durable, Queue]]:
     queue = Queue()
     queue.link(True)
     queue.set_gate(Gate.OPEN)
-    one = Durable(outbox, queue, lambda: None)
+    one = Durable(outbox, queue, lambda: None, unwanted)
     task = asyncio.create_task(one.run())
     try:
         yield one, queue
@@ -138,7 +151,9 @@ async def test_a_dead_disk_bounds_memory_and_keeps_what_must_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(durable, "MAX_UNWRITTEN", 10)
-    one = Durable(FakeOutbox(), Queue(), lambda: None)  # its task does not run
+    one = Durable(
+        FakeOutbox(), Queue(), lambda: None, unwanted
+    )  # its task does not run
     for number in range(20):
         one.add(message(number, Durability.THINNABLE))
     one.add(message(20))
@@ -148,7 +163,7 @@ async def test_a_dead_disk_bounds_memory_and_keeps_what_must_stay(
 
 
 def test_what_is_not_json_is_refused() -> None:
-    one = Durable(FakeOutbox(), Queue(), lambda: None)
+    one = Durable(FakeOutbox(), Queue(), lambda: None, unwanted)
     with pytest.raises(OcppError, match="not JSON"):
         one.add(Send("TransactionEvent", {"x": object()}, Durability.DURABLE))
 
@@ -156,3 +171,20 @@ def test_what_is_not_json_is_refused() -> None:
 @pytest.mark.parametrize("body", [b"", b"[1]", b"\xff", b'{"a":'])
 def test_a_damaged_entry_becomes_a_message_nobody_knows(body: bytes) -> None:
     assert unpack(FakeEntry(1, "TransactionEvent", body)).action == "damaged"
+
+
+@pytest.mark.asyncio
+async def test_a_record_goes_with_its_message_or_alone_when_the_disk_fails() -> None:
+    outbox, queue, saved = FakeOutbox(), Queue(), list[Save]()
+    one = Durable(outbox, queue, lambda: None, saved.append)
+    task = asyncio.create_task(one.run())
+    first, second = (Save("transaction", "1", {"seq_no": n}) for n in (1, 2))
+    one.add(replace(message(1), save=first))
+    assert await one.flush(5.0)
+    outbox.broken = True
+    one.add(replace(message(2), save=second))
+    await asyncio.sleep(0.01)
+    assert outbox.records == [("transaction", "1", {"seq_no": 1})]
+    assert saved == [second]  # its message goes on from memory
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

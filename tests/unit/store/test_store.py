@@ -194,3 +194,23 @@ def test_a_damaged_body_is_an_error_or_itself(seed: int) -> None:
     for cut in range(len(packed)):
         with pytest.raises(PackingError):
             unpack(bytes(packed[:cut]))
+
+
+@pytest.mark.asyncio
+async def test_a_message_and_its_record_are_one_transaction(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "state.db")
+    for value in ({"seqNo": 1}, {"seqNo": 2}):
+        record = ("transaction", "1", value)
+        await store.outbox.append("k", b"{}", thinnable=False, put=record)
+    assert await store.kv.load() == {"transaction": {"1": {"seqNo": 2}}}
+    bad = ("transaction", "1", {"x": float("nan")})
+    with pytest.raises(StoreError, match="not JSON"):
+        await store.outbox.append("k", b"{}", thinnable=False, put=bad)
+    assert await store.outbox.count() == 2
+    gone = ("transaction", "1", None)
+    await store.outbox.append("k", b"{}", thinnable=False, put=gone)
+    again = await Store.open(_copied(tmp_path))
+    assert await again.kv.load() == {}
+    assert await again.outbox.count() == 3
+    await again.close()
+    await store.close()
