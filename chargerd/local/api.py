@@ -55,6 +55,7 @@ class LocalApi:
         self._own_uid = os.getuid() if own_uid is None else own_uid
         self._group: int | None = None
         self.ready = asyncio.Event()  # set while the socket answers
+        self._peers: set[asyncio.Task[None]] = set()
         self._used_mono: dict[asyncio.Task[None], float] = {}  # peers, last question
         self._told: dict[tuple[bool, int], float] = {}
 
@@ -75,7 +76,7 @@ class LocalApi:
                 await server.serve_forever()
         finally:
             self.ready.clear()
-            for task in list(self._used_mono):
+            for task in self._peers:
                 task.cancel()
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -83,13 +84,21 @@ class LocalApi:
     async def _listen(self, path: Path) -> asyncio.Server:
         path.parent.mkdir(parents=True, exist_ok=True)
         server = await asyncio.start_unix_server(
-            self._serve, str(path), limit=MAX_LINE_BYTES, backlog=MAX_CONNECTIONS
+            self._accept, str(path), limit=MAX_LINE_BYTES, backlog=MAX_CONNECTIONS
         )
         # The mode is the first gate, the peer check the second.
         if self._group not in (None, os.stat(path).st_gid):
             os.chown(path, -1, self._group)
         os.chmod(path, 0o660)
         return server
+
+    def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """A task of our own: asyncio's reports each cancelled peer as an error."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._peers.add(task)
+        task.add_done_callback(self._peers.discard)
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -160,6 +160,24 @@ async def test_a_stranger_is_refused_and_reported(
 
 
 @pytest.mark.asyncio
+async def test_peers_that_are_left_are_no_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the stop, and when a place is needed: nothing to alarm anybody about."""
+    monkeypatch.setattr(api, "MAX_CONNECTIONS", 2)
+    alarms: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: alarms.append(context))
+    async with _serving(tmp_path) as path:
+        held = [await asyncio.open_unix_connection(str(path)) for _ in range(3)]
+        await _ask(held[2], {"verb": "ping"})
+    for reader, writer in held:
+        await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert alarms == []
+
+
+@pytest.mark.asyncio
 async def test_strangers_take_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
