@@ -103,6 +103,9 @@ class VehicleLimits:
     voltage_min_v: float = 0.0
     requested_a: float | None = None  # the current the vehicle asks for when charging
     discharge_allowed: bool = False  # the vehicle's own positive permission
+    requested_discharge_a: float | None = None  # <= 0; None: it follows what we do
+    charge_w: float | None = None  # AC transfer, at the connector; >= 0
+    discharge_w: float | None = None  # AC transfer; <= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class VehicleDemand:
     voltage_v: float = 0.0
     current_a: float = 0.0  # magnitude, for CABLE_CHECK and PRECHARGE only
     cutoff_v: float = 0.0
+    close_ac: bool = False  # AC transfer with high-level communication
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,9 @@ class VehicleOffer:
     voltage_min_v: float = 0.0
     fault_stop: bool = False  # stop at once, a fault is present
     telemetry: Telemetry = field(default_factory=Telemetry)
+    charge_w: float = 0.0  # AC transfer: bounds and setpoint at the connector
+    discharge_w: float = 0.0  # <= 0
+    setpoint_w: float = 0.0
 
 
 class VehicleDoor(Protocol):
