@@ -70,8 +70,9 @@ def step(
     if meter is None:
         return state, {"MeterLost": "no reading yet"}
     age_s = meter.age_s(now_mono)
-    if age_s >= settings.silent_s:
+    if age_s >= settings.silent_s:  # its last word is no lie about what came after
         causes["MeterLost"] = f"last reading {age_s:.1f} s ago"
+        return replace(state, expected=(), wrong_mono=None), causes
     state = _remember(state, meter)
     if _frozen(state, now_mono, settings):
         causes["MeterFrozen"] = f"{meter.value.power_w:.1f} W for {settings.frozen_s} s"

@@ -314,6 +314,18 @@ def test_meter_of_power_alone_may_repeat_itself() -> None:
         assert not found
 
 
+def test_a_silent_meter_does_not_lie_about_the_power_that_ended() -> None:
+    state, seen = plausibility.State(), set[str]()
+    for step in range(50):
+        now = step * 0.2
+        dc_w = 7000.0 * 0.94 if now < 3.0 else 0.0  # MeterLost takes the power away
+        meter = Reading(_meter(min(now, 1.4), 7000.0), min(now, 1.4))
+        stage = Reading(replace(STAGE, current_a=dc_w / 350.0), now)
+        state, found = plausibility.step(state, meter, stage, 0.94, now)
+        seen |= set(found)
+    assert seen == {"MeterLost"}
+
+
 def test_silence() -> None:
     reading = Reading(METER, 10.0)
     assert not plausibility.step(plausibility.State(), reading, None, 0.94, 11.4)[1]
