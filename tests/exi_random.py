@@ -1,11 +1,13 @@
 """Random valid messages of any schema set, made from its declarations alone.
 
 Owns no knowledge of any message; a seed gives the same message on every machine.
-Ends of ranges and lengths come often: that is where codecs differ.
+Ends of ranges and lengths come often: that is where codecs differ. Text and binary
+are never empty: XML, the referee's language, knows no empty value, only no value.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -33,11 +35,21 @@ DEPTH = 12  # xmldsig may nest without end; below this only what must be there
 
 
 class Maker:
-    """Makes messages of one schema set. `rich` 0..1: how many optional parts come."""
+    """Makes messages of one schema set. `rich` 0..1: how many optional parts come.
 
-    def __init__(self, schema: Schema, random: Random, rich: float = 0.5) -> None:
+    `counts`: how often the elements of these names come, where they do.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        random: Random,
+        rich: float = 0.5,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
         self.random = random
         self.rich = rich
+        self.counts = counts or {}
         self._members: dict[tuple[str, str], list[type[Complex]]] = {}
         heads = {(e.namespace, e.name): e for e in schema.elements}
         for each in schema.elements:
@@ -71,7 +83,7 @@ class Maker:
             case String():
                 return self._text(type_)
             case Hex() | Base64():
-                return random.randbytes(self._length(type_.min, type_.max, 0))
+                return random.randbytes(self._length(type_.min, type_.max, 1))
 
     def _integer(self, least: int | None, most: int | None) -> int:
         wide = 1 << self.random.choice((3, 7, 8, 15, 31, 63, 64, 160))
@@ -95,7 +107,7 @@ class Maker:
         return self.random.randint(low, min(high, low + 24))
 
     def _text(self, type_: String) -> str:
-        """Never empty nor with blanks at its ends: XML would not give those back."""
+        """Without blanks at its ends: XML would not give those back."""
         length = self._length(type_.min, type_.max, 1)
         text = "".join(self.random.choice(LETTERS) for _ in range(length))
         return "x" * length if text != " ".join(text.split()) else text
@@ -109,7 +121,9 @@ class Maker:
             if field.kind == "particles":
                 values[field.name] = self._particle(field.type, depth)
             elif field.many:
-                count = self._count(field.min, field.max, depth)
+                count = self.counts.get(field.name)
+                if count is None:
+                    count = self._count(field.min, field.max, depth)
                 values[field.name] = [self._field(field, depth) for _ in range(count)]
             elif field.choice is not None:
                 wanted = chosen[field.choice] == field.name
@@ -170,3 +184,37 @@ class Maker:
                     for each in part.parts:
                         items += self._particle(each, depth)
         return items
+
+
+def roots(schema: Schema) -> Iterator[Global]:
+    """Global elements that may be a document and can be made: not those of simple or
+    abstract type, nor SignatureProperty, which must hold an element of some other
+    schema."""
+    for each in schema.elements:
+        made = isinstance(each.type, type) and not each.type.abstract_
+        if made and not each.abstract and "SignaturePropert" not in each.name:
+            yield each
+
+
+def within(schema: Schema, root: Global) -> set[type[Complex]]:
+    """Every class that a document of `root` may hold, itself included."""
+    members: dict[tuple[str, str], list[Any]] = {}
+    for each in schema.elements:
+        if each.substitutes is not None:
+            members.setdefault(each.substitutes, []).append(each)
+    found: set[type[Complex]] = set()
+    waiting: list[Any] = [root.type]
+    while waiting:
+        cls = waiting.pop()
+        if not isinstance(cls, type) or cls in found:
+            continue
+        found.add(cls)
+        for field in cls.fields_:
+            if field.kind == "element":
+                waiting.append(field.type)
+            heads = [(field.namespace, field.name)] if field.ref else []
+            while heads:
+                for each in members.get(heads.pop(), ()):
+                    waiting.append(each.type)
+                    heads.append((each.namespace, each.name))
+    return found

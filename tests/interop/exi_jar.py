@@ -42,7 +42,7 @@ def install() -> Path:
 
 
 class Jar:
-    """One JVM; use as a context. `way` is "core" or "face", see the server."""
+    """One JVM; use as a context. `way` is "xsd", "jar" or "face", see the server."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -76,17 +76,17 @@ class Jar:
             self._process.stdout.close()
 
     def encode(
-        self, schema: str, text: str, *, way: str = "core", fragment: bool = False
+        self, schema: str, text: str, *, way: str = "xsd", fragment: bool = False
     ) -> bytes:
-        """XML (core) or the wheel's JSON (face) to EXI."""
+        """XML, or for way "face" the wheel's JSON, to EXI."""
         return bytes.fromhex(
             self._ask(way=way, schema=schema, text=text, fragment=fragment)["hex"]
         )
 
     def decode(
-        self, schema: str, data: bytes, *, way: str = "core", fragment: bool = False
+        self, schema: str, data: bytes, *, way: str = "xsd", fragment: bool = False
     ) -> str:
-        """EXI to XML (core) or the wheel's JSON (face)."""
+        """EXI to XML, or for way "face" to the wheel's JSON."""
         return str(
             self._ask(way=way, schema=schema, hex=data.hex(), fragment=fragment)["text"]
         )

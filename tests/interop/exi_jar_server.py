@@ -1,14 +1,18 @@
 """The wheel's EXICodec.jar behind JSON lines: runs in the wheel's venv, one JVM.
 
-Two ways to the same jar: "face" is what the wheel calls (JSON in, bytes out, one JAXB
-context per call); "core" is the EXIficient inside it with the jar's own grammars (XML
-in, bytes out), which also knows fragments, ACDP and WPT. Must never import ours.
+Three ways to the same jar. "xsd": the EXIficient inside it with grammars it builds from
+the wheel's XSDs (XML in, bytes out), the reference; fragments, ACDP and WPT, too.
+"jar": the same with the grammars baked into the jar. "face": what the wheel itself
+calls, JSON in, bytes out, one JAXB context per call. Must never import ours.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from iso15118.shared.settings import JAR_FILE_PATH
@@ -37,8 +41,19 @@ GRAMMARS = {
     "wpt": "ISO15118_20_V2G_CI_WPT",
     "xmldsig": "XMLDSIG_Core_Schema_Grammar",
 }
+XSDS = {
+    "sap": (".", "V2G_CI_AppProtocol.xsd"),
+    "din": ("din_spec", "V2G_CI_MsgDef.xsd"),
+    "iso2": ("iso15118_2", "V2G_CI_MsgDef.xsd"),
+    "common": ("iso15118_20", "V2G_CI_CommonMessages.xsd"),
+    "ac": ("iso15118_20", "V2G_CI_AC.xsd"),
+    "dc": ("iso15118_20", "V2G_CI_DC.xsd"),
+    "acdp": ("iso15118_20", "V2G_CI_ACDP.xsd"),
+    "wpt": ("iso15118_20", "V2G_CI_WPT.xsd"),
+    "xmldsig": (".", "xmldsig-core-schema.xsd"),
+}
 JAVA_OPTIONS = [
-    "-Xmx256m",
+    "-Xmx512m",
     "-XX:TieredStopAtLevel=1",
     "--add-opens",
     "java.base/java.lang=ALL-UNNAMED",
@@ -51,16 +66,17 @@ class Core:
     def __init__(self, jvm: Any) -> None:
         self.jvm = jvm
         self.exi = jvm.com.siemens.ct.exi
-        self.factories: dict[tuple[str, bool], Any] = {}
+        self.factories: dict[tuple[str, str, bool], Any] = {}
+        self.folder = tempfile.TemporaryDirectory()
         sax = jvm.javax.xml.parsers.SAXParserFactory.newInstance()
         sax.setNamespaceAware(True)
         self.reader = sax.newSAXParser().getXMLReader()
         transformers = jvm.javax.xml.transform.TransformerFactory.newInstance()
         self.transformer = transformers.newTransformer()
 
-    def factory(self, schema: str, fragment: bool) -> Any:
+    def factory(self, way: str, schema: str, fragment: bool) -> Any:
         """Value partition and built-in grammars switched off, as the jar does."""
-        key = (schema, fragment)
+        key = (way, schema, fragment)
         if key not in self.factories:
             factory = self.exi.core.helpers.DefaultEXIFactory.newInstance()
             factory.setValueMaxLength(0)
@@ -68,23 +84,38 @@ class Core:
             factory.setMaximumNumberOfBuiltInElementGrammars(0)
             factory.setMaximumNumberOfBuiltInProductions(0)
             factory.setGrammars(
-                getattr(self.exi.main.generatedgrammar, GRAMMARS[schema])()
+                self.built(schema)
+                if way == "xsd"
+                else getattr(self.exi.main.generatedgrammar, GRAMMARS[schema])()
             )
             factory.setFragment(fragment)
             self.factories[key] = factory
         return self.factories[key]
 
-    def encode(self, schema: str, fragment: bool, xml: str) -> bytes:
+    def built(self, schema: str) -> Any:
+        """Grammars of the wheel's XSDs, copied side by side: the jar finds no '..'."""
+        schemas = Path(JAR_FILE_PATH).parent / "schemas"
+        name, root = XSDS[schema]
+        flat = Path(self.folder.name) / schema
+        flat.mkdir(exist_ok=True)
+        for file in (*schemas.glob("*.xsd"), *(schemas / name).glob("*.xsd")):
+            text = file.read_text(encoding="utf-8").replace("../", "")
+            text = re.sub(r"<!DOCTYPE.*?\]>", "", text, flags=re.DOTALL)
+            (flat / file.name).write_text(text, encoding="utf-8")
+        factory = self.exi.grammars.GrammarFactory.newInstance()
+        return factory.createGrammars(str(flat / root))
+
+    def encode(self, factory: Any, xml: str) -> bytes:
         out = self.jvm.java.io.ByteArrayOutputStream()
-        result = self.exi.main.api.sax.EXIResult(self.factory(schema, fragment))
+        result = self.exi.main.api.sax.EXIResult(factory)
         result.setOutputStream(out)
         self.reader.setContentHandler(result.getHandler())
         text = self.jvm.java.io.StringReader(xml)
         self.reader.parse(self.jvm.org.xml.sax.InputSource(text))
         return bytes(out.toByteArray())
 
-    def decode(self, schema: str, fragment: bool, data: bytes) -> str:
-        source = self.exi.main.api.sax.EXISource(self.factory(schema, fragment))
+    def decode(self, factory: Any, data: bytes) -> str:
+        source = self.exi.main.api.sax.EXISource(factory)
         stream = self.jvm.java.io.ByteArrayInputStream(data)
         source.setInputSource(self.jvm.org.xml.sax.InputSource(stream))
         text = self.jvm.java.io.StringWriter()
@@ -105,7 +136,7 @@ class Jar:
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """One question: which `way`, `schema`, and `hex` or `text`."""
-        schema, fragment = question["schema"], question.get("fragment", False)
+        schema = question["schema"]
         if question["way"] == "face":
             namespace = NAMESPACES[schema]
             if "hex" in question:
@@ -117,10 +148,11 @@ class Jar:
             if data is None:
                 return {"error": str(self.face.get_last_encoding_error())}
             return {"hex": bytes(data).hex()}
+        factory = self.core.factory(question["way"], schema, question["fragment"])
         if "hex" in question:
             data = bytes.fromhex(question["hex"])
-            return {"text": self.core.decode(schema, fragment, data)}
-        return {"hex": self.core.encode(schema, fragment, question["text"]).hex()}
+            return {"text": self.core.decode(factory, data)}
+        return {"hex": self.core.encode(factory, question["text"]).hex()}
 
 
 def say(answer: dict[str, Any]) -> None:
