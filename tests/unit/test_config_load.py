@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from chargerd import config_check, config_load
+from chargerd.config import Config
 from chargerd.config_load import ConfigError, load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,3 +329,20 @@ def test_no_secret_in_any_dump(tmp_path: Path) -> None:
     ):
         assert "sixteen-letters" not in text
     assert config_load.dump(config)["ocpp"]["password"] == "**********"
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = next(config_load._models_in(field.annotation), None)
+        if inner is None:
+            yield f"{prefix}{name}"
+        else:
+            yield from _keys(inner, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("key", list(_keys(Config)))
+def test_the_shipped_file_shows_every_key(key: str) -> None:
+    """As a value, or as a comment that shows one. Tables of values: their header."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    name = key.rpartition(".")[2]
+    assert re.search(rf"^(# )?{name} = |\[{re.escape(key)}\]", text, re.M), key
