@@ -164,12 +164,15 @@ class Answer:
     """What goes back. `within_s`: the performance time, counted from the request.
 
     `message` None: nothing is sent. `close`: the connection ends after the answer.
+    `hold_s` > 0: sent when `Session.may_send` says so, at the latest after this time
+    (a stop is answered when the current has gone).
     """
 
     message: Complex | None
     close: bool = False
     request: str = ""  # class name of the request
     within_s: float = 1.5
+    hold_s: float = 0.0
 
 
 class Session(Protocol):
@@ -179,6 +182,10 @@ class Session(Protocol):
     """
 
     def request(self, message: Complex, now_mono: float) -> Answer: ...
+    def may_send(self, now_mono: float) -> bool:
+        """Whether an answer with `hold_s` may go out now."""
+        ...
+
     def command(self, offer: VehicleOffer, now_mono: float) -> None:
         """The station's word of this tick."""
 

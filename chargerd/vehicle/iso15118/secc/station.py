@@ -67,6 +67,7 @@ class Setup:
     """What one EVSE is and offers. `utc_offset_s`: UTC since 1970 at monotonic 0.
 
     `energies` and `authorise` are in the order in which they are offered.
+    `outlet_sensed`: the insulation monitor measures the outlet, not the stage.
     """
 
     evse_id: str
@@ -76,6 +77,7 @@ class Setup:
     free: bool = False
     meter_id: str = ""
     utc_offset_s: float = 0.0
+    outlet_sensed: bool = False
 
     def utc_s(self, now_mono: float) -> int:
         """Seconds since 1970, for stamps only."""
