@@ -83,6 +83,7 @@ class App:
         self._store = store
         self._clock = Clock()
         self._notifier = Notifier()
+        self._leave = asyncio.Event()  # wind up, then stop
         self._stop = asyncio.Event()
         self._outcome = Outcome.STOPPED
         self._started_mono = self._clock.now().mono
@@ -181,15 +182,14 @@ class App:
     async def run(self) -> Outcome:
         """Until SIGTERM, a reset or a failure that restarts could not mend."""
         loop = asyncio.get_running_loop()
-        leave = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, leave.set)
+            loop.add_signal_handler(number, self._terminate)
         self._save_life(running=True)
         self._notifier.ready(f"station {self._config.station.id} runs")
         keep_the_loop_free()
         try:
             async with asyncio.TaskGroup() as group:
-                leaving = group.create_task(self._leave_on(leave))
+                leaving = group.create_task(self._wind_up())
                 await self._supervisor.run(self._children(), self._stop)
                 leaving.cancel()
         except* EssentialFailed as failed:
@@ -197,16 +197,18 @@ class App:
             self._outcome = Outcome.FAILED
         return self._outcome
 
-    async def _leave_on(self, leave: asyncio.Event) -> None:
-        """SIGTERM: ramp down, open in order, flush, then let the children go."""
-        await leave.wait()
-        logger.info("stopping", why="signal")
-        self._notifier.stopping(SAFE_STOP_S)
-        self._cycle.safe_stop("the service is being stopped")
-        await self._wind_up()
+    def _terminate(self) -> None:
+        """A signal, also one that meets a reset under way: it counts."""
+        self._outcome = Outcome.STOPPED
+        self._leave.set()
 
     async def _wind_up(self) -> None:
-        """Wait for 0 A and open contactors, then for the messages about it."""
+        """A signal or a reset: ramp down, open in order, flush, let the children go."""
+        await self._leave.wait()
+        if self._outcome is Outcome.STOPPED:  # a reset is no stop to systemd
+            self._notifier.stopping(SAFE_STOP_S)
+        logger.info("stopping", outcome=self._outcome.value)
+        self._cycle.safe_stop("the service is being stopped")
         for _ in range(round(SAFE_STOP_S / PERIOD_S)):
             if self._cycle.stopped():
                 break
@@ -223,7 +225,7 @@ class App:
         logger.info("reset", immediate=request.immediate)
         self._outcome = Outcome.RESET
         self._store.kv.put("app", "reset", "immediate" if request.immediate else "idle")
-        self._stop.set()
+        self._leave.set()
 
     async def _after_essential_failure(self, why: str) -> None:
         """No session goes on across a restart of bridge or cycle. The leases of the
