@@ -27,7 +27,7 @@ from chargerd.vehicle.iso15118.messages.declare import (
     Schema,
     String,
 )
-from tests.interop.exi_vectors import variants
+from tests.exi_variants import variants
 
 SETS = [name for name in exi.SCHEMAS if name != "xmldsig"]
 SIGNED = "Signature"  # xmldsig has no limits of its own
