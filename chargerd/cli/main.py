@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chargerd.cli import client
+from chargerd.cli import client, v2g
 from chargerd.cli.client import CliError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ dispatch = typer.Typer(help="Grid dispatch, tried or sent.", no_args_is_help=Tru
 config = typer.Typer(help="The configuration in use.", no_args_is_help=True)
 app.add_typer(dispatch, name="dispatch")
 app.add_typer(config, name="config")
+app.add_typer(v2g.app, name="v2g")
 
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -121,7 +122,7 @@ def faults(context: typer.Context, last: Last = 20, as_json: AsJson = False) -> 
 
 @app.command()
 def meter(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
-    """Readings of every device with their age, and the devices' health."""
+    """Every device's reading, its age and its health."""
     _show(context.obj.ask("meter", evse=evse), as_json, "meter")
 
 
@@ -168,7 +169,10 @@ def promise(
     clear: Annotated[bool, typer.Option("--clear", help="No promise.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What the driver needs: --soc 80 with --in 45 or --by 07:30; or --clear."""
+    """What the driver needs, and by when.
+
+    --soc 80 with --in 45 (minutes) or --by 07:30; or --clear.
+    """
     if clear:
         answer = context.obj.ask("promise", evse=evse, clear=True)
     else:
@@ -208,7 +212,10 @@ def reset(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restart the daemon when no session runs; clears faults that wait for that."""
+    """Restart the daemon when no session runs.
+
+    Clears the faults that wait for a technician. --now ramps down and restarts at once.
+    """
     _done(context.obj.ask("reset", immediate=now), as_json, "asked to restart")
 
 

@@ -38,8 +38,7 @@ def play(parts: list[bytes]) -> tuple[Log, int]:
         except V2gError as error:
             log.append(str(error))
             break
-        kept = len(framer._buffer)
-        assert kept <= v2gtp.HEADER_BYTES + max(v2gtp.CAPS.values())
+        assert framer.waiting <= v2gtp.HEADER_BYTES + max(v2gtp.CAPS.values())
     return log, framer.ignored
 
 

@@ -102,6 +102,11 @@ class Framer:
         self._error: str | None = None
         self.ignored = 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of a frame that has not come whole."""
+        return len(self._buffer)
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the stream; never raises."""
         if self._error is not None:

@@ -31,7 +31,7 @@ def test_unknown_type_is_ignored_and_not_kept() -> None:
     head = pack(0xA000, b"x" * 60_000)
     framer.receive(head[:5_000])
     assert drain(framer) == []
-    assert len(framer._buffer) == 0
+    assert framer.waiting == 0
     framer.receive(head[5_000:] + pack(0x8001, b"then"))
     assert drain(framer) == [Frame(0x8001, b"then")]
     assert framer.ignored == 1
