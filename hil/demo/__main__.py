@@ -20,7 +20,7 @@ from hil.demo.judge import judge
 from hil.demo.live import Screen
 from hil.demo.report import Story, render
 from hil.demo.story import BATTERY_WH, Evening
-from hil.stand import Stand, StandError
+from hil.stand import CONFIG, Stand, StandError
 
 OUT = Path("out/demo")
 PASSWORD = "bench-password-0001"
@@ -78,6 +78,14 @@ def main() -> int:
     if not 45 <= args.seconds <= 3600:
         sys.stderr.write("--seconds: 45 to 3600; the protocol's own times need 45\n")
         return 2
+    if not CONFIG.exists():
+        sys.stderr.write(f"{CONFIG} is missing: run the demo in a clone (make demo)\n")
+        return 2
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.stderr.write(f"--out {args.out}: {error.strerror}; give another folder\n")
+        return 2
     with tempfile.TemporaryDirectory(prefix="chargerd-demo-") as name:
         folder = Path(name)
         try:
@@ -86,7 +94,6 @@ def main() -> int:
             sys.stderr.write(f"the demo could not run: {error}\nlogs: {args.out}\n")
             return 1
         finally:
-            args.out.mkdir(parents=True, exist_ok=True)
             for log in (*folder.glob("*.log"), *folder.glob("*.jsonl")):
                 shutil.copy(log, args.out)
     report = args.out / "report.html"
