@@ -43,16 +43,14 @@ class JsonLines:
         self._lock = asyncio.Lock()
 
     async def ask(self, timeout_s: float = 5.0, **question: Any) -> dict[str, Any]:
-        """The answer's object; StandError when it says `ok: false`."""
-        async with self._lock, asyncio.timeout(timeout_s):
-            if self._streams is None:
-                self._streams = await asyncio.open_unix_connection(
-                    str(self._path), limit=STREAM_LIMIT
-                )
-            reader, writer = self._streams
-            writer.write(json.dumps(question).encode() + b"\n")
-            await writer.drain()
-            line = await reader.readline()
+        """The answer's object; StandError when it says `ok: false`. A connection that
+        failed is not used again: the other side may have started over."""
+        try:
+            async with self._lock, asyncio.timeout(timeout_s):
+                line = await self._exchange(question)
+        except OSError:  # TimeoutError is one
+            self.close()
+            raise
         if not line:
             self.close()
             raise StandError(f"{self._path.name}: closed on {question}")
@@ -60,6 +58,16 @@ class JsonLines:
         if not answer.get("ok", True):
             raise StandError(f"{question}: {answer.get('error')}")
         return answer
+
+    async def _exchange(self, question: dict[str, Any]) -> bytes:
+        if self._streams is None:
+            self._streams = await asyncio.open_unix_connection(
+                str(self._path), limit=STREAM_LIMIT
+            )
+        reader, writer = self._streams
+        writer.write(json.dumps(question).encode() + b"\n")
+        await writer.drain()
+        return await reader.readline()
 
     def close(self) -> None:
         if self._streams is not None:
