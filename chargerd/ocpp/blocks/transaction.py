@@ -38,6 +38,7 @@ class Transaction:
     charging_mono: float | None = None  # charging since
     seen_reason: StopReason | None = None  # the session may be gone when we end
     stop_token: Payload | None = None
+    stop_token_told: bool = False
     sampled_mono: float = 0.0  # last TxUpdated sample
     ended_sampled_mono: float = 0.0
 
@@ -93,7 +94,7 @@ class Transaction:
 
 
 _UNSAVED = {
-    "values", "charging_mono", "seen_reason", "stop_token", "sampled_mono",
-    "ended_sampled_mono",
+    "values", "charging_mono", "seen_reason", "stop_token", "stop_token_told",
+    "sampled_mono", "ended_sampled_mono",
 }  # fmt: skip
 _SAVED = {f.name for f in fields(Transaction)} - _UNSAVED

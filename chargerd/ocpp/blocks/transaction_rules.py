@@ -34,6 +34,8 @@ _END_TRIGGER = {
     StopReason.REBOOT: "ResetCommand",
 }
 
+TOLD_BY_STATE = ("ChargingStateChanged", "EVCommunicationLost")  # no event of its own
+
 
 @dataclass(frozen=True, slots=True)
 class Points:
@@ -68,9 +70,12 @@ def points_of(session: Session) -> Points:
     )
 
 
-def charging_state(session: Session) -> str:
+def charging_state(session: Session, before: str = "") -> str:
+    """While STOPPING power still ramps: the state is the one it had before."""
     if session.stop_reason is StopReason.EV_DISCONNECTED:
         return "Idle"
+    if session.phase is SessionPhase.STOPPING and before:
+        return before
     return _CHARGING_STATE.get(session.phase, "EVConnected")
 
 
@@ -84,15 +89,31 @@ def start_trigger(risen: frozenset[str], session: Session) -> str:
     return "ChargingStateChanged"
 
 
+def stop_trigger(reason: StopReason) -> str:
+    """triggerReason of the event that tells of a stop."""
+    return _END_TRIGGER.get(reason, "AbnormalCondition")
+
+
 def end_cause(
-    session: Session, last_reason: StopReason | None
+    session: Session,
+    last_reason: StopReason | None,
+    fallen: frozenset[str],
 ) -> tuple[str, StopReason]:
-    """triggerReason and stoppedReason of Ended (E06.FR.08, .15, .16)."""
+    """triggerReason and stoppedReason of Ended (E06.FR.08, .15, .16).
+
+    `fallen`: the stop points that hold no longer. The trigger is the event that ended
+    the transaction, the reason why it had to end: they differ when a driver stops and
+    the plug, or the end of the energy, is what the transaction waits for.
+    """
     reason = session.stop_reason or last_reason
     if reason is None:
         unplugged = session.phase is SessionPhase.IDLE
         reason = StopReason.EV_DISCONNECTED if unplugged else StopReason.OTHER
-    return _END_TRIGGER.get(reason, "AbnormalCondition"), reason
+    if fallen == {"EVConnected"}:
+        return "EVCommunicationLost", reason
+    if fallen == {"EnergyTransfer"} and reason is not StopReason.EV_DISCONNECTED:
+        return "ChargingStateChanged", reason
+    return stop_trigger(reason), reason
 
 
 def interrupted_reason(boot_reason: str) -> tuple[str, str]:

@@ -109,7 +109,9 @@ class Transactions:
             view.ready_mono = now.mono if was_ready is None or other else was_ready
         if watch.tx is not None and self._is_over(watch, holding, other=other):
             self._note(watch.tx, session)
-            self._end(view, watch, report, now)
+            self._stop_told(view, watch, report, now)
+            fallen = (watch.holding - holding) & self._stop_points()
+            self._end(view, watch, report, fallen, now)
         risen = holding - old
         watch.holding = holding
         if watch.tx is not None:
@@ -131,8 +133,10 @@ class Transactions:
         """A stop point that held no longer does, or nothing is left (E06)."""
         if other or not holding:
             return True
-        stops = set(self._desk.model.members("TxCtrlr", "TxStopPoint"))
-        return bool((watch.started_with - holding) & stops)
+        return bool((watch.started_with - holding) & self._stop_points())
+
+    def _stop_points(self) -> frozenset[str]:
+        return frozenset(self._desk.model.members("TxCtrlr", "TxStopPoint"))
 
     def _note(self, tx: Transaction, session: Session) -> None:
         if session.stop_reason is not None:
@@ -185,12 +189,13 @@ class Transactions:
         risen: frozenset[str],
         now: Now,
     ) -> None:
-        """At most one Updated for all that one report changed."""
+        """A stop first; then at most one Updated for all that one report changed."""
         tx = watch.tx
         if tx is None:
             return
         session = report.snapshot.session
         self._note(tx, session)
+        self._stop_told(view, watch, report, now)
         state = tx.charging_state
         self._follow_state(tx, session, now)
         if "Authorized" in risen:
@@ -198,16 +203,30 @@ class Transactions:
             self._charging.transaction_started(view, tx.remote_start_id, now)
         elif "EVConnected" in risen:
             trigger = "CablePluggedIn"
-        elif watch.session and watch.session.authorised and not session.authorised:
-            trigger = rules.end_cause(session, tx.seen_reason)[0]
         elif tx.charging_state != state:
             trigger = "ChargingStateChanged"
         else:
             return
         self._update(view, watch, report, trigger, now)
 
+    def _stop_told(
+        self, view: EvseView, watch: _Watch, report: EvseReport, now: Now
+    ) -> None:
+        """A stop that does not end the transaction is an event of its own (E06, E07).
+
+        Where Authorized or PowerPathClosed are stop points, Ended tells of it.
+        """
+        tx, reason = watch.tx, report.snapshot.session.stop_reason
+        known = watch.session.stop_reason if watch.session else None
+        if tx is None or reason is None or known is not None:
+            return
+        trigger = rules.stop_trigger(reason)
+        ends = self._stop_points() & {"Authorized", "PowerPathClosed"}
+        if not ends and trigger not in rules.TOLD_BY_STATE:
+            self._update(view, watch, report, trigger, now)
+
     def _follow_state(self, tx: Transaction, session: Session, now: Now) -> None:
-        state = rules.charging_state(session)
+        state = rules.charging_state(session, tx.charging_state)
         if state == "Charging" and tx.charging_mono is None:
             tx.charging_mono = now.mono
         elif state != "Charging" and tx.charging_mono is not None:
@@ -228,12 +247,19 @@ class Transactions:
         value = meter_value(report, names, "Other", now)
         self._send(view, watch, "Updated", trigger, [value], now)
 
-    def _end(self, view: EvseView, watch: _Watch, report: EvseReport, now: Now) -> None:
+    def _end(
+        self,
+        view: EvseView,
+        watch: _Watch,
+        report: EvseReport,
+        fallen: frozenset[str],
+        now: Now,
+    ) -> None:
         tx = watch.tx
         if tx is None:
             return
         session = report.snapshot.session
-        trigger, reason = rules.end_cause(session, tx.seen_reason)
+        trigger, reason = rules.end_cause(session, tx.seen_reason, fallen)
         self._follow_state(tx, session, now)
         last = meter_value(report, self._ended_names(view, tx), "Transaction.End", now)
         values = [tx.first_value, *tx.values, last or _relabelled(tx.last_value)]
@@ -270,8 +296,9 @@ class Transactions:
         )
         if reason is not None:
             event["transactionInfo"]["stoppedReason"] = reason.value
-            if tx.stop_token is not None:
-                event["idToken"] = tx.stop_token
+        if tx.stop_token is not None and not tx.stop_token_told:
+            event["idToken"] = tx.stop_token  # E07.FR.02: the next event has it
+            tx.stop_token_told = True
         session = view.report.snapshot.session if view.report else None
         if tx.token is None and session is not None and session.token is not None:
             tx.token = event.setdefault("idToken", id_token(session.token))

@@ -50,10 +50,8 @@ def test_a_session_from_plug_to_plug_out(version: str) -> None:
     )
     rig.observe(P.IDLE)
     events = rig.events()
-    assert [e["eventType"] for e in events] == [
-        "Started", "Updated", "Updated", "Ended"
-    ]  # fmt: skip
-    assert [e["seqNo"] for e in events] == [0, 1, 2, 3]
+    assert [e["eventType"] for e in events] == ["Started", "Updated", "Ended"]
+    assert [e["seqNo"] for e in events] == [0, 1, 2]
     assert len({e["transactionInfo"]["transactionId"] for e in events}) == 1
     assert events[0]["triggerReason"] == "Authorized"
     assert events[0]["idToken"] == {"idToken": "04A1B2C3", "type": "ISO14443"}
@@ -140,23 +138,67 @@ def test_end_reasons(version: str, reason: StopReason, trigger: str) -> None:
     assert end["transactionInfo"]["stoppedReason"] == reason.value
 
 
-@pytest.mark.parametrize(
-    ("stop_point", "ends_at"),
-    [
-        ("Authorized", P.FINISHED),
-        ("EVConnected", P.IDLE),
-        ("EnergyTransfer", P.FINISHED),
-    ],
-)
-def test_stop_points(stop_point: str, ends_at: P) -> None:
+STOP_ROWS: list[tuple[str, list[tuple[str, str, str]]]] = [
+    # TxStopPoint, then eventType, triggerReason and chargingState of what follows
+    ("Authorized", [("Ended", "StopAuthorized", "EVConnected")]),
+    ("PowerPathClosed", [("Ended", "StopAuthorized", "EVConnected")]),
+    ("EVConnected,Authorized", [("Ended", "StopAuthorized", "EVConnected")]),
+    ("EnergyTransfer", [
+        ("Updated", "StopAuthorized", "Charging"),
+        ("Ended", "ChargingStateChanged", "EVConnected"),
+    ]),
+    ("EVConnected", [
+        ("Updated", "StopAuthorized", "Charging"),
+        ("Updated", "ChargingStateChanged", "EVConnected"),
+        ("Ended", "EVCommunicationLost", "Idle"),
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stop_point", "told"), STOP_ROWS)
+@pytest.mark.parametrize("quick", [False, True], ids=["ramped", "at once"])
+@BOTH
+def test_stop_points(
+    version: str, stop_point: str, told: list[tuple[str, str, str]], quick: bool
+) -> None:
+    """Part 6, TC_E_07 to TC_E_21 and the reusable states after StopAuthorized."""
+    rig = started(version, **{"TxCtrlr.TxStopPoint": stop_point})
+    before = len(rig.events())
+    for phase in (P.FINISHED, P.IDLE) if quick else (P.STOPPING, P.FINISHED, P.IDLE):
+        stop = {"stop": StopReason.LOCAL, "stop_token": CARD}
+        on = phase is not P.IDLE
+        rig.observe(phase, authorised=on, **(stop if on else {}))
+    events = rig.events()[before:]
+    assert [
+        (e["eventType"], e["triggerReason"], e["transactionInfo"]["chargingState"])
+        for e in events
+    ] == told
+    assert events[-1]["transactionInfo"]["stoppedReason"] == "Local"
+    assert [e.get("idToken", {}).get("idToken") for e in events] == [
+        CARD.value, *[None] * (len(told) - 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stop_point", ["EVConnected", "EnergyTransfer"])
+def test_a_fault_is_told_when_it_does_not_end_the_transaction(stop_point: str) -> None:
     rig = started(**{"TxCtrlr.TxStopPoint": stop_point})
-    ended = {}
-    for phase in (P.STOPPING, P.FINISHED, P.IDLE):
-        more = {} if phase is P.IDLE else {"stop": StopReason.LOCAL}
-        rig.observe(phase, authorised=phase is not P.IDLE, **more)
-        ended[phase] = any(e["eventType"] == "Ended" for e in rig.events())
-    assert next(phase for phase, is_over in ended.items() if is_over) is ends_at
-    assert rig.events()[-1]["transactionInfo"]["stoppedReason"] == "Local"
+    rig.observe(P.STOPPING, authorised=True, stop=StopReason.GROUND_FAULT)
+    assert rig.events()[-1]["triggerReason"] == "AbnormalCondition"
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.GROUND_FAULT)
+    rig.observe(P.IDLE)
+    end = rig.events()[-1]
+    assert end["transactionInfo"]["stoppedReason"] == "GroundFault"
+
+
+@pytest.mark.parametrize("stop_point", ["EVConnected", "Authorized", "EnergyTransfer"])
+def test_a_pulled_plug_ends_it_whatever_the_stop_point(stop_point: str) -> None:
+    """TC_E_17, TC_E_37."""
+    rig = started(**{"TxCtrlr.TxStopPoint": stop_point})
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.EV_DISCONNECTED)
+    end = rig.events()[-1]
+    assert (end["eventType"], end["triggerReason"]) == ("Ended", "EVCommunicationLost")
+    assert end["transactionInfo"]["chargingState"] == "Idle"
+    assert end["transactionInfo"]["stoppedReason"] == "EVDisconnected"
 
 
 def test_start_point_connected_does_not_restart_after_the_end() -> None:
