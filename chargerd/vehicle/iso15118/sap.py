@@ -1,7 +1,7 @@
 """SupportedAppProtocol: which protocol the two sides will speak.
 
-Owns the table of protocols and the choice by the vehicle's priority. Must never
-decide what the station offers: configuration and the TLS handshake do.
+Owns both messages, the table of protocols and the choice by the vehicle's priority.
+Must never decide what the station offers: configuration and the TLS handshake do.
 Source: ISO 15118-2 section 8.2, ISO 15118-20 section 8.2; V2G20-1235, V2G20-2356.
 """
 
@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from chargerd.vehicle.iso15118 import exi
+from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.messages import sap as messages
 
 MAX_OFFERS = 20  # AppProtocol maxOccurs
 
@@ -97,3 +101,55 @@ def choose(offers: Collection[Offer], protocols: Collection[Protocol]) -> Choice
         code = ResponseCode.OK if same else ResponseCode.OK_MINOR_DEVIATION
         return Choice(code, protocol, offer.schema_id)
     return Choice(ResponseCode.FAILED)
+
+
+def decode_request(data: bytes) -> list[Offer]:
+    """The vehicle's offers in its order; V2gError: close the connection."""
+    message = exi.decode("sap", data)
+    if not isinstance(message, messages.SupportedAppProtocolReq):
+        raise V2gError("SupportedAppProtocolRes from the vehicle: close the connection")
+    return [
+        Offer(
+            each.ProtocolNamespace,
+            each.VersionNumberMajor,
+            each.VersionNumberMinor,
+            each.SchemaID,
+            each.Priority,
+        )
+        for each in message.AppProtocol
+    ]
+
+
+def encode_request(offers: Iterable[Offer]) -> bytes:
+    """The vehicle's offers as EXI."""
+    return exi.encode(
+        messages.SupportedAppProtocolReq(
+            AppProtocol=[
+                messages.AppProtocol(
+                    ProtocolNamespace=offer.namespace,
+                    VersionNumberMajor=offer.major,
+                    VersionNumberMinor=offer.minor,
+                    SchemaID=offer.schema_id,
+                    Priority=offer.priority,
+                )
+                for offer in offers
+            ]
+        )
+    )
+
+
+def encode_response(choice: Choice) -> bytes:
+    """The station's answer as EXI; without a protocol there is no SchemaID."""
+    return exi.encode(
+        messages.SupportedAppProtocolRes(
+            ResponseCode=choice.code.value, SchemaID=choice.schema_id
+        )
+    )
+
+
+def decode_response(data: bytes) -> tuple[ResponseCode, int | None]:
+    """The station's code and the chosen SchemaID, for the vehicle's side."""
+    message = exi.decode("sap", data)
+    if not isinstance(message, messages.SupportedAppProtocolRes):
+        raise V2gError("SupportedAppProtocolReq from the station: close the connection")
+    return ResponseCode(message.ResponseCode), message.SchemaID

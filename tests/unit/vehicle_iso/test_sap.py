@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chargerd.vehicle.iso15118 import sap
+from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.sap import DIN, ISO2, ISO20_AC, ISO20_DC, Choice, Offer
 from chargerd.vehicle.iso15118.sap import ResponseCode as Code
 
@@ -56,6 +57,28 @@ def test_choice(
     offers: list[Offer], protocols: list[sap.Protocol], expected: Choice
 ) -> None:
     assert sap.choose(offers, protocols) == expected
+
+
+def test_messages_on_the_wire() -> None:
+    offers = [TESLA, offer(DIN, 0, 2), offer(ISO2, 255, 20, minor=1)]
+    assert sap.decode_request(sap.encode_request(offers)) == offers
+    assert sap.encode_response(Choice(Code.OK, DIN, 1)).hex() == "80400040"
+    assert sap.decode_response(bytes.fromhex("80400040")) == (Code.OK, 1)
+    for choice in (NOTHING, Choice(Code.OK_MINOR_DEVIATION, ISO2, 255)):
+        told = sap.decode_response(sap.encode_response(choice))
+        assert told == (choice.code, choice.schema_id)
+
+
+def test_messages_of_the_wrong_side() -> None:
+    request = sap.encode_request([TESLA])
+    with pytest.raises(V2gError, match="from the vehicle"):
+        sap.decode_request(bytes.fromhex("80400040"))
+    with pytest.raises(V2gError, match="from the station"):
+        sap.decode_response(request)
+    with pytest.raises(V2gError):
+        sap.encode_request([])
+    with pytest.raises(V2gError):
+        sap.encode_request([TESLA] * 21)
 
 
 def test_iso_20_needs_tls_1_3_both_ways() -> None:
