@@ -342,6 +342,7 @@ class Authorisation:
     accepted: bool
     discharge_allowed: bool = True
     info: str = ""
+    connect_s: float | None = None  # to plug in from now; None = the session's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +353,7 @@ class StartRequest:
     token: Token
     remote_start_id: int | None = None
     authorised: bool = True
+    connect_s: float | None = None  # as in Authorisation
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ def step(
     state = _remember(state, meter)
     if _frozen(state, now_mono, settings):
         causes["MeterFrozen"] = f"{meter.value.power_w:.1f} W for {settings.frozen_s} s"
+        # In doubt, but no lie about the power that this very fault ended.
+        return replace(state, expected=(), wrong_mono=now_mono), causes
     state = _compare(state, meter, stage, efficiency, now_mono, settings)
     wrong = state.wrong_mono
     if wrong is not None and now_mono - wrong >= settings.disagree_s:

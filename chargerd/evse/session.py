@@ -291,7 +291,7 @@ def _start(
     if not _may_start(state, inputs):
         return state
     if request.authorised:
-        return _accept(state, token, start_id, True, now, settings)
+        return _accept(state, token, start_id, True, now, _hold_s(request, settings))
     events.append(AuthQuestion(state.session.evse_id, token))
     return replace(state, question=Question(token, now.mono, start_id))
 
@@ -314,7 +314,8 @@ def _answer(
         if answer.accepted and _may_start(state, inputs):
             token, start_id = answer.token, question.remote_start_id
             allowed = answer.discharge_allowed
-            return _accept(state, token, start_id, allowed, now, settings)
+            hold_s = _hold_s(answer, settings)
+            return _accept(state, token, start_id, allowed, now, hold_s)
     if not (session.authorised and authorize.same(session.token, answer.token)):
         return state
     if not answer.accepted:
@@ -326,13 +327,18 @@ def _answer(
     )
 
 
+def _hold_s(request: Authorisation | StartRequest, settings: Settings) -> float:
+    told = request.connect_s
+    return settings.connect_timeout_s if told is None else told
+
+
 def _accept(
     state: State,
     token: Token,
     start_id: int | None,
     discharge_allowed: bool,
     now: Now,
-    settings: Settings,
+    hold_s: float,
 ) -> State:
     """A token is good: start now, or hold it until the vehicle is plugged in."""
     if state.session.phase is Phase.FINISHED:  # a new start without a new plug-in
@@ -351,7 +357,7 @@ def _accept(
         state,
         session=session,
         question=None,
-        hold_until_mono=now.mono + settings.connect_timeout_s,
+        hold_until_mono=now.mono + hold_s,
     )
     if session.phase is Phase.IDLE:
         return state

@@ -203,7 +203,7 @@ _TX = (
         values=TX_POINTS),
     _flag("TxCtrlr", "StopTxOnInvalidId", default=True),
     _read("TxCtrlr", "StopTxOnEVSideDisconnect", "boolean", "true"),
-    _read("TxCtrlr", "EVConnectionTimeOut", "integer", "60", unit="s"),
+    _seconds("TxCtrlr", "EVConnectionTimeOut", "60", 1, 3600),
     _read("TxCtrlr", "TxBeforeAcceptedEnabled", "boolean", "true"),
 )  # fmt: skip
 
@@ -251,6 +251,8 @@ _SMART = (
           high=MAX_PROFILES, live=True),
     _read("SmartChargingCtrlr", "PeriodsPerSchedule", "integer", str(MAX_PERIODS)),
     Row("SmartChargingCtrlr", "ProfileStackLevel", "integer", "9", low=0, high=100),
+    _read("SmartChargingCtrlr", "LimitChangeSignificance", "decimal", "0",
+          unit="Percent"),  # required; NotifyChargingLimit is never sent
     _read("SmartChargingCtrlr", "RateUnit", "MemberList", "W,A", values=("A", "W")),
     Row("SmartChargingCtrlr", "IgnoredProfilePurposesOffline", "MemberList", "",
         values=PURPOSES),

@@ -121,9 +121,9 @@ class Authorization:
         if group:
             token = Token(token.value, token.kind, group)
         enabled = self._desk.model.flag("V2XChargingCtrlr", "Enabled", evse_id)
-        self._desk.ask(
-            Authorisation(evse_id, token, accepted, discharge and enabled, info)
-        )
+        allowed = discharge and enabled
+        within_s = self._desk.connect_s()
+        self._desk.ask(Authorisation(evse_id, token, accepted, allowed, info, within_s))
 
     # The cache.
 

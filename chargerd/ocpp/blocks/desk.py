@@ -173,6 +173,10 @@ class Desk:
                 return view
         return None
 
+    def connect_s(self) -> float:
+        """How long an accepted token waits for the plug."""
+        return float(self.model.number("TxCtrlr", "EVConnectionTimeOut"))
+
     def queue_class(self) -> Durability:
         """For messages about a state that is reported again after a reconnect."""
         if self.model.flag("OCPPCommCtrlr", "QueueAllMessages"):

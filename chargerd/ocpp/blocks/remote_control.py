@@ -75,6 +75,7 @@ class RemoteControl:
             Token(token["idToken"], token["type"], group_of(request)),
             request["remoteStartId"],
             authorised=not check,
+            connect_s=self._desk.connect_s(),
         )
 
     def _free_evse(self) -> EvseView | None:

@@ -326,6 +326,22 @@ def test_a_silent_meter_does_not_lie_about_the_power_that_ended() -> None:
     assert seen == {"MeterLost"}
 
 
+def test_a_frozen_meter_does_not_lie_about_the_power_that_ended() -> None:
+    state, seen, doubted = plausibility.State(), set[str](), False
+    for step in range(60):
+        now = step * 0.2
+        dc_w = 7000.0 * 0.94 if now < 3.0 else 0.0  # MeterFrozen takes the power away
+        thawed = now >= 8.0
+        meter = _meter(now, 0.0) if thawed else _meter(0.0, 7000.0)
+        stage = Reading(replace(STAGE, current_a=dc_w / 350.0), now)
+        state, found = plausibility.step(state, Reading(meter, now), stage, 0.94, now)
+        seen |= set(found)
+        doubted = state.wrong_mono is not None
+        assert doubted or now < 2.0 or thawed  # it counts for nothing else
+    assert seen == {"MeterFrozen"}
+    assert not doubted
+
+
 def test_silence() -> None:
     reading = Reading(METER, 10.0)
     assert not plausibility.step(plausibility.State(), reading, None, 0.94, 11.4)[1]

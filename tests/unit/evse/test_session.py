@@ -337,6 +337,21 @@ def test_unlock_only_without_a_session() -> None:
     assert walk.state.unlock_until_mono > walk.mono
 
 
+@pytest.mark.parametrize(("connect_s", "held_s"), [(None, 60.0), (5.0, 5.0)])
+def test_the_plug_must_come_in_time(connect_s: float | None, held_s: float) -> None:
+    for request in (
+        [StartRequest(1, CARD, connect_s=connect_s)],
+        [TokenRead((1,), CARD), Authorisation(1, CARD, True, connect_s=connect_s)],
+    ):
+        walk = Walk()
+        walk.step(*request)
+        walk.step(dt_s=held_s - 0.1)
+        assert walk.state.session.authorised
+        walk.step(dt_s=0.2)
+        assert not walk.state.session.authorised
+        assert walk.state.session.stop_reason is StopReason.TIMEOUT
+
+
 def test_no_start_in_the_tick_that_pulls_the_plug() -> None:
     walk = Walk()
     walk.plug()

@@ -128,14 +128,19 @@ def test_remote_start_asks_the_heart(version: str) -> None:
     rig.observe(P.CONNECTED)
     assert rig.call("RequestStartTransaction", START_CALL) == {"status": "Accepted"}
     (request,) = rig.asked()
-    assert request == StartRequest(1, CARD, 7, authorised=True)
+    assert request == StartRequest(1, CARD, 7, authorised=True, connect_s=60.0)
 
 
 def test_remote_start_may_have_to_be_authorised() -> None:
-    rig = Rig(config(device_model={"AuthCtrlr.AuthorizeRemoteStart": True})).boot()
+    presets = {
+        "AuthCtrlr.AuthorizeRemoteStart": True,
+        "TxCtrlr.EVConnectionTimeOut": 9,
+    }
+    rig = Rig(config(device_model=presets)).boot()
     rig.observe(P.CONNECTED)
     rig.call("RequestStartTransaction", START_CALL)
-    assert rig.asked() == [StartRequest(1, CARD, 7, authorised=False)]
+    wanted = StartRequest(1, CARD, 7, authorised=False, connect_s=9.0)
+    assert rig.asked() == [wanted]
 
 
 @BOTH
