@@ -26,8 +26,9 @@ from chargerd.evse.outcome import Outcome as SessionOutcome
 from chargerd.local.api import LocalApi
 from chargerd.local.metrics import Metrics
 from chargerd.local.read_model import Json, ReadModel
-from chargerd.local.verbs import Ports
+from chargerd.local.verbs import LocalError, Ports
 from chargerd.model import (
+    Decision,
     DispatchSignal,
     FaultNotice,
     Request,
@@ -146,6 +147,12 @@ class App:
         """Refused signals are counted and logged by the cycle."""
         self._cycle.signal(dispatch)
 
+    def _simulate(self, evse_id: int, dispatch: DispatchSignal) -> Decision:
+        try:
+            return self._cycle.simulate(evse_id, dispatch)
+        except SchedulerError as error:
+            raise LocalError(str(error)) from error
+
     def _request(self, request: Request) -> None:
         """A full inbox is counted and logged by the cycle; nobody waits for it."""
         self._cycle.request(request)
@@ -155,7 +162,7 @@ class App:
         ports = Ports(
             read=self._read,
             now=self._clock.now,
-            simulate=self._cycle.simulate,
+            simulate=self._simulate,
             request=self._request,
             extra=self._extra,
             config=lambda: config_load.dump(self._config),

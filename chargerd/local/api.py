@@ -55,7 +55,7 @@ class LocalApi:
         self._own_uid = os.getuid() if own_uid is None else own_uid
         self._group: int | None = None
         self.ready = asyncio.Event()  # set while the socket answers
-        self._peers: set[asyncio.Task[None]] = set()
+        self._peers: asyncio.TaskGroup | None = None  # while the socket is served
         self._used_mono: dict[asyncio.Task[None], float] = {}  # peers, last question
         self._told: dict[tuple[bool, int], float] = {}
 
@@ -71,13 +71,14 @@ class LocalApi:
             ) from error
         log.info("local api", socket=str(path), group=self._config.group)
         try:
-            async with server:
+            async with asyncio.TaskGroup() as self._peers:
                 self.ready.set()
-                await server.serve_forever()
+                try:
+                    await asyncio.get_running_loop().create_future()
+                finally:  # nobody new, then the group leaves its peers
+                    server.close()
         finally:
             self.ready.clear()
-            for task in self._peers:
-                task.cancel()
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -95,10 +96,11 @@ class LocalApi:
     def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """A task of our own: asyncio's reports each cancelled peer as an error."""
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._peers.add(task)
-        task.add_done_callback(self._peers.discard)
+        """A task of our group: asyncio's reports each cancelled peer as an error."""
+        if self._peers is None:
+            writer.transport.abort()
+        else:
+            self._peers.create_task(self._serve(reader, writer))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

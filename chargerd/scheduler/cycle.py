@@ -141,7 +141,7 @@ class Cycle:
         runner = self._runners.get(evse_id)
         if runner is None:
             raise SchedulerError(f"no EVSE {evse_id}; there are {list(self._runners)}")
-        return runner.what_if(check(signal))
+        return runner.what_if(check(signal), self._now())
 
     def history(self, evse_id: int) -> tuple[Decision, ...]:
         """The last decisions that differed, oldest first."""

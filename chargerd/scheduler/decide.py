@@ -180,7 +180,8 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     binder = (
         ledger.high_by if wish > power else ledger.low_by if wish < power else source
     )
-    winners = (binder, source, ledger.bound_at(power))
+    asked = "" if binder == "promise" else source  # lifted past the wish: it lost
+    winners = (binder, asked, ledger.bound_at(power))
     if binder == "promise":
         mode = OperationMode.CHARGING_ONLY
     if gate:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from chargerd.clock import Now
 from chargerd.model import Promise
+from chargerd.scheduler import words
 from chargerd.scheduler.battery import Estimate
 
 KNEE = 0.80  # above this share of capacity the vehicle tapers
@@ -158,7 +159,7 @@ def _on_line(
     if need > left_s:
         reach_wh = reachable_wh(energy_wh, target_wh, capacity_wh, plant, left_s)
         reachable = reach_wh / capacity_wh * 100.0
-    note = f"{slack:.0f} s to spare" if math.isfinite(slack) else "no power to count on"
+    note = words.slack(slack)
     ok = not held and not must and slack_after > 0.0
     if before.must_charge and not must and slack <= release:
         ok = False  # the target is just met: do not spend it again at once

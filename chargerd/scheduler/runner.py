@@ -139,13 +139,14 @@ class Runner:
         self.power_w = decision.power_w
         return Result(command, offer, report, events)
 
-    def what_if(self, signal: DispatchSignal) -> Decision:
-        """What `signal` would lead to with all else as it is; changes nothing."""
+    def what_if(self, signal: DispatchSignal, now: Now) -> Decision:
+        """What `signal` would lead to with all else as it is; changes nothing. A signal
+        that begins `now` begins after the last tick: that tick's time will not do."""
         snap = self.snapshot
         if snap is None:
             raise SchedulerError("no tick yet: ask again in 50 ms")
         others = tuple(s for s in snap.signals if s.source != signal.source)
-        snap = replace(snap, signals=(*others, signal))
+        snap = replace(snap, now=now, signals=(*others, signal))
         verdict = decide(snap, self.unit, self.context)
         power_w = self._clamp(verdict, verdict.wanted_w, is_ac(snap))
         return _decision(snap, verdict, power_w, verdict.valid_until_mono)
@@ -323,7 +324,7 @@ class Runner:
         if held.promise is None:
             return
         line = verdict.line
-        forced = line.must_charge
+        forced = line.must_charge and verdict.low_w > 0.0  # no fault, path closed
         due = now_mono - self._promised_mono >= _PROMISE_EVERY_S
         if forced == held.promise.forced and not due:
             return

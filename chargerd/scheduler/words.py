@@ -5,6 +5,7 @@ Pure text from values. Must never decide anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from chargerd.faults import lookup
@@ -66,6 +67,13 @@ def site(state: SiteState) -> str:
         f"{kw(state.import_limit_w)} in, {kw(state.export_limit_w)} out, "
         f"less {kw(state.others_w)} of house and other EVSEs"
     )
+
+
+def slack(slack_s: float) -> str:
+    """How long charging may still wait."""
+    if not math.isfinite(slack_s):
+        return "no power to count on"
+    return f"{abs(slack_s):.0f} s {'short' if slack_s < 0.0 else 'to spare'}"
 
 
 def ask(wish_w: float, mode: OperationMode, beaten_by: str = "") -> str:

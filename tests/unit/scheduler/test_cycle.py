@@ -377,6 +377,29 @@ def test_simulate_answers_without_changing_anything() -> None:
     assert stand.decision().power_w == pytest.approx(before.power_w, rel=0.01)
 
 
+def test_simulate_counts_a_signal_that_begins_after_the_last_tick() -> None:
+    stand = Stand()
+    stand.start()
+    stand.mono += 0.02  # between two ticks
+    what_if = stand.cycle.simulate(1, make_signal(stand.mono, -5000.0))
+    assert what_if.power_w == pytest.approx(-5000.0)
+
+
+def test_a_promise_forces_nothing_while_a_fault_holds_the_power() -> None:
+    stand = Stand()
+    stand.start()
+    stand.cycle.request(PromiseRequest(1, stand.mono + 600.0, 100.0))
+    stand.run(2.0)
+    told = stand.report().snapshot.session.promise
+    assert told is not None
+    assert told.forced
+    stand.cycle.request(FaultNotice(1, "MeterFrozen", True))
+    stand.run(0.2)
+    told = stand.report().snapshot.session.promise
+    assert told is not None
+    assert not told.forced
+
+
 def test_safe_stop_ramps_before_it_opens() -> None:
     stand = Stand(ramp_w_per_s=5000.0)
     stand.start()
