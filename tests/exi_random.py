@@ -15,6 +15,7 @@ from chargerd.vehicle.iso15118.messages.declare import (
     Base64,
     Boolean,
     Complex,
+    ComplexMeta,
     Enumeration,
     Field,
     Global,
@@ -191,7 +192,7 @@ def roots(schema: Schema) -> Iterator[Global]:
     abstract type, nor SignatureProperty, which must hold an element of some other
     schema."""
     for each in schema.elements:
-        made = isinstance(each.type, type) and not each.type.abstract_
+        made = isinstance(each.type, ComplexMeta) and not each.type.abstract_
         if made and not each.abstract and "SignaturePropert" not in each.name:
             yield each
 
@@ -202,11 +203,11 @@ def within(schema: Schema, root: Global) -> set[type[Complex]]:
     for each in schema.elements:
         if each.substitutes is not None:
             members.setdefault(each.substitutes, []).append(each)
-    found: set[type[Complex]] = set()
+    found: set[Any] = set()
     waiting: list[Any] = [root.type]
     while waiting:
         cls = waiting.pop()
-        if not isinstance(cls, type) or cls in found:
+        if not isinstance(cls, ComplexMeta) or cls in found:
             continue
         found.add(cls)
         for field in cls.fields_:
