@@ -29,12 +29,12 @@ __all__ = [
 
 def decode(schema: str, data: bytes) -> Any:
     """The message in `data`. V2gError: no such message; nothing else is raised."""
-    return codec(schema).decode(bytes(data)).message
+    return codec(schema).decode(bytes(data))
 
 
 def decode_noting(schema: str, data: bytes) -> Decoded:
-    """As `decode`, with what was wrong and yet tolerated (zero bytes after the end)."""
-    return codec(schema).decode(bytes(data))
+    """As `decode`, with what was wrong and yet tolerated (zeros after the end)."""
+    return codec(schema).decode_noting(bytes(data))
 
 
 def encode(message: Complex) -> bytes:

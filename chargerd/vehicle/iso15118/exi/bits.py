@@ -14,27 +14,39 @@ from typing import Any
 from chargerd.vehicle.iso15118.errors import V2gError
 
 WINDOW_BYTES = 512  # above, one big integer would make reading quadratic
+BLOCK_BYTES = 128
 WINDOW_BITS = 128  # more than any generated read asks for at once
 SPILL = 1 << 2048
+POINT_BYTES = 3  # the most a character takes as groups of 7 bits
 MAX_UINT_BYTES = 256  # of an unbounded integer (X509SerialNumber has 20 bytes)
 
 
 class Window:
-    """A long message behind the one operation generated decoders use: `v >> p`."""
+    """A long message behind the one operation generated decoders use: `v >> p`.
 
-    __slots__ = ("bits", "data")
+    Keeps a block of it as an integer; reading goes forward, so a block serves until
+    `p` falls below `low`, the bits behind the block.
+    """
+
+    __slots__ = ("bits", "block", "data", "low")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.bits = len(data) * 8
+        self.block = 0
+        self.low = self.bits + 1
 
     def __rshift__(self, p: int) -> int:
-        if p < 0:
-            raise ValueError("negative shift count")
-        end = self.bits - p  # bit position, from the front, after the bits wanted
-        stop = (end + 7) >> 3
-        part = self.data[max(0, (end - WINDOW_BITS) >> 3) : stop]
-        return int.from_bytes(part, "big") >> (stop * 8 - end)
+        shift = p - self.low
+        if shift < 0:
+            if p < 0:
+                raise ValueError("negative shift count")
+            start = max(0, self.bits - p - WINDOW_BITS) >> 3
+            part = self.data[start : start + BLOCK_BYTES]
+            self.block = int.from_bytes(part, "big")
+            self.low = self.bits - (start + len(part)) * 8
+            shift = p - self.low
+        return self.block >> shift
 
     def take(self, p: int, count: int) -> bytes:
         """`count` bytes whose last bit has `p` bits behind it."""
@@ -78,13 +90,6 @@ def read_more(v: Any, p: int, x: int, where: str) -> tuple[int, int]:
             raise bad(where, "an integer without end")
 
 
-def read_uint(v: Any, p: int, where: str) -> tuple[int, int]:
-    """An unsigned integer: groups of 7 bits, least first."""
-    p -= 8
-    x: int = v >> p & 255
-    return read_more(v, p, x, where) if x > 127 else (x, p)
-
-
 def read_signed(v: Any, p: int, x: int, where: str) -> tuple[int, int]:
     """The rest of a signed integer; `x` is the sign bit and the first byte."""
     if x > 511:
@@ -114,13 +119,32 @@ def read_string(
     raw = take(v, p - count * 8, count)
     if raw.isascii():
         return raw.decode("ascii"), p - count * 8
+    return read_points(v, p, count, where)
+
+
+def read_points(v: Any, p: int, count: int, where: str) -> tuple[str, int]:
+    """`count` characters of which at least one is not ASCII."""
+    most = min(count * POINT_BYTES, p >> 3)
+    raw = take(v, p - most * 8, most)
     points = []
+    at = 0
     for _ in range(count):
-        x, p = read_uint(v, p, where)
+        x = shift = 0
+        while True:
+            if at == most:
+                raise ValueError("negative shift count")
+            byte = raw[at]
+            at += 1
+            x |= (byte & 127) << shift
+            if byte < 128:
+                break
+            shift += 7
+            if shift > 14:
+                raise bad(where, "a character without end")
         if x > 0x10FFFF or 0xD800 <= x <= 0xDFFF:
             raise bad(where, f"{x:#x} is no character")
         points.append(chr(x))
-    return "".join(points), p
+    return "".join(points), p - at * 8
 
 
 def read_blob(

@@ -5,6 +5,7 @@ Decoding is total: any bytes give a message or V2gError. Owns no grammar of type
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -33,17 +34,26 @@ class Decoded(NamedTuple):
 class Codec:
     """The codec of one schema set; builds only what it is asked for."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, module: str) -> None:
         self.name = schema.name
-        self.grammar = Grammar(schema)
+        self.grammar = Grammar(schema, module)
         self.decoders = Decoders(self.grammar)
         self.encoders = Encoders(self.grammar)
         self.document_bits = len(self.grammar.documents).bit_length()
 
     # --- documents ---
 
-    def decode(self, data: bytes) -> Decoded:
+    def decode(self, data: bytes) -> Any:
         """The message in `data`; V2gError when there is none."""
+        return self.read(data)[0]
+
+    def decode_noting(self, data: bytes) -> Decoded:
+        """The same, with what was wrong and yet taken."""
+        message, noted = self.read(data)
+        return Decoded(message, noted + tuple(remarks(message)))
+
+    def read(self, data: bytes) -> tuple[Any, tuple[str, ...]]:
+        """The message, and what was wrong with the bytes behind it."""
         v, p = opened(data)
         width = self.document_bits
         try:
@@ -52,12 +62,12 @@ class Codec:
             if code >= len(self.grammar.documents):
                 raise bad(self.name, "the root element is none of the schema's")
             item = self.grammar.documents[code]
-            if item.abstract or not isinstance(item.type, type):
+            if not self.grammar.is_message(item):
                 raise bad(self.name, f"{item.name} is no message")
             message, p = self.decoders.function(item.type)(v, p)
         except ValueError as fault:
             raise self.cut(data) from fault
-        return Decoded(message, ended(v, p, self.name))
+        return message, ended(v, p, self.name)
 
     def encode(self, message: Complex) -> bytes:
         """The bytes of a message; V2gError names the value that cannot be."""
@@ -163,6 +173,22 @@ def ended(v: Any, p: int, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def remarks(value: Any) -> Iterator[str]:
+    """What known sloppy senders do and the decoder takes."""
+    if isinstance(value, list):
+        for item in value:
+            yield from remarks(item)
+    if not isinstance(value, Complex):
+        return
+    if type(value).abstract_:
+        yield f"the abstract element {type(value).__name__}"
+    for field in type(value).fields_:
+        inner = getattr(value, field.name)
+        if field.name == "EVCCID" and not inner:
+            yield "an empty EVCCID"
+        yield from remarks(inner)
+
+
 def signable(kinds: set[Type]) -> list[type[Complex]]:
     """Those types that can be the content of a fragment."""
     return [
@@ -177,7 +203,7 @@ def codec(name: str) -> Codec:
     """The codec of a schema set, made once."""
     if name not in SCHEMAS:
         raise V2gError(f"no schema set {name!r}; there are {', '.join(SCHEMAS)}")
-    return Codec(schema_of(MESSAGES + name))
+    return Codec(schema_of(MESSAGES + name), MESSAGES + name)
 
 
 def schema_of(module: str) -> Schema:

@@ -12,6 +12,7 @@ from typing import Any
 
 from chargerd.vehicle.iso15118.exi import bits
 from chargerd.vehicle.iso15118.exi.grammar import (
+    MANY,
     Alternative,
     Grammar,
     Row,
@@ -197,7 +198,7 @@ class Writer:
     def occurrence(self, item: Alternative) -> None:
         """What follows the event code of an element, attribute or text."""
         where = f"{self.cls.__name__}.{item.name}"
-        if item.abstract or (isinstance(item.type, type) and item.type.abstract_):
+        if item.closed:
             self.refuse(where, "is abstract")
             return
         simple = not isinstance(item.type, type)
@@ -299,7 +300,7 @@ class Writer:
             self.occurrence(item)
             if len(several) > 1:
                 self.flush(f"{self.cls.__name__}.{item.name}")
-            if not item.abstract:
+            if not item.closed:
                 self.put(f"o.{item.field.name} = x")
             if len(several) > 1:
                 self.depth -= 1
@@ -307,7 +308,7 @@ class Writer:
     def target(self, item: Alternative) -> str:
         """The name of the function for one of many alternatives."""
         where = f"{self.cls.__name__}.{item.name}"
-        if isinstance(item.type, type) and not (item.abstract or item.type.abstract_):
+        if isinstance(item.type, type) and not item.closed:
             return self.owner.name(item.type)
 
         def refused(v: Any, p: int) -> tuple[Any, int]:
@@ -328,7 +329,6 @@ class Writer:
         self.depth += 1
         if len(term.alternatives) == 1:
             self.occurrence(item)
-            self.flush(where)
         else:
             table = self.owner.constant(
                 tuple(self.target(a) for a in term.alternatives)
@@ -336,6 +336,9 @@ class Writer:
             which = f"e - {term.first}" if term.first else "e"
             self.put(f"x, p = space[{table}[{which}]](v, p)")
         self.put("r.append(x); n += 1")
+        if term.max is None:
+            self.put(f"if n > {MANY}: raise bad({where!r}, 'over {MANY} entries')")
+        pend = self.pend
         cases: list[tuple[str, tuple[int, int]]] = []
         if term.min > 1:
             cases.append((f"n < {term.min}", (term.first, term.last)))
@@ -349,6 +352,7 @@ class Writer:
                 word = "if" if index == 0 else "elif" if test else "else"
                 self.put(f"{word} {test}:" if test else "else:")
                 self.depth += 1
+            self.pend = pend
             self.settle(state, where)
             if len(cases) > 1:
                 self.depth -= 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from chargerd.vehicle.iso15118.exi import bits
 from chargerd.vehicle.iso15118.exi.grammar import (
+    MANY,
     Alternative,
     Grammar,
     Row,
@@ -255,8 +256,7 @@ class Writer:
         table = {
             item.type: (index, self.owner.name(item.type))
             for index, item in enumerate(term.alternatives, term.first)
-            if isinstance(item.type, type)
-            and not (item.abstract or item.type.abstract_)
+            if isinstance(item.type, type) and not item.closed
         }
         name = self.owner.constant(table)
         self.put(f"i, f = {name}[x.__class__]")
@@ -327,8 +327,6 @@ class Writer:
         self.put("if v > SPILL: v = spill(v, out)")
         self.depth -= 1
         limits = [f"n < {term.min}"] if term.min else []
-        if term.max is not None:
-            limits.append(f"n > {term.max}")
-        if limits:
-            self.put(f"if {' or '.join(limits)}: raise ValueError")
+        limits.append(f"n > {MANY if term.max is None else term.max}")
+        self.put(f"if {' or '.join(limits)}: raise ValueError")
         return self.row.allowed(at + 1), False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chargerd.vehicle.iso15118.exi.grammar import Grammar, Term, has_particles
+from chargerd.vehicle.iso15118.exi.grammar import MANY, Grammar, Term, has_particles
 from chargerd.vehicle.iso15118.exi.open_content import TEXT, Automaton
 from chargerd.vehicle.iso15118.messages.declare import (
     Base64,
@@ -104,8 +104,9 @@ def term_faults(grammar: Grammar, owner: Any, term: Term, path: str) -> Iterator
     if not isinstance(value, list | tuple):
         yield f"{where}: {type(value).__name__} is not a list"
         return
-    if len(value) < term.min or (term.max is not None and len(value) > term.max):
-        yield f"{where}: {len(value)} entries, allowed are {term.min} to {term.max}"
+    most = MANY if term.max is None else term.max
+    if not term.min <= len(value) <= most:
+        yield f"{where}: {len(value)} entries, allowed are {term.min} to {most}"
     for index, item in enumerate(value):
         yield from item_faults(grammar, item, term, name, f"{where}[{index}]")
 
@@ -115,11 +116,7 @@ def item_faults(
 ) -> Iterator[str]:
     """Faults of one value where one or several types may stand."""
     mine = [item for item in term.alternatives if item.field.name == name]
-    kinds = [
-        item.type
-        for item in mine
-        if not (item.abstract or (isinstance(item.type, type) and item.type.abstract_))
-    ]
+    kinds = [item.type for item in mine if not item.closed]
     if len(mine) == 1:
         yield from faults(grammar, value, mine[0].type, path)
     elif type(value) in kinds:
@@ -144,6 +141,8 @@ def open_faults(grammar: Grammar, owner: Complex, path: str) -> Iterator[str]:
     if not isinstance(items, list | tuple):
         yield f"{where}: {type(items).__name__} is not a list of (name, value)"
         return
+    if len(items) > MANY:
+        yield f"{where}: {len(items)} entries, at most {MANY} are allowed"
     for item in items:
         if not (isinstance(item, tuple) and len(item) == 2):
             yield f"{where}: an item is (name, value)"

@@ -27,6 +27,9 @@ from chargerd.vehicle.iso15118.messages.declare import (
 
 Type = type[Complex] | Simple
 QName = tuple[str, str]  # local name first: the order in which EXI sorts
+MANY = 1024  # entries of a list without bound: more is refused, both ways
+# Abstract heads that a known vehicle takes, sent empty by a known station.
+TOLERATED_HEADS = ("SASchedules",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class Alternative:
     name: str
     type: Type
     abstract: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it holds a code but may not be sent: abstract."""
+        if self.name in TOLERATED_HEADS:
+            return False
+        return self.abstract or (isinstance(self.type, type) and self.type.abstract_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +95,9 @@ def width(first: int, last: int) -> int:
 class Grammar:
     """What one schema set says of elements, substitutions, documents, fragments."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, module: str) -> None:
         self.schema = schema
+        self.module = module
         self.members: dict[QName, list[Global]] = {}
         for item in schema.elements:
             if item.substitutes:
@@ -104,9 +115,19 @@ class Grammar:
         """Class -> index and element of the document it makes."""
         found: dict[type[Complex], tuple[int, Global]] = {}
         for index, item in enumerate(self.documents):
-            if isinstance(item.type, type) and not item.abstract:
+            if self.is_message(item):
                 found.setdefault(item.type, (index, item))
         return found
+
+    def is_message(self, item: Global) -> bool:
+        """Whether a global element is a document of this set, not an imported part."""
+        kind = item.type
+        return (
+            isinstance(kind, type)
+            and issubclass(kind, Complex)
+            and not (item.abstract or kind.abstract_)
+            and kind.__module__ == self.module
+        )
 
     @cached_property
     def fragments(self) -> dict[QName, set[Type]]:

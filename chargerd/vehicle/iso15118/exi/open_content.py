@@ -16,7 +16,7 @@ from chargerd.vehicle.iso15118.exi.bits import (
     read_string,
     write_string,
 )
-from chargerd.vehicle.iso15118.exi.grammar import Grammar, Type, grouped
+from chargerd.vehicle.iso15118.exi.grammar import MANY, Grammar, Type, grouped
 from chargerd.vehicle.iso15118.messages.declare import (
     Complex,
     Field,
@@ -184,6 +184,8 @@ class OpenDecoder:
             state = event.goto
             if event.name == END:
                 return made, p
+            if len(items) == MANY:
+                raise bad(where, f"over {MANY} entries")
             if event.name == TEXT:
                 p -= 8
                 x, p = read_string(v, p, v >> p & 255, 0, None, where)
@@ -248,7 +250,10 @@ class OpenEncoder:
             event = node.events[code]
             v = self.writer(event)(v << node.width | code, value, out)
             state = event.goto
-        for name, value in getattr(o, self.automaton.field.name):
+        items = getattr(o, self.automaton.field.name)
+        if len(items) > MANY:
+            raise ValueError
+        for name, value in items:
             node = self.automaton.node(state)
             code = node.by_name[name]
             v = v << node.width | code

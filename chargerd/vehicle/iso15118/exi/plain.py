@@ -13,7 +13,12 @@ from typing import Any
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi.bits import bad
 from chargerd.vehicle.iso15118.exi.codec import Codec
-from chargerd.vehicle.iso15118.exi.grammar import Grammar, Term, has_particles
+from chargerd.vehicle.iso15118.exi.grammar import (
+    TOLERATED_HEADS,
+    Grammar,
+    Term,
+    has_particles,
+)
 from chargerd.vehicle.iso15118.exi.open_content import TEXT, Automaton
 from chargerd.vehicle.iso15118.messages.declare import (
     Base64,
@@ -113,7 +118,7 @@ def from_plain(grammar: Grammar, cls: type[Complex], plain: Any, path: str) -> C
     """A declared object from plain values; facets are checked when it is encoded."""
     if not isinstance(plain, dict):
         raise bad(path, "an object is due")
-    if cls.abstract_:
+    if cls.abstract_ and cls.__name__ not in TOLERATED_HEADS:
         raise bad(path, "is abstract")
     left = dict(plain)
     values: dict[str, Any] = {}
