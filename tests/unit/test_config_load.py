@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -315,6 +317,15 @@ def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
     assert "cG105 = CHAdeMO" in text
     assert "local.group" in text
     assert "floor_soc_pct: is over target" in text
+
+
+def test_time_zones_are_known_on_a_bare_machine() -> None:
+    """As in a container without the system's own: our dependency brings them."""
+    code = "from zoneinfo import ZoneInfo; ZoneInfo('Asia/Tokyo')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONTZPATH": ""}, timeout=20, check=False
+    )
+    assert done.returncode == 0
 
 
 def test_no_secret_in_any_dump(tmp_path: Path) -> None:
