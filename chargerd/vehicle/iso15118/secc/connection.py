@@ -1,0 +1,220 @@
+"""One TCP or TLS connection of a vehicle: bytes in, bytes out. Sans-I/O.
+
+Owns the path frame -> SupportedAppProtocol -> message -> session -> answer -> frame,
+and when the connection ends. Must never wait, and never let ISO 15118-20 run over less
+than TLS 1.3 with the vehicle's certificate [V2G20-1235], [V2G20-2356].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from chargerd.model import VehicleOffer, VehicleState
+from chargerd.vehicle.iso15118 import exi, sap, v2gtp
+from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.exi.codec import codec_for
+from chargerd.vehicle.iso15118.messages.declare import Complex
+from chargerd.vehicle.iso15118.secc.flow import Answer, Margins, Session
+from chargerd.vehicle.iso15118.v2gtp import PayloadType
+
+SETUP_S = 18.0  # from the connection to the first message of a session
+MAX_WAITING_BYTES = 2 * 65_536
+
+# ISO 15118-20: which schema set a frame's payload is read with, and the way back.
+_SCHEMA_OF_TYPE = {
+    PayloadType.COMMON: "common",
+    PayloadType.AC: "ac",
+    PayloadType.DC: "dc",
+    PayloadType.SCHEDULE_RENEGOTIATION: "common",
+    PayloadType.METERING_CONFIRMATION: "common",
+}
+_TYPE_OF_SCHEMA = {
+    "common": PayloadType.COMMON,
+    "ac": PayloadType.AC,
+    "dc": PayloadType.DC,
+}
+
+MakeSession = Callable[[sap.Protocol, float], Session]  # (protocol, now_mono)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An answer that has not gone out yet."""
+
+    answer: Answer
+    payload_type: int
+    received_mono: float
+    latest_mono: float
+
+
+class Connection:
+    """Made when a peer is connected. `closing` = send what is there, then close."""
+
+    def __init__(
+        self,
+        protocols: Collection[sap.Protocol],
+        make_session: MakeSession,
+        *,
+        mutual_tls_1_3: bool,
+        now_mono: float,
+    ) -> None:
+        """`mutual_tls_1_3` is the handshake's own result."""
+        self._protocols = sap.speakable(protocols, mutual_tls_1_3=mutual_tls_1_3)
+        self._make_session = make_session
+        self._framer = v2gtp.Framer()
+        self._protocol: sap.Protocol | None = None
+        self._session: Session | None = None
+        self._held: _Held | None = None
+        self._out = bytearray()
+        self._setup_by_mono = now_mono + SETUP_S
+        self.closing = False
+        self.why = ""  # why it closes, for the log
+        self.margins = Margins()
+
+    # -- the vehicle's bytes -----------------------------------------------------
+
+    def receive(self, data: bytes, now_mono: float) -> None:
+        """Bytes in any split. Never raises: what cannot be ends the connection."""
+        if self.closing:
+            return
+        if self._framer.waiting + len(data) > MAX_WAITING_BYTES:
+            self._close("more bytes than a request may have")
+            return
+        self._framer.receive(data)
+        try:
+            while not self.closing:
+                frame = self._framer.next_frame()
+                if frame is None:
+                    return
+                self._frame(frame, now_mono)
+        except V2gError as error:
+            self._close(str(error))
+
+    def _frame(self, frame: v2gtp.Frame, now_mono: float) -> None:
+        if self._held is not None:
+            self._close("a request before the last one was answered")
+        elif self._protocol is None:
+            self._negotiate(frame, now_mono)
+        elif self._session is not None:
+            schema = self._schema(frame.payload_type)
+            if schema is not None:
+                self._request(self._session, schema, frame, now_mono)
+
+    def _negotiate(self, frame: v2gtp.Frame, now_mono: float) -> None:
+        if frame.payload_type != PayloadType.EXI:
+            self._close("no SupportedAppProtocol first")
+            return
+        offers = sap.decode_request(frame.payload)
+        choice = sap.choose(offers, self._protocols)
+        self._out += v2gtp.pack(PayloadType.EXI, sap.encode_response(choice))
+        self._protocol = choice.protocol
+        if choice.protocol is None:
+            self._close("no protocol in common")
+        else:
+            self._session = self._make_session(choice.protocol, now_mono)
+
+    def _schema(self, payload_type: int) -> str | None:
+        """The schema set of a request; None: not for this protocol, ignored
+        [V2G2-800]."""
+        protocol = self._protocol
+        if protocol is None or not protocol.needs_mutual_tls_1_3:
+            same = payload_type == PayloadType.EXI
+            return protocol.schema if protocol and same else None
+        return _SCHEMA_OF_TYPE.get(PayloadType(payload_type))
+
+    def _request(
+        self, session: Session, schema: str, frame: v2gtp.Frame, now_mono: float
+    ) -> None:
+        message = exi.decode(schema, frame.payload)
+        answer = session.request(message, now_mono)
+        if answer.message is None:
+            if answer.close:
+                self._close("the session ended")
+            return
+        payload_type = self._payload_type(answer.message, frame.payload_type)
+        latest = now_mono + answer.hold_s
+        self._held = _Held(answer, payload_type, now_mono, latest)
+
+    def _payload_type(self, message: Complex, asked: int) -> int:
+        """Answers go on the stream they were asked on; else by their schema set."""
+        schema = codec_for(message).name
+        if asked in (PayloadType.EXI, *_SIDE_STREAMS):
+            return asked
+        return _TYPE_OF_SCHEMA[schema]
+
+    # -- what goes out -----------------------------------------------------------
+
+    def to_send(self, now_mono: float) -> bytes:
+        """Everything that may go out now; a held answer when it is its time."""
+        held, session = self._held, self._session
+        if held is not None and session is not None:
+            hold = held.answer.hold_s > 0.0 and now_mono < held.latest_mono
+            if not hold or session.may_send(now_mono):
+                self._held = None
+                self._release(held, now_mono)
+        out = bytes(self._out)
+        self._out.clear()
+        return out
+
+    def _release(self, held: _Held, now_mono: float) -> None:
+        if held.answer.message is None:
+            return
+        try:
+            payload = exi.encode(held.answer.message)
+        except V2gError as error:  # a defect of ours must not hang the vehicle
+            self._close(f"{held.answer.request}: our answer cannot be sent: {error}")
+            return
+        self._out += v2gtp.pack(held.payload_type, payload)
+        self.margins.note(held.answer, now_mono - held.received_mono)
+        if held.answer.close:
+            self._close("the session ended")
+
+    # -- station and time --------------------------------------------------------
+
+    def command(self, offer: VehicleOffer, now_mono: float) -> None:
+        """The station's word of this tick."""
+        if self._session is not None:
+            self._session.command(offer, now_mono)
+
+    def next_timer(self) -> float | None:
+        """The earliest instant at which `on_timer` or `to_send` has something to do."""
+        if self._session is None:
+            return self._setup_by_mono
+        times = [self._session.next_timer()]
+        if self._held is not None:
+            times.append(self._held.latest_mono)
+        return min((time for time in times if time is not None), default=None)
+
+    def on_timer(self, now_mono: float) -> None:
+        """Let the session see the time."""
+        if self._session is None:
+            if now_mono >= self._setup_by_mono:
+                self._close(f"no session within {SETUP_S:.0f} s")
+        elif self._session.on_timer(now_mono) and not self.closing:
+            self._close("the vehicle was silent too long")
+
+    def disconnected(self, now_mono: float) -> None:
+        """The connection is gone, whoever closed it."""
+        if self._session is not None:
+            self._session.disconnected(now_mono)
+
+    def unplugged(self, now_mono: float) -> None:
+        """The connector is out: the session ends, whatever the vehicle says."""
+        if self._session is not None:
+            self._session.unplugged(now_mono)
+        self._close("the connector is out")
+
+    def state(self) -> VehicleState:
+        """The session's state; before there is one, nothing is known."""
+        return self._session.state() if self._session else VehicleState()
+
+    def _close(self, why: str) -> None:
+        if not self.closing:
+            self.closing, self.why = True, why
+
+
+_SIDE_STREAMS = (
+    PayloadType.SCHEDULE_RENEGOTIATION,
+    PayloadType.METERING_CONFIRMATION,
+)
