@@ -1,12 +1,14 @@
 """The fault table with real processes: each fault ends power, is told, and lets go.
 
-Two stands run side by side, each with a row of cases per EVSE: faults of the board on
-AC sessions, which start in a second, and those of stage, insulation and vehicle on DC.
+Three stands run side by side. Two have a row of cases per EVSE: faults of the board on
+AC sessions, which start in a second, and those of stage and insulation on DC. In the
+third all hardware dies at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,24 +115,40 @@ async def ac_lane(plant: Plant, evse: int, cases: tuple[Case, ...]) -> None:
         await lane.run(case)
 
 
-async def dc_board_and_insulation(plant: Plant) -> None:
-    """EVSE 1: a garbled MCU line, a leak, a monitor that is gone."""
-    lane = FaultLane(plant, 1, restarts=False)  # it takes 6 s here
-    for case in (
-        device("mcu", "corrupt", "PilotLost"),
-        error("ResistanceFault", within_s=3.0),
-        error("InsulationLost", within_s=4.0),
-    ):
+async def dc_faults(lane: FaultLane, *cases: Case) -> None:
+    for case in cases:
         lane.log.append(f"start before {case.ask}")
         await lane.start_dc(-5000.0)
         await lane.run(case)
-    truth = await plant.truth(1)
+    truth = await lane.plant.truth(lane.evse)
     assert truth["contactor_breaks_under_load"] == 0  # the stage always went first
 
 
-async def dc_stage_and_contactor(plant: Plant) -> None:
-    """EVSE 2: a stage that refuses, one that runs away, a welded contactor."""
-    lane = FaultLane(plant, 2)
+async def dc_board_and_contactor(plant: Plant) -> None:
+    """EVSE 1: a garbled MCU line, a leak, a welded contactor."""
+    lane = FaultLane(plant, 1, restarts=False)  # it takes 6 s here
+    await dc_faults(
+        lane,
+        device("mcu", "corrupt", "PilotLost"),
+        error("ResistanceFault", within_s=3.0),
+    )
+    lane.log.append("weld")
+    mark = len(plant.peer.messages)
+    await lane.start_dc(-5000.0)
+    await lane.rig(verb="error", error="EVSEContactorFault")
+    await lane.swipe()
+    await lane.wait_rest(3.0)
+    await lane.wait_fault("EVSEContactorFault", 10.0)
+    await lane.told("EVSEContactorFault", mark, cleared=False)
+    await lane.rig(verb="error", error="EVSEContactorFault", on=False)
+    await lane.wait_phase("finished")
+    await lane.unplug()
+    assert list(await lane.active()) == ["EVSEContactorFault"]  # a technician's matter
+
+
+async def dc_stage_and_insulation(plant: Plant) -> None:
+    """EVSE 2: a stage that refuses, one that runs away, a monitor that is gone."""
+    lane = FaultLane(plant, 2, restarts=False)
     lane.log.append("mode_refused")
     await lane.start_dc(5000.0)
     await lane.rig(verb="fault", device="stage", kind="mode_refused")
@@ -148,18 +166,7 @@ async def dc_stage_and_contactor(plant: Plant) -> None:
     await lane.rig(verb="fault", device="stage", kind="ignore_current", on=False)
     await lane.unplug()
     await lane.wait_clean(3.0)
-    lane.log.append("weld")
-    mark = len(plant.peer.messages)
-    await lane.start_dc(-5000.0)
-    await lane.rig(verb="error", error="EVSEContactorFault")
-    await lane.swipe()
-    await lane.wait_rest(3.0)
-    await lane.wait_fault("EVSEContactorFault", 10.0)
-    await lane.told("EVSEContactorFault", mark, cleared=False)
-    await lane.rig(verb="error", error="EVSEContactorFault", on=False)
-    await lane.wait_phase("finished")
-    await lane.unplug()
-    assert list(await lane.active()) == ["EVSEContactorFault"]  # a technician's matter
+    await dc_faults(lane, error("InsulationLost", within_s=4.0))
 
 
 async def ac_stand(folder: Path) -> None:
@@ -171,11 +178,35 @@ async def ac_stand(folder: Path) -> None:
 async def dc_stand(folder: Path) -> None:
     async with station(folder) as plant:
         await asyncio.gather(
-            dc_board_and_insulation(plant), dc_stage_and_contactor(plant)
+            dc_board_and_contactor(plant), dc_stage_and_insulation(plant)
         )
+        assert not plant.csms.violations
+
+
+async def all_hardware_dies(folder: Path) -> None:
+    """Every wire goes while power flows out, and comes back: the daemon lives on."""
+    async with station(folder) as plant:
+        lane = Lane(plant, 1, ["every wire"])
+        await lane.start_dc(-5000.0)
+        plant.stand.kill("rig", signal.SIGKILL)
+        await plant.stand.end("rig")
+        plant.stand.rig.close()
+        for name in ("PilotLost", "StageLost", "MeterLost"):
+            await lane.wait_fault(name, 4.0)
+        assert (await plant.status())["decision"]["power_w"] == 0.0
+        await plant.stand.start_rig()
+        await lane.wait_phase("idle", 25.0)  # another rig: its vehicle is not there
+        await lane.wait_clean(15.0)
+        assert abs(await lane.power_w()) < RESTS_W
+        await plant.peer.wait_connected(timeout=60.0)
+        await lane.start_ac()
         assert not plant.csms.violations
 
 
 @pytest.mark.asyncio
 async def test_each_fault_ends_power_is_told_and_lets_go(tmp_path: Path) -> None:
-    await asyncio.gather(ac_stand(tmp_path / "ac"), dc_stand(tmp_path / "dc"))
+    await asyncio.gather(
+        ac_stand(tmp_path / "ac"),
+        dc_stand(tmp_path / "dc"),
+        all_hardware_dies(tmp_path / "dies"),
+    )
