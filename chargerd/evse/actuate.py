@@ -55,6 +55,7 @@ class Intent:
     power_permitted: bool = False
     fault_stop: bool = False
     unplugged: bool = False
+    over: bool = False  # the session has ended, in order or after its time
     ac_path: bool = False
     operative: bool = True
     unlock: bool = False
@@ -177,8 +178,11 @@ def _energy(
 def _contactor(
     memory: Memory, intent: Intent, demand: VehicleDemand, telemetry: Telemetry
 ) -> tuple[bool, float | None]:
-    """Close only when energised; open only without load, or when waiting is over."""
-    stays = memory.dc_closed or intent.energise
+    """Close only when energised; open only without load, or when waiting is over.
+
+    A door that never lets go is not obeyed beyond the end of its session.
+    """
+    stays = (memory.dc_closed and not intent.over) or intent.energise
     if demand.close_dc and stays and not intent.unplugged and not intent.ac_path:
         return True, None
     if not memory.dc_closed:

@@ -38,7 +38,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Since when the DC contactor contradicts its drive."""
+    """Since when a contactor contradicts its drive."""
 
     mismatch_mono: float | None = None
 
@@ -155,17 +155,22 @@ def runaway(
 
 
 def contactor(
-    watch: Watch, commanded: bool, telemetry: Telemetry, now_mono: float
+    watch: Watch, commanded: tuple[bool, bool], telemetry: Telemetry, now_mono: float
 ) -> tuple[Watch, str]:
-    """ "" or what is wrong: the mirror contact contradicts the drive for too long."""
+    """ "" or what is wrong: a mirror contact contradicts its drive for too long.
+
+    `commanded` is (DC, AC). In a safe state the contactors are open whatever we drive.
+    """
+    wrong = ""
     reading = telemetry.pilot
-    closed = reading.value.dc_closed if reading else None
-    quiet = reading is None or reading.value.safe_state or closed is None
-    if quiet or closed == commanded:
+    if reading is not None and not reading.value.safe_state:
+        seen = (reading.value.dc_closed, reading.value.ac_closed)
+        for name, closed, driven in zip(("DC", "AC"), seen, commanded, strict=True):
+            if closed is not None and closed is not driven:
+                does = "closed but driven open" if closed else "open but driven closed"
+                wrong = f"{name} {does}"
+    if not wrong:
         return (watch if watch.mismatch_mono is None else Watch()), ""
-    since = now_mono if watch.mismatch_mono is None else watch.mismatch_mono
-    if since != watch.mismatch_mono:
-        watch = Watch(since)
-    if now_mono - since < MISMATCH_S:
-        return watch, ""
-    return watch, "closed but driven open" if closed else "open but driven closed"
+    if watch.mismatch_mono is None:
+        return Watch(now_mono), ""
+    return watch, wrong if now_mono - watch.mismatch_mono >= MISMATCH_S else ""

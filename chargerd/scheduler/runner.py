@@ -186,7 +186,10 @@ class Runner:
             )
             found.update(doubts)
         self._watch, wrong = causes.contactor(
-            self._watch, self._memory.dc_closed, telemetry, now.mono
+            self._watch,
+            (self._memory.dc_closed, self._memory.ac.closed),
+            telemetry,
+            now.mono,
         )
         if wrong:
             found["EVSEContactorFault"] = wrong
@@ -362,6 +365,7 @@ class Runner:
             energise=self.state.energise,
             power_permitted=verdict.power_permitted,
             fault_stop=self.faults.ends_session is not None,
+            over=self.state.session.phase is SessionPhase.FINISHED,
             unplugged=self.state.gone or self.state.session.phase is SessionPhase.IDLE,
             ac_path=ac_path,
             operative=self.state.operative,

@@ -186,6 +186,16 @@ def test_unplugged_waits_a_tenth_only() -> None:
     assert not _close(memory, 100.11, 15.0, unplugged=True)[1].pins.close_dc
 
 
+def test_a_door_that_never_lets_go_is_not_obeyed_beyond_its_session() -> None:
+    """It demands the contactor for ever: held while stopping, opened when over."""
+    memory = Memory(dc_closed=True)
+    intent = replace(INTENT, energise=False)
+    memory, command, _ = actuate(memory, intent, VEHICLE, telemetry(), RATINGS)
+    assert command.pins.close_dc
+    over = replace(intent, over=True)
+    assert not actuate(memory, over, VEHICLE, telemetry(), RATINGS)[1].pins.close_dc
+
+
 def test_contactor_does_not_close_without_energise() -> None:
     intent = replace(INTENT, energise=False)
     command = actuate(Memory(), intent, VEHICLE, telemetry(), RATINGS)[1]

@@ -145,14 +145,24 @@ def test_fresh(telemetry: Telemetry, fresh: bool) -> None:
         (True, None, False, ""),
     ],
 )
+@pytest.mark.parametrize("name", ["DC", "AC"])
 def test_contactor(
-    commanded: bool, closed: bool | None, safe: bool, wrong: str
+    name: str, commanded: bool, closed: bool | None, safe: bool, wrong: str
 ) -> None:
-    telemetry = pilot(dc_closed=closed, safe_state=safe)
-    watch, first = causes.contactor(causes.Watch(), commanded, telemetry, 100.0)
+    contacts = {
+        "dc_closed": False,
+        "ac_closed": False,
+        f"{name.lower()}_closed": closed,
+    }
+    telemetry = pilot(**contacts, safe_state=safe)
+    driven = (commanded and name == "DC", commanded and name == "AC")
+    watch, first = causes.contactor(causes.Watch(), driven, telemetry, 100.0)
     assert first == ""
-    assert causes.contactor(watch, commanded, telemetry, 101.4)[1] == ""
-    assert causes.contactor(watch, commanded, telemetry, 101.6)[1] == wrong
+    assert causes.contactor(watch, driven, telemetry, 101.4)[1] == ""
+    found = causes.contactor(watch, driven, telemetry, 101.6)[1]
+    assert found == (f"{name} {wrong}" if wrong else "")
+    calm, none = causes.contactor(watch, driven, pilot(dc_closed=None), 101.6)
+    assert (calm, none) == (causes.Watch(), "")
 
 
 @pytest.mark.parametrize(
