@@ -188,12 +188,14 @@ class Maker:
 
 
 def roots(schema: Schema) -> Iterator[Global]:
-    """Global elements that may be a document and can be made: not those of simple or
-    abstract type, nor SignatureProperty, which must hold an element of some other
-    schema."""
+    """The set's own global elements that are a message and can be made: not those of
+    simple, abstract or imported type, nor SignatureProperty, which must hold an element
+    of some other schema."""
     for each in schema.elements:
-        made = isinstance(each.type, ComplexMeta) and not each.type.abstract_
-        if made and not each.abstract and "SignaturePropert" not in each.name:
+        if not isinstance(each.type, ComplexMeta) or each.abstract:
+            continue
+        own = each.type.__module__.rpartition(".")[2] == schema.name
+        if own and not each.type.abstract_ and "SignaturePropert" not in each.name:
             yield each
 
 
