@@ -34,7 +34,8 @@ _END_TRIGGER = {
     StopReason.REBOOT: "ResetCommand",
 }
 
-TOLD_BY_STATE = ("ChargingStateChanged", "EVCommunicationLost")  # no event of its own
+_TOLD_BY_STATE = ("ChargingStateChanged", "EVCommunicationLost")
+_ASKED = (StopReason.LOCAL, StopReason.MASTER_PASS, StopReason.REMOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,20 @@ def stop_trigger(reason: StopReason) -> str:
     return _END_TRIGGER.get(reason, "AbnormalCondition")
 
 
+def told_before_end(reason: StopReason, stop_points: frozenset[str]) -> bool:
+    """A stop that does not end the transaction at once is an event of its own.
+
+    One that somebody asked for ends at the end of the energy only after that event;
+    Deauthorized (E05.FR.10) and faults go into Ended.
+    """
+    if stop_trigger(reason) in _TOLD_BY_STATE:
+        return False
+    enders = {"Authorized", "PowerPathClosed"}
+    if reason not in _ASKED:
+        enders.add("EnergyTransfer")
+    return not stop_points & enders
+
+
 def end_cause(
     session: Session,
     last_reason: StopReason | None,
@@ -111,7 +126,7 @@ def end_cause(
         reason = StopReason.EV_DISCONNECTED if unplugged else StopReason.OTHER
     if fallen == {"EVConnected"}:
         return "EVCommunicationLost", reason
-    if fallen == {"EnergyTransfer"} and reason is not StopReason.EV_DISCONNECTED:
+    if fallen == {"EnergyTransfer"} and reason in _ASKED:
         return "ChargingStateChanged", reason
     return stop_trigger(reason), reason
 

@@ -212,18 +212,13 @@ class Transactions:
     def _stop_told(
         self, view: EvseView, watch: _Watch, report: EvseReport, now: Now
     ) -> None:
-        """A stop that does not end the transaction is an event of its own (E06, E07).
-
-        Where Authorized or PowerPathClosed are stop points, Ended tells of it.
-        """
+        """The event of a stop that is not Ended itself (E06, E07)."""
         tx, reason = watch.tx, report.snapshot.session.stop_reason
         known = watch.session.stop_reason if watch.session else None
         if tx is None or reason is None or known is not None:
             return
-        trigger = rules.stop_trigger(reason)
-        ends = self._stop_points() & {"Authorized", "PowerPathClosed"}
-        if not ends and trigger not in rules.TOLD_BY_STATE:
-            self._update(view, watch, report, trigger, now)
+        if rules.told_before_end(reason, self._stop_points()):
+            self._update(view, watch, report, rules.stop_trigger(reason), now)
 
     def _follow_state(self, tx: Transaction, session: Session, now: Now) -> None:
         state = rules.charging_state(session, tx.charging_state)

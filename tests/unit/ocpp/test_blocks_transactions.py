@@ -179,15 +179,33 @@ def test_stop_points(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("stop_point", ["EVConnected", "EnergyTransfer"])
-def test_a_fault_is_told_when_it_does_not_end_the_transaction(stop_point: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "trigger"),
+    [
+        (StopReason.GROUND_FAULT, "AbnormalCondition"),
+        (StopReason.DEAUTHORIZED, "Deauthorized"),  # E05.FR.10
+    ],
+)
+@pytest.mark.parametrize(
+    ("stop_point", "kinds"),
+    [
+        ("EVConnected", ["Updated", "Updated", "Ended"]),
+        ("EnergyTransfer", ["Ended"]),
+        ("Authorized", ["Ended"]),
+    ],
+)
+def test_a_stop_nobody_asked_for(
+    reason: StopReason, trigger: str, stop_point: str, kinds: list[str]
+) -> None:
     rig = started(**{"TxCtrlr.TxStopPoint": stop_point})
-    rig.observe(P.STOPPING, authorised=True, stop=StopReason.GROUND_FAULT)
-    assert rig.events()[-1]["triggerReason"] == "AbnormalCondition"
-    rig.observe(P.FINISHED, authorised=True, stop=StopReason.GROUND_FAULT)
+    before = len(rig.events())
+    rig.observe(P.STOPPING, authorised=True, stop=reason)
+    rig.observe(P.FINISHED, authorised=True, stop=reason)
     rig.observe(P.IDLE)
-    end = rig.events()[-1]
-    assert end["transactionInfo"]["stoppedReason"] == "GroundFault"
+    events = rig.events()[before:]
+    assert [event["eventType"] for event in events] == kinds
+    assert events[0]["triggerReason"] == trigger
+    assert events[-1]["transactionInfo"]["stoppedReason"] == reason.value
 
 
 @pytest.mark.parametrize("stop_point", ["EVConnected", "Authorized", "EnergyTransfer"])
