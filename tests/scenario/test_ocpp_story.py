@@ -339,9 +339,11 @@ async def charges_and_ends_offline(plant: Plant) -> None:
 async def follows_a_dead_man(plant: Plant) -> None:
     """K28: a Dynamic setpoint that nobody renews lets go by itself."""
     peer = plant.peer
+    mark = len(peer.messages)
     await plant.start_session()
-    await peer.expect("TransactionEvent", lambda p: p["eventType"] == "Started",
-                      since=len(peer.messages) - 20)  # fmt: skip
+    await peer.expect(
+        "TransactionEvent", lambda p: p["eventType"] == "Started", since=mark
+    )
     answer = await dynamic_setpoint(peer, 1, -5000.0, seconds=5)
     assert answer == {"status": "Accepted"}
     await power(plant, -5300.0, -4700.0)
