@@ -80,7 +80,8 @@ def step(
         return replace(state, expected=(), wrong_mono=now_mono), causes
     state = _compare(state, meter, stage, efficiency, now_mono, settings)
     wrong = state.wrong_mono
-    if wrong is not None and now_mono - wrong >= settings.disagree_s:
+    lies = wrong is not None and now_mono - wrong >= settings.disagree_s
+    if lies and not _stands_still(state):  # that one will be called frozen, in 2 s
         nominal = state.expected[-1][1] if state.expected else 0.0
         read = meter.value.power_w
         causes["MeterImplausible"] = f"meter {read:.0f} W, stage {nominal:.0f} W"
@@ -98,10 +99,17 @@ def _remember(state: State, meter: Reading[MeterReading]) -> State:
     )
 
 
-def _frozen(state: State, now_mono: float, settings: Settings) -> bool:
+def _stands_still(state: State) -> bool:
+    """Three answers alike, of values that never are. A meter of power alone may
+    rightly repeat 0 W."""
     value = state.value
-    if value is None or not (value.voltage_v or value.frequency_hz):
-        return False  # a meter of power alone may rightly repeat 0 W
+    moves = value is not None and bool(value.voltage_v or value.frequency_hz)
+    return moves and state.repeats >= 2
+
+
+def _frozen(state: State, now_mono: float, settings: Settings) -> bool:
+    if not _stands_still(state):
+        return False
     long = state.seen_mono - state.value_mono >= settings.frozen_s
     return long and state.repeats >= settings.frozen_readings
 

@@ -352,6 +352,21 @@ def test_a_frozen_meter_does_not_lie_about_the_power_that_ended() -> None:
     assert not doubted
 
 
+def test_a_meter_that_freezes_on_a_ramp_is_frozen_not_a_liar() -> None:
+    """It disagrees with the stage sooner than it has stood still for long enough."""
+    ramp = [-min(5000.0, 1000.0 * n) for n in range(20)]
+    state, seen = plausibility.State(), set[str]()
+    for step, ac_w in enumerate(ramp):
+        now = step * 0.2
+        held = min(step, 2)  # from the third sample on it repeats itself
+        meter = Reading(_meter(held * 0.2, ramp[held]), now)
+        stage = Reading(replace(STAGE, current_a=ac_w / 0.94 / 350.0), now)
+        state, found = plausibility.step(state, meter, stage, 0.94, now)
+        seen |= set(found)
+        assert not found or now >= 2.4
+    assert seen == {"MeterFrozen"}
+
+
 def test_silence() -> None:
     reading = Reading(METER, 10.0)
     assert not plausibility.step(plausibility.State(), reading, None, 0.94, 11.4)[1]
