@@ -1,0 +1,137 @@
+"""What is fuzzed: functions of bytes that must return, or raise nothing but ours.
+
+Each holds a law of its own besides. Owns no generator: hypothesis (tests/property),
+atheris or our own mutator (run.py) bring the bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from chargerd.cli import pcap
+from chargerd.cli.client import CliError
+from chargerd.cli.v2g_trace import trace
+from chargerd.vehicle.iso15118 import exi, sap, sdp, v2gtp
+from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.exi.codec import codec
+from chargerd.vehicle.iso15118.exi.plain import message_to_plain
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+STATION = sdp.Station(sdp.ipaddress.IPv6Address("fe80::1"), 50_000, 50_001)
+
+
+def decode(data: bytes) -> None:
+    """First byte: the schema set. What was read can be written and read again."""
+    schema = exi.SCHEMAS[data[0] % len(exi.SCHEMAS)] if data else "sap"
+    try:
+        found = exi.decode_noting(schema, data[1:])
+    except V2gError:
+        return
+    again = codec(schema).encode(found.message)
+    if exi.decode(schema, again) != found.message:
+        raise AssertionError(
+            f"{schema} {data[1:].hex()} reads as another message again"
+        )
+    json.dumps(message_to_plain(codec(schema), found.message))
+
+
+def fragment(data: bytes) -> None:
+    """First byte: the schema set. A fragment that was read gives the same bytes."""
+    schema = exi.SCHEMAS[data[0] % len(exi.SCHEMAS)] if data else "sap"
+    try:
+        name, value = exi.decode_fragment(schema, data[1:])
+    except V2gError:
+        return
+    again = exi.decode_fragment(schema, exi.encode_fragment(schema, name, value))
+    if again != (name, value):
+        raise AssertionError(f"{schema} {data[1:].hex()} is another fragment again")
+
+
+def framer(data: bytes) -> None:
+    """First byte: the size of the pieces. Pieces give what the whole gives."""
+    if not data:
+        return
+    size, stream = data[0] or 1, data[1:]
+    pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
+    if frames([stream]) != frames(pieces):
+        raise AssertionError(f"pieces of {size} give other frames: {stream.hex()}")
+
+
+def frames(pieces: list[bytes]) -> list[v2gtp.Frame | str]:
+    """Frames in order and the error that ended them."""
+    reader = v2gtp.Framer()
+    found: list[v2gtp.Frame | str] = []
+    for piece in pieces:
+        reader.receive(piece)
+        try:
+            while (frame := reader.next_frame()) is not None:
+                found.append(frame)
+        except V2gError as error:
+            return [*found, str(error)]
+        if reader.waiting > v2gtp.HEADER_BYTES + max(v2gtp.CAPS.values()):
+            raise AssertionError("the framer keeps more than one frame")
+    return found
+
+
+def discovery(data: bytes) -> None:
+    """SDP: an answer is always the station's own."""
+    with suppress(V2gError):
+        told = sdp.decode_response(sdp.answer(data, "fe80::2%plc0", STATION))
+        if told.address != STATION.address:
+            raise AssertionError("SDP tells a foreign address")
+
+
+def handshake(data: bytes) -> None:
+    """SupportedAppProtocol: a choice names an offer that was made."""
+    with suppress(V2gError):
+        offers = sap.decode_request(data)
+        choice = sap.choose(offers, sap.PROTOCOLS)
+        code, schema_id = sap.decode_response(sap.encode_response(choice))
+        if code is not sap.ResponseCode.FAILED and schema_id not in {
+            offer.schema_id for offer in offers
+        }:
+            raise AssertionError("a choice that was not offered")
+
+
+def capture(data: bytes) -> None:
+    """A technician's capture file from anywhere."""
+    with suppress(CliError):
+        for event in trace(pcap.segments(io.BytesIO(data))):
+            if (event.reading is None) is not bool(event.text):
+                raise AssertionError("an event says both or nothing")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    each.__name__: each
+    for each in (decode, fragment, framer, discovery, handshake, capture)
+}
+
+
+def seeds(target: str) -> Iterator[bytes]:
+    """Good inputs to begin with, from our own vectors."""
+    if target in ("discovery", "framer"):
+        yield b"\x07" * (target == "framer") + bytes.fromhex("01fe9000000000021000")
+    name = "exi_own_fragments.jsonl" if target == "fragment" else "exi_own.jsonl"
+    for line in (VECTORS / name).read_text().splitlines():
+        vector = json.loads(line)
+        data = bytes.fromhex(vector["hex"])
+        if target in ("decode", "fragment"):
+            yield bytes((exi.SCHEMAS.index(vector["schema"]),)) + data
+        elif target == "framer":
+            yield b"\x09" + v2gtp.pack(v2gtp.PayloadType.DC, data)
+        elif target == "handshake" and vector["schema"] == "sap":
+            yield data
+        elif target == "capture" and vector["schema"] == "dc":
+            yield in_a_capture(v2gtp.pack(v2gtp.PayloadType.DC, data))
+
+
+def in_a_capture(data: bytes) -> bytes:
+    """A pcap of one TCP segment over bare IPv6."""
+    tcp = bytes.fromhex("c350ee48000000010000000050180000") + bytes(4) + data
+    ipv6 = b"\x60\0\0\0" + len(tcp).to_bytes(2, "big") + b"\x06\x40" + bytes(32) + tcp
+    head = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000065000000")
+    return head + bytes(8) + len(ipv6).to_bytes(4, "little") * 2 + ipv6
