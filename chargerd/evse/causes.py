@@ -14,6 +14,7 @@ from firmware_bridge.api import StageMode, StageSetpoint, Telemetry
 
 GRACE_S = 3.0
 PILOT_LOST_S = 0.5  # docs/protocol-mcu.md
+MIRROR_MAX_AGE_S = 0.25  # two frames of the MCU and half
 STAGE_LOST_S = 1.0
 INSULATION_LOST_S = 5.0
 MISMATCH_S = 1.5  # contactor drive against mirror contact
@@ -159,11 +160,13 @@ def contactor(
 ) -> tuple[Watch, str]:
     """ "" or what is wrong: a mirror contact contradicts its drive for too long.
 
-    `commanded` is (DC, AC). In a safe state the contactors are open whatever we drive.
+    `commanded` is (DC, AC). In a safe state the contactors are open whatever we drive,
+    and a board that fell silent says nothing of a command that came after its last word.
     """
     wrong = ""
     reading = telemetry.pilot
-    if reading is not None and not reading.value.safe_state:
+    heard = reading is not None and reading.age_s(now_mono) <= MIRROR_MAX_AGE_S
+    if reading is not None and heard and not reading.value.safe_state:
         seen = (reading.value.dc_closed, reading.value.ac_closed)
         for name, closed, driven in zip(("DC", "AC"), seen, commanded, strict=True):
             if closed is not None and closed is not driven:

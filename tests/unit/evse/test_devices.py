@@ -35,8 +35,8 @@ GOOD = Telemetry(
 ENERGY = VehicleState("chademo", VehiclePhase.ENERGY)
 
 
-def pilot(**values: object) -> Telemetry:
-    return replace(GOOD, pilot=Reading(replace(PILOT, **values), 100.0))  # type: ignore[arg-type]
+def pilot(at_mono: float = 100.0, **values: object) -> Telemetry:
+    return replace(GOOD, pilot=Reading(replace(PILOT, **values), at_mono))  # type: ignore[arg-type]
 
 
 def imd(**values: object) -> Telemetry:
@@ -154,15 +154,27 @@ def test_contactor(
         "ac_closed": False,
         f"{name.lower()}_closed": closed,
     }
-    telemetry = pilot(**contacts, safe_state=safe)
     driven = (commanded and name == "DC", commanded and name == "AC")
-    watch, first = causes.contactor(causes.Watch(), driven, telemetry, 100.0)
+
+    def look(watch: causes.Watch, at_mono: float) -> tuple[causes.Watch, str]:
+        telemetry = pilot(at_mono, **contacts, safe_state=safe)
+        return causes.contactor(watch, driven, telemetry, at_mono)
+
+    watch, first = look(causes.Watch(), 100.0)
     assert first == ""
-    assert causes.contactor(watch, driven, telemetry, 101.4)[1] == ""
-    found = causes.contactor(watch, driven, telemetry, 101.6)[1]
-    assert found == (f"{name} {wrong}" if wrong else "")
-    calm, none = causes.contactor(watch, driven, pilot(dc_closed=None), 101.6)
+    assert look(watch, 101.4)[1] == ""
+    assert look(watch, 101.6)[1] == (f"{name} {wrong}" if wrong else "")
+    calm, none = causes.contactor(watch, driven, pilot(101.6, dc_closed=None), 101.6)
     assert (calm, none) == (causes.Watch(), "")
+
+
+def test_a_silent_board_does_not_contradict_a_later_command() -> None:
+    telemetry = pilot(100.0, ac_closed=True)  # its last word; then we drive open
+    watch = causes.Watch()
+    for tenth in range(3, 40):
+        now_mono = 100.0 + tenth / 10
+        watch, wrong = causes.contactor(watch, (False, False), telemetry, now_mono)
+        assert wrong == ""
 
 
 @pytest.mark.parametrize(
