@@ -160,8 +160,8 @@ def contactor(
 ) -> tuple[Watch, str]:
     """ "" or what is wrong: a mirror contact contradicts its drive for too long.
 
-    `commanded` is (DC, AC). In a safe state the contactors are open whatever we drive,
-    and a board that fell silent says nothing of a command that came after its last word.
+    `commanded` is (DC, AC). In a safe state the contactors are open whatever we drive;
+    a board that fell silent says nothing of a command that came after its last word.
     """
     wrong = ""
     reading = telemetry.pilot
