@@ -12,14 +12,16 @@ help:
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV) (once, a minute at most) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP)
 	$(BIN)/chargerd demo $(ARGS)
 
+# Two workers: the stories of real processes mostly wait.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # pytest's own asserts are off here: it proves that nothing leans on assert.
 test-O: $(STAMP)
