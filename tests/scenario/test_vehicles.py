@@ -70,16 +70,16 @@ async def basic_car(lane: Lane) -> None:
     await pulled_under_load(lane)
 
 
+async def all_open(lane: Lane) -> bool:
+    closed = (await lane.plant.truth(lane.evse))["contactors"]
+    return not (closed["ac"] or closed["dc"])
+
+
 async def pulled_under_load(lane: Lane) -> None:
     mark = len(lane.plant.peer.messages)
     await lane.unplug()
     await lane.wait_rest(0.5)
-
-    async def opened() -> bool:
-        closed = (await lane.plant.truth(lane.evse))["contactors"]
-        return not (closed["ac"] or closed["dc"])
-
-    await lane.wait("contactors open", opened, 0.5)
+    await lane.wait("contactors open", lambda: all_open(lane), 0.5)
     ended = await lane.plant.peer.expect(
         "TransactionEvent",
         lambda p: p["eventType"] == "Ended" and p["evse"]["id"] == lane.evse,
@@ -103,7 +103,7 @@ async def pilot_by_hand(lane: Lane) -> None:
         await wait_near(lane, 3000.0, 4.0)
         at = time.monotonic()
         await lane.rig(verb="pilot", state=left)
-        await lane.wait_rest(1.0)
+        await lane.wait("contactor open", lambda: all_open(lane), 1.0)
         left_at.append(at)
     await lane.unplug()
     await lane.wait("the trace shows it", lambda: all_opened(lane, left_at))
