@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
 class Codec:
     """The codec of one schema set; builds only what it is asked for."""
 
-    def __init__(self, schema: Schema, module: str) -> None:
+    def __init__(self, schema: Schema, module: str | None = None) -> None:
         self.name = schema.name
         self.grammar = Grammar(schema, module)
         self.decoders = Decoders(self.grammar)

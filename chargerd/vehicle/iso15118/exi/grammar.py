@@ -95,7 +95,7 @@ def width(first: int, last: int) -> int:
 class Grammar:
     """What one schema set says of elements, substitutions, documents, fragments."""
 
-    def __init__(self, schema: Schema, module: str) -> None:
+    def __init__(self, schema: Schema, module: str | None = None) -> None:
         self.schema = schema
         self.module = module
         self.members: dict[QName, list[Global]] = {}
@@ -120,13 +120,16 @@ class Grammar:
         return found
 
     def is_message(self, item: Global) -> bool:
-        """Whether a global element is a document of this set, not an imported part."""
+        """Whether a global element is a document of this set.
+
+        The module keeps imported parts out; without one every element may be.
+        """
         kind = item.type
         return (
             isinstance(kind, type)
             and issubclass(kind, Complex)
             and not (item.abstract or kind.abstract_)
-            and kind.__module__ == self.module
+            and self.module in (None, kind.__module__)
         )
 
     @cached_property
