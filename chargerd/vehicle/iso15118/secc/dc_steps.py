@@ -153,10 +153,9 @@ class DcPath:
         return self.step not in RUNNING
 
     @property
-    def still(self) -> bool:
-        """The current has gone: the vehicle may open its contactors."""
-        small = abs(self._now.current_a) < self.times.open_a
-        return self.step not in (DcStep.ENERGY, DcStep.RAMP_DOWN) or small
+    def since_mono(self) -> float:
+        """When the present step began."""
+        return self._step_mono
 
     @property
     def outlet_v(self) -> float:

@@ -103,7 +103,7 @@ TIMES_20 = Times(
         "DC_ChargeLoopReq": 0.25,
         "AC_ChargeLoopReq": 0.25,
     },
-    silence_s={"charge_loop": LOOP_SILENCE_S},
+    silence_s={"loop_dc": LOOP_SILENCE_S, "loop_ac": LOOP_SILENCE_S},
     ongoing_s={
         "AuthorizationReq": 180.0,
         "DC_CableCheckReq": 38.0,

@@ -172,6 +172,21 @@ class Station:
         return max(self.discharge_a * self._volts, -self.setup.ratings.discharge_max_w)
 
     @property
+    def ac_charge_w(self) -> float:
+        """AC power that may flow into the vehicle now, >= 0."""
+        if not self.authorised:
+            return 0.0
+        return max(0.0, min(self.offer.charge_w, self.setup.ratings.charge_max_w))
+
+    @property
+    def ac_discharge_w(self) -> float:
+        """AC power that may flow out of the vehicle now, <= 0."""
+        if not self.authorised:
+            return 0.0
+        rated_w = self.setup.ratings.discharge_max_w
+        return min(0.0, max(self.offer.discharge_w, -rated_w))
+
+    @property
     def voltage_max_v(self) -> float:
         """The station's highest output voltage now."""
         rated_v, offered_v = self.setup.ratings.voltage_max_v, self.offer.voltage_max_v

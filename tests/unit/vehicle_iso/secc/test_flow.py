@@ -87,7 +87,7 @@ def test_performance_times(times: object, request_: str, answer_s: float) -> Non
 
 
 def test_silence_in_a_loop_is_short() -> None:
-    assert TIMES_20.silence("charge_loop") == 0.5
+    assert TIMES_20.silence("loop_dc") == 0.5
     assert TIMES_20.silence("pre_charge") == 60.0
     assert TIMES_2.ongoing("CableCheckReq") == 38.0
     assert TIMES_2.ongoing("ChargeParameterDiscoveryReq") == 55.0

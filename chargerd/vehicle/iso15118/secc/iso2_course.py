@@ -1,0 +1,150 @@
+"""What an ISO 15118-2 session remembers, and the order of its messages.
+
+Owns the graph and what the session's modules share. Handles no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
+
+from chargerd.vehicle.iso15118.messages import iso2 as m
+from chargerd.vehicle.iso15118.secc import iso2_dc as dc
+from chargerd.vehicle.iso15118.secc.flow import TIMES_2, Graph, Times
+from chargerd.vehicle.iso15118.secc.iso2_base import FAILED, OVER, TwoSession
+from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Setup
+
+AC_MODES = {1: ("AC_single_phase_core",), 3: ("AC_three_phase_core",)}
+
+_STOP = {"SessionStopReq": (OVER,)}
+GRAPH = Graph(
+    "setup",
+    {
+        "setup": {"SessionSetupReq": ("discovery",)},
+        "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
+        "selection": {
+            "ServiceDetailReq": ("selection",),
+            "PaymentServiceSelectionReq": ("authorization", "contract"),
+            **_STOP,
+        },
+        "contract": {
+            "CertificateInstallationReq": ("contract",),
+            "CertificateUpdateReq": ("contract",),
+            "PaymentDetailsReq": ("authorization",),
+            **_STOP,
+        },
+        "authorization": {
+            "AuthorizationReq": ("authorization", "parameters"),
+            **_STOP,
+        },
+        "parameters": {
+            "ChargeParameterDiscoveryReq": ("parameters", "cable_check", "ac_power"),
+            **_STOP,
+        },
+        "cable_check": {
+            "CableCheckReq": ("cable_check", "precharge"),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "precharge": {
+            "PreChargeReq": ("power",),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "power": {
+            "PreChargeReq": ("power",),
+            "PowerDeliveryReq": ("welding", "current_demand"),
+            **_STOP,
+        },
+        "current_demand": {
+            "CurrentDemandReq": ("current_demand", "dc_receipt"),
+            "PowerDeliveryReq": ("welding", "dc_again"),
+            **_STOP,
+        },
+        "dc_receipt": {"MeteringReceiptReq": ("current_demand",), **_STOP},
+        "dc_again": {
+            "ChargeParameterDiscoveryReq": ("dc_again", "dc_power"),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "dc_power": {"PowerDeliveryReq": ("welding", "current_demand"), **_STOP},
+        "welding": {"WeldingDetectionReq": ("welding",), **_STOP},
+        "ac_power": {"PowerDeliveryReq": ("stopped", "charging"), **_STOP},
+        "charging": {
+            "ChargingStatusReq": ("charging", "ac_receipt"),
+            "PowerDeliveryReq": ("stopped", "ac_again"),
+            **_STOP,
+        },
+        "ac_receipt": {"MeteringReceiptReq": ("charging",), **_STOP},
+        "ac_again": {
+            "ChargeParameterDiscoveryReq": ("ac_again", "ac_power"),
+            "PowerDeliveryReq": ("stopped",),
+            **_STOP,
+        },
+        "stopped": {**_STOP},
+        FAILED: {**_STOP},
+        OVER: {},
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What a session that paused leaves for the one that resumes it, [V2G2-741]."""
+
+    id: bytes
+    payment: str
+    mode: str
+    schedule_id: int
+
+
+class Iso2Course(TwoSession):
+    """The memory of one session; iso2.py makes it a session.
+
+    `paused`: what this connector's last session left when it paused.
+    """
+
+    protocol = "iso15118-2"
+    messages: ClassVar[ModuleType] = m
+    graph = GRAPH
+
+    def __init__(
+        self,
+        setup: Setup,
+        new_id: Callable[[], bytes],
+        *,
+        times: Times = TIMES_2,
+        outlet_sensed: bool = False,
+        paused: Paused | None = None,
+    ) -> None:
+        super().__init__(setup, new_id, times=times, outlet_sensed=outlet_sensed)
+        self.payment = ""
+        self.detail = 0  # the service ServiceDetail asks for
+        self.before = paused
+        self.paused: Paused | None = None  # set by SessionStop(Pause)
+
+
+def modes(setup: Setup) -> list[Any]:
+    """EnergyTransferModes on offer."""
+    modes: list[Any] = []
+    for energy in setup.energies:
+        if energy is Energy.DC:
+            modes.extend(dc.DC_MODES)
+        elif energy is Energy.AC:
+            modes.extend(AC_MODES.get(setup.ratings.ac_phases, ()))
+    return modes
+
+
+def payments(setup: Setup) -> list[Any]:
+    names = {Authorise.PNC: "Contract", Authorise.EIM: "ExternalPayment"}
+    return [names[way] for way in setup.authorise]
+
+
+def said(code: str) -> m.ResponseCode:
+    return code  # type: ignore[return-value]  # the tests hold every code to the schema
+
+
+def processing(session: Iso2Course) -> m.EVSEProcessing:
+    return "Ongoing" if session.processing == "Ongoing" else "Finished"
