@@ -17,6 +17,7 @@ from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
+from chargerd.vehicle.iso15118.secc.dc_table import DcStep
 from chargerd.vehicle.iso15118.secc.flow import (
     TIMES_2,
     Answer,
@@ -36,6 +37,7 @@ from chargerd.vehicle.iso15118.secc.station import Setup, Station, station
 
 FAILED, OVER = "failed", "over"  # states every graph has
 NO_SESSION = bytes(8)
+RAMP_S = 1.0  # a stop is answered after this even under current
 SILENT_LOOP_S = 1.0  # ours: without a request for so long no current is asked
 Handler = Callable[[Any, Any], str]  # (session, request) -> ResponseCode
 Builder = Callable[[Any, str], Complex]  # (session, ResponseCode) -> response
@@ -106,9 +108,19 @@ class TwoSession:
         if self.at != OVER:
             self.timers.set("silence", now_mono + self.times.silence(self.at))
         response = self.answers[name](self, code)
+        stopping = name == "PowerDeliveryReq" and not self.may_send(now_mono)
         return Answer(
-            self._wrap(response), self.at == OVER, name, self.times.answer(name)
+            self._wrap(response),
+            self.at == OVER,
+            name,
+            self.times.answer(name),
+            RAMP_S if stopping else 0.0,
         )
+
+    def may_send(self, now_mono: float) -> bool:
+        """A stop is answered when the current has gone."""
+        self._look(now_mono)
+        return self.path.step is not DcStep.RAMP_DOWN
 
     def command(self, offer: VehicleOffer, now_mono: float) -> None:
         """The station's word of this tick."""

@@ -26,13 +26,7 @@ GRAPH = Graph(
         "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
         "selection": {
             "ServiceDetailReq": ("selection",),
-            "PaymentServiceSelectionReq": ("authorization", "contract"),
-            **_STOP,
-        },
-        "contract": {
-            "CertificateInstallationReq": ("contract",),
-            "CertificateUpdateReq": ("contract",),
-            "PaymentDetailsReq": ("authorization",),
+            "PaymentServiceSelectionReq": ("authorization",),
             **_STOP,
         },
         "authorization": {
@@ -59,11 +53,10 @@ GRAPH = Graph(
             **_STOP,
         },
         "current_demand": {
-            "CurrentDemandReq": ("current_demand", "dc_receipt"),
+            "CurrentDemandReq": ("current_demand",),
             "PowerDeliveryReq": ("welding", "dc_again"),
             **_STOP,
         },
-        "dc_receipt": {"MeteringReceiptReq": ("current_demand",), **_STOP},
         "dc_again": {
             "ChargeParameterDiscoveryReq": ("dc_again", "dc_power"),
             "PowerDeliveryReq": ("welding",),
@@ -73,11 +66,10 @@ GRAPH = Graph(
         "welding": {"WeldingDetectionReq": ("welding",), **_STOP},
         "ac_power": {"PowerDeliveryReq": ("stopped", "charging"), **_STOP},
         "charging": {
-            "ChargingStatusReq": ("charging", "ac_receipt"),
+            "ChargingStatusReq": ("charging",),
             "PowerDeliveryReq": ("stopped", "ac_again"),
             **_STOP,
         },
-        "ac_receipt": {"MeteringReceiptReq": ("charging",), **_STOP},
         "ac_again": {
             "ChargeParameterDiscoveryReq": ("ac_again", "ac_power"),
             "PowerDeliveryReq": ("stopped",),
@@ -138,8 +130,8 @@ def modes(setup: Setup) -> list[Any]:
 
 
 def payments(setup: Setup) -> list[Any]:
-    names = {Authorise.PNC: "Contract", Authorise.EIM: "ExternalPayment"}
-    return [names[way] for way in setup.authorise]
+    """Ways to pay on offer: contracts are not understood, so they are not offered."""
+    return ["ExternalPayment"] if Authorise.EIM in setup.authorise else []
 
 
 def said(code: str) -> m.ResponseCode:

@@ -19,14 +19,12 @@ from chargerd.vehicle.iso15118.secc.iso2_course import (
     processing,
     said,
 )
-from chargerd.vehicle.iso15118.secc.station import Authorise, Setup
 
-CHARGE_SERVICE, CERTIFICATE_SERVICE = 1, 2  # [V2G2] Table 105
-INSTALLATION, UPDATE = 1, 2  # its parameter sets, Table 106
+CHARGE_SERVICE = 1  # [V2G2] Table 105
 # From the insulation test to the end of power the cable is live: no pause.
 LIVE = frozenset(
-    {"cable_check", "precharge", "power", "current_demand", "dc_receipt"}
-    | {"dc_again", "dc_power", "ac_power", "charging", "ac_receipt", "ac_again"}
+    {"cable_check", "precharge", "power", "current_demand"}
+    | {"dc_again", "dc_power", "ac_power", "charging", "ac_again"}
 )
 
 
@@ -56,13 +54,6 @@ def ok(session: Iso2Course, request: Any) -> str:
 
 def discovery_res(session: Iso2Course, code: str) -> Complex:
     setup = session.setup
-    contract = Authorise.PNC in setup.authorise
-    certificates = m.Service(
-        ServiceID=CERTIFICATE_SERVICE,
-        ServiceName="Certificate",
-        ServiceCategory="ContractCertificate",
-        FreeService=True,
-    )
     return m.ServiceDiscoveryRes(
         ResponseCode=said(code),
         PaymentOptionList=m.PaymentOptionList(PaymentOption=payments(setup)),
@@ -75,51 +66,29 @@ def discovery_res(session: Iso2Course, code: str) -> Complex:
                 EnergyTransferMode=modes(setup)
             ),
         ),
-        ServiceList=m.ServiceList(Service=[certificates]) if contract else None,
     )
-
-
-def services(setup: Setup) -> tuple[int, ...]:
-    contract = Authorise.PNC in setup.authorise
-    return (CHARGE_SERVICE, CERTIFICATE_SERVICE) if contract else (CHARGE_SERVICE,)
 
 
 def detail(session: Iso2Course, request: m.ServiceDetailReq) -> str:
     session.detail = request.ServiceID
-    known = request.ServiceID in services(session.setup)
+    known = request.ServiceID == CHARGE_SERVICE
     return "OK" if known else "FAILED_ServiceIDInvalid"
 
 
 def detail_res(session: Iso2Course, code: str) -> Complex:
-    sets = {INSTALLATION: "Installation", UPDATE: "Update"}
-    certificates = m.ServiceParameterList(
-        ParameterSet=[
-            m.ParameterSet(
-                ParameterSetID=number_,
-                Parameter=[m.Parameter(Name="Service", stringValue=name)],
-            )
-            for number_, name in sets.items()
-        ]
-    )
-    wanted = code == "OK" and session.detail == CERTIFICATE_SERVICE
-    return m.ServiceDetailRes(
-        ResponseCode=said(code),
-        ServiceID=session.detail,
-        ServiceParameterList=certificates if wanted else None,
-    )
+    """The charging service has no parameters."""
+    return m.ServiceDetailRes(ResponseCode=said(code), ServiceID=session.detail)
 
 
 def selection(session: Iso2Course, request: m.PaymentServiceSelectionReq) -> str:
     chosen = [one.ServiceID for one in request.SelectedServiceList.SelectedService]
     if request.SelectedPaymentOption not in payments(session.setup):
         return "FAILED_PaymentSelectionInvalid"
-    if any(service not in services(session.setup) for service in chosen):
+    if any(service != CHARGE_SERVICE for service in chosen):
         return "FAILED_ServiceSelectionInvalid"
-    if CHARGE_SERVICE not in chosen:
+    if not chosen:
         return "FAILED_NoChargeServiceSelected"
     session.payment = request.SelectedPaymentOption
-    if session.payment == "Contract":
-        session.go("contract")
     return "OK"
 
 
@@ -139,7 +108,7 @@ def authorization(session: Iso2Course, request: m.AuthorizationReq) -> str:
 
 
 def authorization_res(session: Iso2Course, code: str) -> Complex:
-    waiting = session.processing == "Ongoing" and session.payment != "Contract"
+    waiting = session.processing == "Ongoing"
     return m.AuthorizationRes(
         ResponseCode=said(code),
         EVSEProcessing=(

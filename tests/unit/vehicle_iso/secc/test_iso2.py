@@ -164,21 +164,6 @@ def test_what_is_offered(
     assert response.ServiceList is None
 
 
-def test_certificates_are_offered_with_contracts() -> None:
-    car = Car(replace(SETUP, authorise=(Authorise.PNC, Authorise.EIM)))
-    car.to("discovery")
-    response = car.say(m.ServiceDiscoveryReq())
-    options = response.PaymentOptionList.PaymentOption
-    assert options == ["Contract", "ExternalPayment"]
-    assert [s.ServiceID for s in response.ServiceList.Service] == [2]
-    detail = car.say(m.ServiceDetailReq(ServiceID=2))
-    names = [
-        one.Parameter[0].stringValue for one in detail.ServiceParameterList.ParameterSet
-    ]
-    assert names == ["Installation", "Update"]
-    assert car.say(m.ServiceDetailReq(ServiceID=1)).ServiceParameterList is None
-
-
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
@@ -196,11 +181,23 @@ def test_what_is_not_offered_is_refused(request_: Any, code: str) -> None:
     assert car.session.at == FAILED
 
 
-def test_charging_must_be_selected() -> None:
+def test_contracts_are_not_offered_even_where_wanted() -> None:
     car = Car(replace(SETUP, authorise=(Authorise.PNC, Authorise.EIM)))
-    car.to("selection")
-    response = car.say(select("ExternalPayment", 2))
-    assert response.ResponseCode == "FAILED_NoChargeServiceSelected"
+    car.to("discovery")
+    response = car.say(m.ServiceDiscoveryReq())
+    assert response.PaymentOptionList.PaymentOption == ["ExternalPayment"]
+    assert car.say(select("Contract")).ResponseCode == "FAILED_PaymentSelectionInvalid"
+
+
+def test_a_stop_is_answered_when_the_current_has_gone() -> None:
+    car = Car()
+    car.to("current_demand")
+    car.loop(5)
+    car.say(power("Stop"))
+    assert car.answer.hold_s == 1.0
+    assert not car.session.may_send(car.plant.now)
+    car.run(0.1)
+    assert car.session.may_send(car.plant.now)
 
 
 def test_the_vehicle_waits_for_authorisation() -> None:
