@@ -87,11 +87,14 @@ class Station:
     def start(self) -> None:
         """The whole start sequence up to running power."""
         self.d1 = True
-        assert self.run(6.0, lambda: self.given.permission)
+        permitted = self.run(6.0, lambda: self.given.permission)
         self.run(0.5)
         self.d2 = True
-        assert self.run(4.0, lambda: self.given.contactor_closed)
-        assert self.run(4.0, lambda: self.newest(0x102)[3] > 0)
+        closed = self.run(4.0, lambda: self.given.contactor_closed)
+        asked = self.run(4.0, lambda: self.newest(0x102)[3] > 0)
+        assert permitted
+        assert closed
+        assert asked
         self.charging, self.stop_control = True, False
         self.run(0.2)
 
