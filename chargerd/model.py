@@ -129,6 +129,53 @@ class VehicleDemand:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateHash:
+    """A certificate as OCPP OCSPRequestDataType names it; hashes and serial in hex."""
+
+    algorithm: str  # "SHA256", "SHA384", "SHA512"
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial: str
+    responder_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract certificate whose key the vehicle has proved to own (Plug & Charge).
+
+    `trusted`: its chain ends at a root of ours; else the central system must judge it.
+    """
+
+    emaid: str = field(repr=False)
+    chain_pem: str = field(repr=False)  # leaf first
+    hashes: tuple[CertificateHash, ...] = ()
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateQuestion:
+    """A vehicle's CertificateInstallationReq or -UpdateReq for the central system.
+
+    `exi` is passed on as it was received. A new question has a new `number`.
+    """
+
+    number: int
+    schema: str  # namespace, e.g. "urn:iso:15118:2:2013:MsgDef"
+    update: bool
+    exi: bytes = field(repr=False)
+    max_chains: int | None = None  # ISO 15118-20 only
+    emaids: tuple[str, ...] = field(default=(), repr=False)  # ISO 15118-20 only
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateAnswer:
+    """The central system's EXI, to be passed on unchanged; None = it has none."""
+
+    number: int
+    exi: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleState:
     """A vehicle door's whole view, replaced as one value."""
 
@@ -143,6 +190,28 @@ class VehicleState:
     vehicle_id: str = ""
     stop_cause: str = ""  # name of the stop cause, "" while running
     faults: frozenset[str] = frozenset()  # names in chargerd.faults
+    contract: Contract | None = None  # stays until the session ends
+    certificate_question: CertificateQuestion | None = None  # stays until answered
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePart:
+    """What may flow and what it costs from `start_mono` on. None = no price known."""
+
+    start_mono: float
+    charge_w: float  # >= 0
+    discharge_w: float  # <= 0
+    buy_per_kwh: float | None = None
+    sell_per_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnergySchedule:
+    """Parts in order of start, the last one to `until_mono`; at the AC terminals."""
+
+    parts: tuple[SchedulePart, ...]
+    until_mono: float
+    currency: str = ""  # ISO 4217; "" = no prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +230,10 @@ class VehicleOffer:
     charge_w: float = 0.0  # AC transfer: bounds and setpoint at the connector
     discharge_w: float = 0.0  # <= 0
     setpoint_w: float = 0.0
+    contract_refused: str = ""  # why the contract shown may not be used; "" = not so
+    certificate_service: bool = False  # certificate questions can be answered now
+    certificate_answer: CertificateAnswer | None = None
+    schedule: EnergySchedule | None = None  # None = flat: the live bounds, no prices
 
 
 class VehicleDoor(Protocol):

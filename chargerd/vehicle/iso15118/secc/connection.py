@@ -43,7 +43,7 @@ class _Held:
     """An answer that has not gone out yet."""
 
     answer: Answer
-    payload_type: int
+    asked_type: int  # payload type of the request
     received_mono: float
     latest_mono: float
 
@@ -127,21 +127,19 @@ class Connection:
         self, session: Session, schema: str, frame: v2gtp.Frame, now_mono: float
     ) -> None:
         message = exi.decode(schema, frame.payload)
-        answer = session.request(message, now_mono)
-        if answer.message is None:
+        answer = session.request(message, now_mono, frame.payload)
+        if answer.message is None and answer.raw is None and not answer.open:
             if answer.close:
                 self._close("the session ended")
             return
-        payload_type = self._payload_type(answer.message, frame.payload_type)
         latest = now_mono + answer.hold_s
-        self._held = _Held(answer, payload_type, now_mono, latest)
+        self._held = _Held(answer, frame.payload_type, now_mono, latest)
 
-    def _payload_type(self, message: Complex, asked: int) -> int:
+    def _payload_type(self, message: Complex | None, asked: int) -> int:
         """Answers go on the stream they were asked on; else by their schema set."""
-        schema = codec_for(message).name
-        if asked in (PayloadType.EXI, *_SIDE_STREAMS):
+        if message is None or asked in (PayloadType.EXI, *_SIDE_STREAMS):
             return asked
-        return _TYPE_OF_SCHEMA[schema]
+        return _TYPE_OF_SCHEMA[codec_for(message).name]
 
     # -- what goes out -----------------------------------------------------------
 
@@ -152,22 +150,25 @@ class Connection:
             hold = held.answer.hold_s > 0.0 and now_mono < held.latest_mono
             if not hold or session.may_send(now_mono):
                 self._held = None
-                self._release(held, now_mono)
+                answer = session.late(now_mono) if held.answer.open else held.answer
+                self._release(held, answer, now_mono)
         out = bytes(self._out)
         self._out.clear()
         return out
 
-    def _release(self, held: _Held, now_mono: float) -> None:
-        if held.answer.message is None:
-            return
-        try:
-            payload = exi.encode(held.answer.message)
-        except V2gError as error:  # a defect of ours must not hang the vehicle
-            self._close(f"{held.answer.request}: our answer cannot be sent: {error}")
-            return
-        self._out += v2gtp.pack(held.payload_type, payload)
-        self.margins.note(held.answer, now_mono - held.received_mono)
-        if held.answer.close:
+    def _release(self, held: _Held, answer: Answer, now_mono: float) -> None:
+        payload = answer.raw
+        if payload is None and answer.message is not None:
+            try:
+                payload = exi.encode(answer.message)
+            except V2gError as error:  # a defect of ours must not hang the vehicle
+                self._close(f"{answer.request}: our answer cannot be sent: {error}")
+                return
+        if payload is not None:
+            payload_type = self._payload_type(answer.message, held.asked_type)
+            self._out += v2gtp.pack(payload_type, payload)
+            self.margins.note(answer, now_mono - held.received_mono)
+        if answer.close:
             self._close("the session ended")
 
     # -- station and time --------------------------------------------------------

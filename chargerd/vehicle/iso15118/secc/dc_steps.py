@@ -148,6 +148,11 @@ class DcPath:
         return self.step is DcStep.ENERGY
 
     @property
+    def still(self) -> bool:
+        """No current on its way down: a stop may be answered."""
+        return self.step is not DcStep.RAMP_DOWN
+
+    @property
     def ended(self) -> bool:
         """A stop was asked for or came by itself; nothing restarts this path."""
         return self.step not in RUNNING

@@ -6,7 +6,7 @@ Times: ISO 15118-2 Tables 109 and 111; of ISO 15118-20 what other stacks have [K
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.messages.declare import Complex
 
 NEVER = float("inf")
+RandomBytes = Callable[[int], bytes]  # so many bytes nobody can guess
 
 
 # --- ordering -------------------------------------------------------------------------
@@ -165,7 +166,9 @@ class Answer:
 
     `message` None: nothing is sent. `close`: the connection ends after the answer.
     `hold_s` > 0: sent when `Session.may_send` says so, at the latest after this time
-    (a stop is answered when the current has gone).
+    (a stop is answered when the current has gone). `open`: what is sent is known only
+    then, and asked of `Session.late`. `raw`: EXI that is sent as it is, in place of
+    `message` (an answer of the central system).
     """
 
     message: Complex | None
@@ -173,15 +176,21 @@ class Answer:
     request: str = ""  # class name of the request
     within_s: float = 1.5
     hold_s: float = 0.0
+    open: bool = False
+    raw: bytes | None = None
 
 
 class Session(Protocol):
-    """One V2G session on one connection. Every method takes the time; none waits.
+    """One V2G session on one connection. Every method takes the time; none waits."""
 
-    Made with a `Setup`, and `new_id` for session ids (8 random bytes, never 0).
-    """
+    def request(self, message: Complex, now_mono: float, raw: bytes = b"") -> Answer:
+        """`raw`: the request's EXI as it was received."""
+        ...
 
-    def request(self, message: Complex, now_mono: float) -> Answer: ...
+    def late(self, now_mono: float) -> Answer:
+        """What goes out for an answer that was `open`."""
+        ...
+
     def may_send(self, now_mono: float) -> bool:
         """Whether an answer with `hold_s` may go out now."""
         ...
@@ -201,3 +210,6 @@ class Session(Protocol):
         """The connector is out: everything off at once."""
 
     def state(self) -> VehicleState: ...
+    def paused(self) -> object | None:
+        """After a pause: what the next session of this protocol and plug-in needs."""
+        ...

@@ -22,6 +22,7 @@ from chargerd.vehicle.iso15118.secc.flow import (
     TIMES_2,
     Answer,
     Graph,
+    RandomBytes,
     Timers,
     Times,
 )
@@ -69,7 +70,7 @@ class TwoSession:
     def __init__(
         self,
         setup: Setup,
-        new_id: Callable[[], bytes],
+        random: RandomBytes,
         *,
         times: Times = TIMES_2,
         outlet_sensed: bool = False,
@@ -84,7 +85,7 @@ class TwoSession:
         self.schedule_id = 1
         self.view: Station = station(setup, VehicleOffer(at_mono=float("-inf")), 0.0)
         self.path: DcPath | AcPath = DcPath(self.view, outlet_sensed=outlet_sensed)
-        self._new_id = new_id
+        self.random = random
         self._offer = self.view.offer
         self._wanted: str | None = None
         self._heard_mono = float("-inf")  # the newest request
@@ -92,7 +93,7 @@ class TwoSession:
 
     # -- inputs ---------------------------------------------------------------------
 
-    def request(self, message: Complex, now_mono: float) -> Answer:
+    def request(self, message: Complex, now_mono: float, raw: bytes = b"") -> Answer:
         """One V2G_Message in, one out; a message that is no request ends it."""
         self._look(now_mono)
         self._heard_mono = now_mono
@@ -116,6 +117,14 @@ class TwoSession:
             self.times.answer(name),
             RAMP_S if stopping else 0.0,
         )
+
+    def late(self, now_mono: float) -> Answer:
+        """No answer of this session is open."""
+        return Answer(None, close=True)
+
+    def paused(self) -> object | None:
+        """DIN 70121 knows no pause."""
+        return None
 
     def may_send(self, now_mono: float) -> bool:
         """A stop is answered when the current has gone."""
@@ -296,7 +305,7 @@ class TwoSession:
         """A new session; its id is random and never 0."""
         self.timers.clear("setup")
         self.vehicle.evccid = evccid
-        self.id = self._new_id()
+        self.id = self.random(len(NO_SESSION))
         return "OK_NewSessionEstablished"
 
 

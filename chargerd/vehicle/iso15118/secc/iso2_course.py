@@ -5,14 +5,13 @@ Owns the graph and what the session's modules share. Handles no message.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.secc import iso2_dc as dc
-from chargerd.vehicle.iso15118.secc.flow import TIMES_2, Graph, Times
+from chargerd.vehicle.iso15118.secc.flow import TIMES_2, Graph, RandomBytes, Times
 from chargerd.vehicle.iso15118.secc.iso2_base import FAILED, OVER, TwoSession
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Setup
 
@@ -105,17 +104,20 @@ class Iso2Course(TwoSession):
     def __init__(
         self,
         setup: Setup,
-        new_id: Callable[[], bytes],
+        random: RandomBytes,
         *,
         times: Times = TIMES_2,
         outlet_sensed: bool = False,
         paused: Paused | None = None,
     ) -> None:
-        super().__init__(setup, new_id, times=times, outlet_sensed=outlet_sensed)
+        super().__init__(setup, random, times=times, outlet_sensed=outlet_sensed)
         self.payment = ""
         self.detail = 0  # the service ServiceDetail asks for
         self.before = paused
-        self.paused: Paused | None = None  # set by SessionStop(Pause)
+        self.left: Paused | None = None  # set by SessionStop(Pause)
+
+    def paused(self) -> Paused | None:
+        return self.left
 
 
 def modes(setup: Setup) -> list[Any]:

@@ -125,7 +125,7 @@ def session_stop(session: Iso2Course, request: m.SessionStopReq) -> str:
     if request.ChargingSession == "Pause":
         if session.at in LIVE or session.at == FAILED:
             return "FAILED"
-        session.paused = Paused(
+        session.left = Paused(
             session.id, session.payment, session.vehicle.mode, session.schedule_id
         )
         session.end(Cause.VEHICLE_PAUSE)

@@ -40,7 +40,7 @@ class Car(Stand):
     """The way through an ISO 15118-2 session, state by state."""
 
     def __init__(self, setup: Setup = SETUP, **more: Any) -> None:
-        session = Iso2Session(setup, lambda: SESSION_ID, **more)
+        session = Iso2Session(setup, lambda _size: SESSION_ID, **more)
         super().__init__(session, Plant(setup=setup))
 
     @staticmethod

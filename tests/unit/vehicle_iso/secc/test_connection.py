@@ -36,7 +36,7 @@ class FakeSession:
         self.over: list[str] = []
         self.timer: float | None = None
 
-    def request(self, message: Complex, now_mono: float) -> Answer:
+    def request(self, message: Complex, now_mono: float, raw: bytes = b"") -> Answer:
         body: Any = getattr(message, "Body").BodyElement  # noqa: B009 - any message
         self.heard.append(type(body).__name__)
         response = iso2.V2G_Message(

@@ -110,7 +110,7 @@ def test_a_paused_session_is_joined_again() -> None:
     car.run(0.4)
     assert car.say(m.SessionStopReq(ChargingSession="Pause")).ResponseCode == "OK"
     assert isinstance(car.session, Iso2Session)
-    paused = car.session.paused
+    paused = car.session.paused()
     assert paused == Paused(SESSION_ID, "ExternalPayment", "DC_extended", 1)
     again = Car(paused=paused)
     again.id = paused.id

@@ -1,0 +1,153 @@
+"""ISO 15118-20 answers that say FAILED: the smallest message the schema allows.
+
+Owns the filling of mandatory fields that mean nothing beside a FAILED code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.messages import ac, common, dc
+from chargerd.vehicle.iso15118.messages.common_types import (
+    MessageHeader,
+    ResponseCode,
+    V2GRequest,
+    V2GResponse,
+)
+from chargerd.vehicle.iso15118.secc.limits import rational
+
+
+def _zeros(names: str) -> dict[str, Any]:
+    return {name: rational(0.0) for name in names.split()}
+
+
+def _services() -> dict[str, Any]:
+    service = common.Service(ServiceID=1, FreeService=False)
+    services = common.ServiceList(Service=[service])
+    return {
+        "ServiceRenegotiationSupported": False,
+        "EnergyTransferServiceList": services,
+    }
+
+
+def _service_detail() -> dict[str, Any]:
+    nothing = common.Parameter(Name="", intValue=0)
+    sets = common.ParameterSet(ParameterSetID=0, Parameter=[nothing])
+    only = common.ServiceParameterList(ParameterSet=[sets])
+    return {"ServiceID": 0, "ServiceParameterList": only}
+
+
+def _dc_parameters() -> dict[str, Any]:
+    names = "EVSEMaximumChargePower EVSEMinimumChargePower EVSEMaximumChargeCurrent "
+    names += "EVSEMinimumChargeCurrent EVSEMaximumVoltage EVSEMinimumVoltage"
+    mode = dc.DC_CPDResEnergyTransferMode(**_zeros(names))
+    return {"DC_CPDResEnergyTransferMode": mode}
+
+
+def _ac_parameters() -> dict[str, Any]:
+    names = "EVSEMaximumChargePower EVSEMinimumChargePower EVSENominalFrequency"
+    mode = ac.AC_CPDResEnergyTransferMode(**_zeros(names))
+    return {"AC_CPDResEnergyTransferMode": mode}
+
+
+def _dc_loop() -> dict[str, Any]:
+    return {
+        **_zeros("EVSEPresentCurrent EVSEPresentVoltage"),
+        "EVSEPowerLimitAchieved": False,
+        "EVSECurrentLimitAchieved": False,
+        "EVSEVoltageLimitAchieved": False,
+        "CLResControlMode": dc.Scheduled_DC_CLResControlMode(),
+    }
+
+
+def _certificate() -> dict[str, Any]:
+    chain = common.ContractCertificateChain(
+        Certificate=b"", SubCertificates=common.SubCertificates(Certificate=[b""])
+    )
+    data = common.SignedInstallationData(
+        Id="none",
+        ContractCertificateChain=chain,
+        ECDHCurve="SECP521",
+        DHPublicKey=bytes(133),
+        SECP521_EncryptedPrivateKey=bytes(94),
+    )
+    return {
+        "EVSEProcessing": "Finished",
+        "CPSCertificateChain": common.CertificateChain(Certificate=b""),
+        "SignedInstallationData": data,
+        "RemainingContractCertificateChains": 0,
+    }
+
+
+def _nothing() -> dict[str, Any]:
+    return {}
+
+
+_FILL: dict[str, tuple[type[V2GResponse], Callable[[], dict[str, Any]]]] = {
+    "SessionSetupReq": (common.SessionSetupRes, lambda: {"EVSEID": ""}),
+    "AuthorizationSetupReq": (
+        common.AuthorizationSetupRes,
+        lambda: {
+            "AuthorizationServices": ["EIM"],
+            "CertificateInstallationService": False,
+            "EIM_ASResAuthorizationMode": common.EIM_ASResAuthorizationMode(),
+        },
+    ),
+    "AuthorizationReq": (
+        common.AuthorizationRes,
+        lambda: {"EVSEProcessing": "Finished"},
+    ),
+    "ServiceDiscoveryReq": (common.ServiceDiscoveryRes, _services),
+    "ServiceDetailReq": (common.ServiceDetailRes, _service_detail),
+    "ServiceSelectionReq": (common.ServiceSelectionRes, _nothing),
+    "DC_ChargeParameterDiscoveryReq": (
+        dc.DC_ChargeParameterDiscoveryRes,
+        _dc_parameters,
+    ),
+    "AC_ChargeParameterDiscoveryReq": (
+        ac.AC_ChargeParameterDiscoveryRes,
+        _ac_parameters,
+    ),
+    "ScheduleExchangeReq": (
+        common.ScheduleExchangeRes,
+        lambda: {
+            "EVSEProcessing": "Finished",
+            "Dynamic_SEResControlMode": common.Dynamic_SEResControlMode(),
+        },
+    ),
+    "DC_CableCheckReq": (dc.DC_CableCheckRes, lambda: {"EVSEProcessing": "Finished"}),
+    "DC_PreChargeReq": (dc.DC_PreChargeRes, lambda: _zeros("EVSEPresentVoltage")),
+    "PowerDeliveryReq": (common.PowerDeliveryRes, _nothing),
+    "DC_ChargeLoopReq": (dc.DC_ChargeLoopRes, _dc_loop),
+    "AC_ChargeLoopReq": (
+        ac.AC_ChargeLoopRes,
+        lambda: {"CLResControlMode": ac.Scheduled_AC_CLResControlMode()},
+    ),
+    "DC_WeldingDetectionReq": (
+        dc.DC_WeldingDetectionRes,
+        lambda: _zeros("EVSEPresentVoltage"),
+    ),
+    "MeteringConfirmationReq": (common.MeteringConfirmationRes, _nothing),
+    "SessionStopReq": (common.SessionStopRes, _nothing),
+    "VehicleCheckInReq": (common.VehicleCheckInRes, _nothing),
+    "VehicleCheckOutReq": (
+        common.VehicleCheckOutRes,
+        lambda: {"EVSECheckOutStatus": "Completed"},
+    ),
+    "CertificateInstallationReq": (common.CertificateInstallationRes, _certificate),
+}
+
+REQUESTS = frozenset(_FILL)
+
+
+def failed(
+    request: V2GRequest, code: ResponseCode, header: MessageHeader
+) -> V2GResponse:
+    """The answer of `request`'s own type. Raises V2gError if it has none."""
+    name = type(request).__name__
+    if name not in _FILL:
+        raise V2gError(f"{name} has no answer in ISO 15118-20 AC and DC: close")
+    response, fill = _FILL[name]
+    return response(Header=header, ResponseCode=code, **fill())

@@ -1,0 +1,299 @@
+"""ISO 15118-20 handlers of power: parameters, cable check, precharge, loop, welding.
+
+Each takes the course, the request and the newest view, and says yes (Reply) or no
+(Refusal). Loop answers never wait. What may close a contactor is the path's matter.
+"""
+
+from __future__ import annotations
+
+from chargerd.model import VehicleLimits
+from chargerd.vehicle.iso15118.messages import ac, common, dc
+from chargerd.vehicle.iso15118.messages.common_types import (
+    DisplayParameters,
+    ResponseCode,
+    V2GRequest,
+)
+from chargerd.vehicle.iso15118.secc import iso20_graph as at
+from chargerd.vehicle.iso15118.secc import iso20_needs as needs
+from chargerd.vehicle.iso15118.secc import iso20_schedule as schedule
+from chargerd.vehicle.iso15118.secc.ac_path import AcPath
+from chargerd.vehicle.iso15118.secc.causes import Cause
+from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
+from chargerd.vehicle.iso15118.secc.iso20_course import Course, Refusal, Reply
+from chargerd.vehicle.iso15118.secc.iso20_loop import ac_answer, dc_answer
+from chargerd.vehicle.iso15118.secc.iso20_parameters import ac_offer, dc_offer
+from chargerd.vehicle.iso15118.secc.limits import ac_limits, dc_limits, number, rational
+from chargerd.vehicle.iso15118.secc.quirks import quirks_of
+from chargerd.vehicle.iso15118.secc.station import Station
+
+START_HOLD_S = 1.5  # inside the vehicle's 2 s for PowerDelivery
+STOP_HOLD_S = 1.0
+
+_WRONG = Refusal("FAILED_WrongChargeParameter", Cause.PARAMETER)
+_LOST = Refusal("FAILED", Cause.SEQUENCE)  # no such path: a request of another service
+
+
+# --- parameters -----------------------------------------------------------------------
+
+
+def dc_parameters(
+    course: Course, message: dc.DC_ChargeParameterDiscoveryReq, now: Station
+) -> Reply | Refusal:
+    """Limits of both sides; the connector is locked from here on."""
+    mode, choice = message.DC_CPDReqEnergyTransferMode, course.choice
+    both = isinstance(mode, dc.BPT_DC_CPDReqEnergyTransferMode)
+    if choice is None or not choice.direct or both is not choice.bidirectional:
+        return _WRONG
+    course.quirks |= quirks_of(course.evccid, needs.discharge_sign(mode))
+    ev = needs.dc_parameters(mode, negative=course.negative)
+    if ev.voltage_max_v < now.voltage_min_v or ev.voltage_min_v > now.voltage_max_v:
+        return _WRONG
+    course.ev = ev
+    if course.path is not None and not course.renewing:
+        course.path.lock()
+    answer = dc.DC_ChargeParameterDiscoveryRes(
+        Header=course.header(now),
+        ResponseCode="OK",
+        DC_CPDResEnergyTransferMode=dc_offer(choice, now),
+    )
+    return Reply(answer)
+
+
+def ac_parameters(
+    course: Course, message: ac.AC_ChargeParameterDiscoveryReq, now: Station
+) -> Reply | Refusal:
+    """Limits of both sides; the connector is locked from here on."""
+    mode, choice = message.AC_CPDReqEnergyTransferMode, course.choice
+    both = isinstance(mode, ac.BPT_AC_CPDReqEnergyTransferMode)
+    if choice is None or choice.direct or both is not choice.bidirectional:
+        return _WRONG
+    course.quirks |= quirks_of(course.evccid, needs.discharge_sign(mode))
+    course.ev = needs.ac_parameters(mode, negative=course.negative)
+    if course.path is not None and not course.renewing:
+        course.path.lock()
+    answer = ac.AC_ChargeParameterDiscoveryRes(
+        Header=course.header(now),
+        ResponseCode="OK",
+        AC_CPDResEnergyTransferMode=ac_offer(choice, now),
+    )
+    return Reply(answer)
+
+
+# --- before energy --------------------------------------------------------------------
+
+
+def cable_check(
+    course: Course, message: dc.DC_CableCheckReq, now: Station
+) -> Reply | Refusal:
+    path = course.path
+    if not isinstance(path, DcPath):
+        return _LOST
+    if not now.authorised:
+        return Refusal("FAILED", Cause.STATION)
+    path.check_cable(course.ev.voltage_max_v, now.voltage_max_v)
+    if path.ended:
+        return Refusal("FAILED", path.cause or Cause.CABLE_CHECK)
+    answer = dc.DC_CableCheckRes(
+        Header=course.header(now),
+        ResponseCode="OK",
+        EVSEProcessing="Finished" if path.tested else "Ongoing",
+    )
+    return Reply(answer, at.PRE_CHARGE_FIRST if path.tested else at.CABLE_CHECK)
+
+
+def pre_charge(
+    course: Course, message: dc.DC_PreChargeReq, now: Station
+) -> Reply | Refusal:
+    """The stage goes to the battery's voltage, then the contactor closes."""
+    path = course.path
+    if not isinstance(path, DcPath):
+        return _LOST
+    target_v = number(message.EVTargetVoltage) or 0.0
+    highest_v = min(course.ev.voltage_max_v, now.voltage_max_v)
+    if not 0.0 < target_v <= highest_v:
+        return _WRONG
+    path.precharge(target_v)
+    if path.ended:
+        return Refusal("FAILED", path.cause or Cause.PRECHARGE)
+    answer = dc.DC_PreChargeRes(
+        Header=course.header(now),
+        ResponseCode="OK",
+        EVSEPresentVoltage=rational(path.outlet_v),
+    )
+    return Reply(answer)
+
+
+# --- power delivery -------------------------------------------------------------------
+
+
+def power_delivery(
+    course: Course, message: common.PowerDeliveryReq, now: Station
+) -> Reply | Refusal:
+    direct = isinstance(course.path, DcPath)
+    progress = message.ChargeProgress
+    if progress == "Stop":
+        return _stop(course, now, at.WELDING if direct else at.STOPPED)
+    if course.state in at.RESCHEDULES:
+        return Refusal("FAILED_SequenceError", Cause.SEQUENCE)
+    if progress == "ScheduleRenegotiation":
+        if course.state not in at.STARTED:
+            return Refusal("FAILED_ScheduleRenegotiation", Cause.SEQUENCE)
+        return _delivery(course, now, at.RESCHEDULE_DC if direct else at.RESCHEDULE_AC)
+    if progress == "Standby":
+        return _delivery(course, now, course.state, "WARNING_StandbyNotAllowed")
+    if message.EVProcessing != "Finished":
+        return _delivery(course, now, course.state)
+    return _start(course, message, now, at.STARTED_DC if direct else at.STARTED_AC)
+
+
+def _delivery(
+    course: Course,
+    now: Station,
+    following: str,
+    code: ResponseCode = "OK",
+    hold_s: float = 0.0,
+) -> Reply:
+    answer = common.PowerDeliveryRes(Header=course.header(now), ResponseCode=code)
+    return Reply(answer, following, hold_s)
+
+
+def _start(
+    course: Course, message: common.PowerDeliveryReq, now: Station, following: str
+) -> Reply | Refusal:
+    path, choice = course.path, course.choice
+    if path is None or choice is None:
+        return _LOST
+    if course.state not in at.STARTED:
+        wrong = schedule.check(message.EVPowerProfile, choice, course.schedules)
+        if wrong is not None:
+            return Refusal(wrong, Cause.PARAMETER)
+    if not now.authorised:
+        return Refusal("FAILED_PowerDeliveryNotApplied", Cause.STATION)
+    if not path.start():
+        stuck = path.cause is Cause.STATION_CONTACTOR
+        code: ResponseCode = "FAILED_PowerDeliveryNotApplied"
+        return Refusal(
+            "FAILED_ContactorError" if stuck else code, path.cause or Cause.SEQUENCE
+        )
+    # Power flows with the first loop message: only then the vehicle's limits are fresh.
+    course.limits = VehicleLimits(
+        at_mono=now.now_mono,
+        voltage_max_v=course.ev.voltage_max_v,
+        voltage_min_v=course.ev.voltage_min_v,
+    )
+    hold_s = 0.0 if path.energy else START_HOLD_S
+    return _delivery(course, now, following, hold_s=hold_s)
+
+
+def _stop(course: Course, now: Station, following: str) -> Reply | Refusal:
+    """The answer waits until the current has gone: then contactors may open."""
+    course.notify = None
+    if course.path is not None:
+        course.path.stop(Cause.VEHICLE_STOP)
+    return _delivery(course, now, following, hold_s=STOP_HOLD_S)
+
+
+# --- the loop -------------------------------------------------------------------------
+
+
+def dc_loop(
+    course: Course, message: dc.DC_ChargeLoopReq, now: Station
+) -> Reply | Refusal:
+    """Limits in, limits out. In dynamic mode the station drives the current itself."""
+    path, choice, mode = course.path, course.choice, message.CLReqControlMode
+    if not isinstance(path, DcPath) or choice is None:
+        return _LOST
+    if not needs.fits(mode, choice):
+        return _WRONG
+    course.ev = needs.loop_limits(course.ev, mode, negative=course.negative)
+    course.window = needs.loop_window(course.window, mode)
+    _shown(course, message.DisplayParameters, mode, now)
+    path.ev_max_v = course.ev.voltage_max_v
+    before = course.limits
+    course.limits = dc_limits(
+        course.ev,
+        course.window,
+        choice.control,
+        at_mono=now.now_mono,
+        volts=now.voltage_v,
+        bidirectional=choice.bidirectional,
+        discharging=before is not None and before.discharge_allowed,
+    )
+    _tell(course, now)
+    wanted = message.MeterInfoRequested
+    return Reply(dc_answer(course, path, choice, now, with_meter=wanted))
+
+
+def ac_loop(
+    course: Course, message: ac.AC_ChargeLoopReq, now: Station
+) -> Reply | Refusal:
+    """Limits in, target out: the vehicle's inverter follows EVSETargetActivePower."""
+    path, choice, mode = course.path, course.choice, message.CLReqControlMode
+    if not isinstance(path, AcPath) or choice is None:
+        return _LOST
+    if not needs.fits(mode, choice):
+        return _WRONG
+    course.ev = needs.loop_limits(course.ev, mode, negative=course.negative)
+    course.window = needs.loop_window(course.window, mode)
+    _shown(course, message.DisplayParameters, mode, now)
+    course.limits = ac_limits(
+        course.ev,
+        course.window,
+        at_mono=now.now_mono,
+        bidirectional=choice.bidirectional,
+    )
+    _tell(course, now)
+    wanted = message.MeterInfoRequested
+    answer = ac_answer(course, choice, course.limits, now, with_meter=wanted)
+    return Reply(answer)
+
+
+def _shown(
+    course: Course, shown: DisplayParameters | None, mode: object, now: Station
+) -> None:
+    """State of charge, capacity and departure, where this message names them."""
+    course.window = needs.display_window(course.window, shown)
+    if shown is not None and shown.PresentSOC is not None:
+        course.soc_at_mono = now.now_mono
+    if shown is not None and shown.BatteryEnergyCapacity is not None:
+        course.capacity_wh = number(shown.BatteryEnergyCapacity)
+    departure_s = getattr(mode, "DepartureTime", None)
+    if departure_s is not None:
+        course.departure_mono = now.now_mono + departure_s
+
+
+def _tell(course: Course, now: Station) -> None:
+    """What the station wants of the vehicle: its own stop comes before all else."""
+    ended = course.path is not None and course.path.ended
+    if ended or not now.authorised:
+        course.notify = "Terminate"
+    elif course.notify == "Terminate":
+        course.notify = None
+
+
+# --- after energy ---------------------------------------------------------------------
+
+
+def welding(
+    course: Course, message: dc.DC_WeldingDetectionReq, now: Station
+) -> Reply | Refusal:
+    """The vehicle looks whether its own voltage goes; then our contactor opens."""
+    path = course.path
+    if not isinstance(path, DcPath):
+        return _LOST
+    finished = message.EVProcessing == "Finished"
+    volts = rational(path.outlet_v)
+    if finished:
+        path.release()
+    answer = dc.DC_WeldingDetectionRes(
+        Header=course.header(now), ResponseCode="OK", EVSEPresentVoltage=volts
+    )
+    over = finished or course.state == at.STOPPED
+    return Reply(answer, at.STOPPED if over else at.WELDING)
+
+
+def stops(message: V2GRequest) -> bool:
+    """Requests that only lead out: right in every state of the power path."""
+    if isinstance(message, common.PowerDeliveryReq):
+        return message.ChargeProgress == "Stop"
+    return isinstance(message, common.SessionStopReq | dc.DC_WeldingDetectionReq)
