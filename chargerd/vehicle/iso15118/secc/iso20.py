@@ -170,6 +170,11 @@ class Iso20Session:
 
     # -- outputs --------------------------------------------------------------------
 
+    @property
+    def at(self) -> str:
+        """Where the session stands: a state of iso20_graph.py."""
+        return self._course.state
+
     def next_timer(self) -> float | None:
         """When `on_timer` is wanted."""
         path = self._course.path
