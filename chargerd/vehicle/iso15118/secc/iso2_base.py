@@ -73,7 +73,6 @@ class TwoSession:
         random: RandomBytes,
         *,
         times: Times = TIMES_2,
-        outlet_sensed: bool = False,
     ) -> None:
         self.setup = setup
         self.times = times
@@ -83,8 +82,11 @@ class TwoSession:
         self.vehicle = Vehicle()
         self.processing = "Finished"
         self.schedule_id = 1
+        self.detail = 0  # the service ServiceDetail asks for
         self.view: Station = station(setup, VehicleOffer(at_mono=float("-inf")), 0.0)
-        self.path: DcPath | AcPath = DcPath(self.view, outlet_sensed=outlet_sensed)
+        self.path: DcPath | AcPath = DcPath(
+            self.view, outlet_sensed=setup.outlet_sensed
+        )
         self.random = random
         self._offer = self.view.offer
         self._wanted: str | None = None

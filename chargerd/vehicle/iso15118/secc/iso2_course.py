@@ -94,6 +94,7 @@ class Paused:
 class Iso2Course(TwoSession):
     """The memory of one session; iso2.py makes it a session.
 
+    `tls`: the connection is TLS; without it no contract is offered [V2G2-633].
     `paused`: what this connector's last session left when it paused.
     """
 
@@ -107,12 +108,12 @@ class Iso2Course(TwoSession):
         random: RandomBytes,
         *,
         times: Times = TIMES_2,
-        outlet_sensed: bool = False,
+        tls: bool = False,
         paused: Paused | None = None,
     ) -> None:
-        super().__init__(setup, random, times=times, outlet_sensed=outlet_sensed)
+        super().__init__(setup, random, times=times)
+        self.tls = tls
         self.payment = ""
-        self.detail = 0  # the service ServiceDetail asks for
         self.before = paused
         self.left: Paused | None = None  # set by SessionStop(Pause)
 

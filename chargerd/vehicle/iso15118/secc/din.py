@@ -1,0 +1,118 @@
+"""A DIN 70121 session, the station's side: order and handlers.
+
+Owns the order of its messages, its times, and which function handles which message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import ClassVar
+
+from chargerd.vehicle.iso15118.messages import din as m
+from chargerd.vehicle.iso15118.secc import din_steps as steps
+from chargerd.vehicle.iso15118.secc import iso2_dc as dc
+from chargerd.vehicle.iso15118.secc.flow import Graph, RandomBytes, Times
+from chargerd.vehicle.iso15118.secc.iso2_base import (
+    FAILED,
+    OVER,
+    Builder,
+    Handler,
+    TwoSession,
+)
+from chargerd.vehicle.iso15118.secc.station import Setup
+
+# As ISO 15118-2, but every message except the loop has 2 s, ours are 3/4 of them.
+TIMES_DIN = Times(
+    answer_s={"CurrentDemandReq": 0.025},
+    ongoing_s={"CableCheckReq": 38.0, "PreChargeReq": 5.0},
+)
+
+_STOP = {"SessionStopReq": (OVER,)}
+GRAPH = Graph(
+    "setup",
+    {
+        "setup": {"SessionSetupReq": ("discovery",)},
+        "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
+        "selection": {
+            "ServiceDetailReq": ("selection",),
+            "ServicePaymentSelectionReq": ("authorization",),
+            **_STOP,
+        },
+        "authorization": {
+            "ContractAuthenticationReq": ("authorization", "parameters"),
+            **_STOP,
+        },
+        "parameters": {
+            "ChargeParameterDiscoveryReq": ("parameters", "cable_check"),
+            **_STOP,
+        },
+        "cable_check": {
+            "CableCheckReq": ("cable_check", "precharge"),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "precharge": {
+            "PreChargeReq": ("power",),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "power": {
+            "PreChargeReq": ("power",),
+            "PowerDeliveryReq": ("welding", "current_demand"),
+            **_STOP,
+        },
+        "current_demand": {
+            "CurrentDemandReq": ("current_demand",),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "welding": {"WeldingDetectionReq": ("welding",), **_STOP},
+        FAILED: {**_STOP},
+        OVER: {},
+    },
+)
+
+HANDLERS: Mapping[str, Handler] = {
+    "SessionSetupReq": steps.session_setup,
+    "ServiceDiscoveryReq": steps.ok,
+    "ServiceDetailReq": steps.detail,
+    "ServicePaymentSelectionReq": steps.selection,
+    "ContractAuthenticationReq": steps.authentication,
+    "ChargeParameterDiscoveryReq": steps.parameters,
+    "CableCheckReq": dc.cable_check,
+    "PreChargeReq": dc.precharge,
+    "PowerDeliveryReq": steps.power_delivery,
+    "CurrentDemandReq": dc.current_demand,
+    "WeldingDetectionReq": dc.welding,
+    "SessionStopReq": steps.ok,
+}
+ANSWERS: Mapping[str, Builder] = {
+    "SessionSetupReq": steps.session_setup_res,
+    "ServiceDiscoveryReq": steps.discovery_res,
+    "ServiceDetailReq": steps.detail_res,
+    "ServicePaymentSelectionReq": steps.selection_res,
+    "ContractAuthenticationReq": steps.authentication_res,
+    "ChargeParameterDiscoveryReq": steps.parameters_res,
+    "CableCheckReq": dc.cable_check_res,
+    "PreChargeReq": dc.precharge_res,
+    "PowerDeliveryReq": steps.power_delivery_res,
+    "CurrentDemandReq": steps.current_demand_res,
+    "WeldingDetectionReq": dc.welding_res,
+    "SessionStopReq": steps.session_stop_res,
+}
+
+
+class DinSession(TwoSession):
+    """One DIN 70121 session; see flow.Session. No TLS, no contract, no pause."""
+
+    protocol = "din70121"
+    messages: ClassVar[ModuleType] = m
+    graph = GRAPH
+    handlers = HANDLERS
+    answers = ANSWERS
+
+    def __init__(
+        self, setup: Setup, random: RandomBytes, *, times: Times = TIMES_DIN
+    ) -> None:
+        super().__init__(setup, random, times=times)
