@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from chargerd.model import VehicleOffer
+from chargerd.vehicle.iso15118.pki import Trust
 from firmware_bridge.api import (
     InsulationReading,
     MeterReading,
@@ -68,6 +69,7 @@ class Setup:
 
     `energies` and `authorise` are in the order in which they are offered.
     `outlet_sensed`: the insulation monitor measures the outlet, not the stage.
+    `trust`: roots for contracts; None = Plug & Charge is not offered.
     """
 
     evse_id: str
@@ -78,6 +80,7 @@ class Setup:
     meter_id: str = ""
     utc_offset_s: float = 0.0
     outlet_sensed: bool = False
+    trust: Trust | None = None
 
     def utc_s(self, now_mono: float) -> int:
         """Seconds since 1970, for stamps only."""
