@@ -1,6 +1,6 @@
-"""A DIN 70121 session, the station's side: order and handlers.
+"""A DIN 70121 session, the station's side: times and handlers.
 
-Owns the order of its messages, its times, and which function handles which message.
+Owns its times, and which function handles which message.
 """
 
 from __future__ import annotations
@@ -12,65 +12,15 @@ from typing import ClassVar
 from chargerd.vehicle.iso15118.messages import din as m
 from chargerd.vehicle.iso15118.secc import din_steps as steps
 from chargerd.vehicle.iso15118.secc import iso2_dc as dc
-from chargerd.vehicle.iso15118.secc.flow import Graph, RandomBytes, Times
-from chargerd.vehicle.iso15118.secc.iso2_base import (
-    FAILED,
-    OVER,
-    Builder,
-    Handler,
-    TwoSession,
-)
+from chargerd.vehicle.iso15118.secc.din_graph import GRAPH
+from chargerd.vehicle.iso15118.secc.flow import RandomBytes, Times
+from chargerd.vehicle.iso15118.secc.iso2_base import Builder, Handler, TwoSession
 from chargerd.vehicle.iso15118.secc.station import Setup
 
 # As ISO 15118-2, but every message except the loop has 2 s, ours are 3/4 of them.
 TIMES_DIN = Times(
     answer_s={"CurrentDemandReq": 0.025},
     ongoing_s={"CableCheckReq": 38.0, "PreChargeReq": 5.0},
-)
-
-_STOP = {"SessionStopReq": (OVER,)}
-GRAPH = Graph(
-    "setup",
-    {
-        "setup": {"SessionSetupReq": ("discovery",)},
-        "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
-        "selection": {
-            "ServiceDetailReq": ("selection",),
-            "ServicePaymentSelectionReq": ("authorization",),
-            **_STOP,
-        },
-        "authorization": {
-            "ContractAuthenticationReq": ("authorization", "parameters"),
-            **_STOP,
-        },
-        "parameters": {
-            "ChargeParameterDiscoveryReq": ("parameters", "cable_check"),
-            **_STOP,
-        },
-        "cable_check": {
-            "CableCheckReq": ("cable_check", "precharge"),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "precharge": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "power": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding", "current_demand"),
-            **_STOP,
-        },
-        "current_demand": {
-            "CurrentDemandReq": ("current_demand",),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "welding": {"WeldingDetectionReq": ("welding",), **_STOP},
-        FAILED: {**_STOP},
-        OVER: {},
-    },
 )
 
 HANDLERS: Mapping[str, Handler] = {

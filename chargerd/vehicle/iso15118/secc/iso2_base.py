@@ -26,6 +26,7 @@ from chargerd.vehicle.iso15118.secc.flow import (
     Timers,
     Times,
 )
+from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED, OVER
 from chargerd.vehicle.iso15118.secc.limits import (
     Control,
     EvLimits,
@@ -36,7 +37,6 @@ from chargerd.vehicle.iso15118.secc.limits import (
 )
 from chargerd.vehicle.iso15118.secc.station import Setup, Station, station
 
-FAILED, OVER = "failed", "over"  # states every graph has
 NO_SESSION = bytes(8)
 RAMP_S = 1.0  # a stop is answered after this even under current
 SILENT_LOOP_S = 1.0  # ours: without a request for so long no current is asked

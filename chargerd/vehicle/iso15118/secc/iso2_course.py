@@ -1,6 +1,6 @@
-"""What an ISO 15118-2 session remembers, and the order of its messages.
+"""What an ISO 15118-2 session remembers.
 
-Owns the graph and what the session's modules share. Handles no message.
+Owns what the session's modules share. Handles no message.
 """
 
 from __future__ import annotations
@@ -11,74 +11,12 @@ from typing import Any, ClassVar
 
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.secc import iso2_dc as dc
-from chargerd.vehicle.iso15118.secc.flow import TIMES_2, Graph, RandomBytes, Times
-from chargerd.vehicle.iso15118.secc.iso2_base import FAILED, OVER, TwoSession
+from chargerd.vehicle.iso15118.secc.flow import TIMES_2, RandomBytes, Times
+from chargerd.vehicle.iso15118.secc.iso2_base import TwoSession
+from chargerd.vehicle.iso15118.secc.iso2_graph import GRAPH
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Setup
 
 AC_MODES = {1: ("AC_single_phase_core",), 3: ("AC_three_phase_core",)}
-
-_STOP = {"SessionStopReq": (OVER,)}
-GRAPH = Graph(
-    "setup",
-    {
-        "setup": {"SessionSetupReq": ("discovery",)},
-        "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
-        "selection": {
-            "ServiceDetailReq": ("selection",),
-            "PaymentServiceSelectionReq": ("authorization",),
-            **_STOP,
-        },
-        "authorization": {
-            "AuthorizationReq": ("authorization", "parameters"),
-            **_STOP,
-        },
-        "parameters": {
-            "ChargeParameterDiscoveryReq": ("parameters", "cable_check", "ac_power"),
-            **_STOP,
-        },
-        "cable_check": {
-            "CableCheckReq": ("cable_check", "precharge"),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "precharge": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "power": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding", "current_demand"),
-            **_STOP,
-        },
-        "current_demand": {
-            "CurrentDemandReq": ("current_demand",),
-            "PowerDeliveryReq": ("welding", "dc_again"),
-            **_STOP,
-        },
-        "dc_again": {
-            "ChargeParameterDiscoveryReq": ("dc_again", "dc_power"),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "dc_power": {"PowerDeliveryReq": ("welding", "current_demand"), **_STOP},
-        "welding": {"WeldingDetectionReq": ("welding",), **_STOP},
-        "ac_power": {"PowerDeliveryReq": ("stopped", "charging"), **_STOP},
-        "charging": {
-            "ChargingStatusReq": ("charging",),
-            "PowerDeliveryReq": ("stopped", "ac_again"),
-            **_STOP,
-        },
-        "ac_again": {
-            "ChargeParameterDiscoveryReq": ("ac_again", "ac_power"),
-            "PowerDeliveryReq": ("stopped",),
-            **_STOP,
-        },
-        "stopped": {**_STOP},
-        FAILED: {**_STOP},
-        OVER: {},
-    },
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from typing import Any
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.secc.causes import Cause
-from chargerd.vehicle.iso15118.secc.iso2_base import FAILED
 from chargerd.vehicle.iso15118.secc.iso2_course import (
     Iso2Course,
     Paused,
@@ -19,6 +18,7 @@ from chargerd.vehicle.iso15118.secc.iso2_course import (
     processing,
     said,
 )
+from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED
 
 CHARGE_SERVICE = 1  # [V2G2] Table 105
 # From the insulation test to the end of power the cable is live: no pause.

@@ -9,9 +9,11 @@ import pytest
 
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118.messages import din as m
-from chargerd.vehicle.iso15118.secc.din import GRAPH, TIMES_DIN
+from chargerd.vehicle.iso15118.secc.din import TIMES_DIN
+from chargerd.vehicle.iso15118.secc.din_graph import GRAPH
 from chargerd.vehicle.iso15118.secc.din_steps import evse_id
-from chargerd.vehicle.iso15118.secc.iso2_base import FAILED, OVER, number
+from chargerd.vehicle.iso15118.secc.iso2_base import number
+from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED, OVER
 from chargerd.vehicle.iso15118.secc.station import Energy
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.car_din import DinCar, power, select

@@ -11,8 +11,7 @@ from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.secc.dc_table import DcStep
 from chargerd.vehicle.iso15118.secc.flow import TIMES_2
-from chargerd.vehicle.iso15118.secc.iso2_base import FAILED, OVER
-from chargerd.vehicle.iso15118.secc.iso2_course import GRAPH
+from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED, GRAPH, OVER
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.car2 import Car, power, select
 from tests.unit.vehicle_iso.secc.ev2 import SESSION_ID

@@ -1,0 +1,73 @@
+"""The order of an ISO 15118-2 session: states, and which request may come in which.
+
+Owns the ordering graph and nothing else; the bench's vehicle uses it, too (ADR 009).
+"""
+
+from __future__ import annotations
+
+from chargerd.vehicle.iso15118.secc.flow import Graph
+
+FAILED, OVER = "failed", "over"  # states every graph of this family has
+
+_STOP = {"SessionStopReq": (OVER,)}
+GRAPH = Graph(
+    "setup",
+    {
+        "setup": {"SessionSetupReq": ("discovery",)},
+        "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
+        "selection": {
+            "ServiceDetailReq": ("selection",),
+            "PaymentServiceSelectionReq": ("authorization",),
+            **_STOP,
+        },
+        "authorization": {
+            "AuthorizationReq": ("authorization", "parameters"),
+            **_STOP,
+        },
+        "parameters": {
+            "ChargeParameterDiscoveryReq": ("parameters", "cable_check", "ac_power"),
+            **_STOP,
+        },
+        "cable_check": {
+            "CableCheckReq": ("cable_check", "precharge"),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "precharge": {
+            "PreChargeReq": ("power",),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "power": {
+            "PreChargeReq": ("power",),
+            "PowerDeliveryReq": ("welding", "current_demand"),
+            **_STOP,
+        },
+        "current_demand": {
+            "CurrentDemandReq": ("current_demand",),
+            "PowerDeliveryReq": ("welding", "dc_again"),
+            **_STOP,
+        },
+        "dc_again": {
+            "ChargeParameterDiscoveryReq": ("dc_again", "dc_power"),
+            "PowerDeliveryReq": ("welding",),
+            **_STOP,
+        },
+        "dc_power": {"PowerDeliveryReq": ("welding", "current_demand"), **_STOP},
+        "welding": {"WeldingDetectionReq": ("welding",), **_STOP},
+        "ac_power": {"PowerDeliveryReq": ("stopped", "charging"), **_STOP},
+        "charging": {
+            "ChargingStatusReq": ("charging",),
+            "PowerDeliveryReq": ("stopped", "ac_again"),
+            **_STOP,
+        },
+        "ac_again": {
+            "ChargeParameterDiscoveryReq": ("ac_again", "ac_power"),
+            "PowerDeliveryReq": ("stopped",),
+            **_STOP,
+        },
+        "stopped": {**_STOP},
+        FAILED: {**_STOP},
+        OVER: {},
+    },
+)
