@@ -19,6 +19,12 @@ BREACHES = [
     ("chargerd/ocpp/client.py", "import chargerd.scheduler.decide", "law 6"),
     ("chargerd/local/api.py", "import chargerd.ocpp.client", "law 6"),
     ("hil/rig/plant.py", "import firmware_bridge.wire.infypower", "simulators"),
+    ("hil/rig/plant.py", "import chargerd.vehicle.iso15118.sap", "simulators"),
+    (
+        "hil/ev/iso15118/car.py",
+        "import chargerd.vehicle.iso15118.secc.limits",
+        "simulators",
+    ),
 ]
 
 

@@ -1,0 +1,34 @@
+"""Which protocols a vehicle offers, and the script that speaks each. Pure."""
+
+from __future__ import annotations
+
+from chargerd.vehicle.iso15118 import sap
+from hil.ev.iso15118.car import Car
+from hil.ev.iso15118.evcc import Speaker
+from hil.ev.iso15118.iso2 import Iso2Script
+from hil.ev.iso15118.profile import Profile
+
+
+def offers(profile: Profile, *, tls: bool) -> list[sap.Protocol]:
+    """In the vehicle's order; ISO 15118-20 only where the connection is TLS."""
+    found: list[sap.Protocol] = []
+    for name in profile.protocols:
+        if name == "din70121":
+            found.append(sap.DIN)
+        elif name == "iso15118-2":
+            found.append(sap.ISO2)
+        elif tls:
+            found.extend(_iso20(profile))
+    return found
+
+
+def _iso20(profile: Profile) -> list[sap.Protocol]:
+    """AC and DC are two protocols there."""
+    kinds = [service.startswith("DC") for service in profile.services]
+    found = [sap.ISO20_DC if kind else sap.ISO20_AC for kind in kinds]
+    return list(dict.fromkeys(found))
+
+
+def speaker(protocol: sap.Protocol, car: Car, session_id: bytes = bytes(8)) -> Speaker:
+    """The script for the protocol that the station chose."""
+    return Iso2Script(car, session_id)

@@ -1,0 +1,137 @@
+"""Our EVCC and the product's SECC in memory, with a battery between: no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chargerd.model import VehiclePhase, VehicleState
+from chargerd.vehicle.iso15118 import sap
+from chargerd.vehicle.iso15118.secc.connection import Connection
+from chargerd.vehicle.iso15118.secc.flow import Session
+from chargerd.vehicle.iso15118.secc.station import Setup
+from firmware_bridge.api import PilotState
+from hil.ev.base import Seen
+from hil.ev.battery import Battery
+from hil.ev.iso15118.car import Car
+from hil.ev.iso15118.evcc import Evcc
+from hil.ev.iso15118.profile import Profile
+from hil.ev.iso15118.speakers import offers, speaker
+from tests.unit.vehicle_iso.secc.plant import Plant
+
+STEP_S = 0.01
+TICK_STEPS = 5  # the station's tick is 50 ms
+Make = Callable[[sap.Protocol, float], Session]
+
+
+@dataclass
+class Bench:
+    """One vehicle at one outlet. `run` moves both until `done` or the time is up."""
+
+    profile: Profile
+    make_session: Make
+    protocols: tuple[sap.Protocol, ...]
+    setup: Setup
+    mutual: bool = False
+    soc_pct: float = 50.0
+    capacity_wh: float = 40_000.0
+    plant: Plant = field(init=False)
+    car: Car = field(init=False)
+    phases: list[VehiclePhase] = field(default_factory=list)
+    currents_a: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plant = Plant(setup=self.setup)
+        battery = Battery(self.soc_pct, self.capacity_wh)
+        self.car = Car(battery, self.profile)
+        self.car.active |= set(self.profile.misbehave)
+        self.connect()
+
+    def connect(self, session_id: bytes = bytes(8)) -> None:
+        """A new connection of the same vehicle."""
+        now = self.plant.now
+        self.secc = Connection(
+            self.protocols,
+            self.make_session,
+            mutual_tls_1_3=self.mutual,
+            now_mono=now,
+        )
+        self.car.now_s = now
+        self.evcc = Evcc(
+            self.car,
+            offers(self.profile, tls=self.mutual),
+            lambda protocol: speaker(protocol, self.car, session_id),
+        )
+        self.gone = False
+
+    @property
+    def state(self) -> VehicleState:
+        return self.secc.state()
+
+    def seen(self) -> Seen:
+        plant = self.plant
+        live = plant.pilot is PilotState.C and self.state.demand.close_ac
+        return Seen(
+            pilot_duty=0.05,
+            locked=plant.locked,
+            dc_voltage_v=plant.stage_v,
+            dc_current_a=plant.current_a,
+            ac_live=live,
+            ac_power_w=self.car.ac_w if live else 0.0,
+        )
+
+    def step(self) -> None:
+        plant, car = self.plant, self.car
+        plant.battery_v = car.battery.emf_v
+        now = plant.now + STEP_S
+        given = car.step(now, STEP_S, self.seen())
+        plant.pilot = PilotState(given.pilot_state)
+        plant.ev_closed = given.contactor_closed
+        for segment in self.evcc.step():
+            self.secc.receive(segment, now)
+        offer = plant.step(self.state, STEP_S)
+        self.secc.command(offer, now)
+        self.secc.on_timer(now)
+        self.evcc.receive(self.secc.to_send(now))
+        if (self.secc.closing or self.evcc.closing) and not self.gone:
+            self.gone = True
+            self.evcc.lost(f"the station closed: {self.secc.why}")
+            self.secc.disconnected(now)
+        self._note()
+
+    def _note(self) -> None:
+        phase = self.state.phase
+        if not self.phases or self.phases[-1] is not phase:
+            self.phases.append(phase)
+        self.currents_a.append(self.plant.current_a)
+
+    def run(
+        self, seconds: float, done: Callable[[], bool] = lambda: False
+    ) -> VehicleState:
+        for _ in range(round(seconds / STEP_S)):
+            if done():
+                break
+            self.step()
+        return self.state
+
+    def to_energy(self, seconds: float = 30.0) -> VehicleState:
+        """Until the vehicle is in its charge loop."""
+        state = self.run(seconds, self.looping)
+        if not self.looping():
+            why = self.evcc.why or self.evcc.last_request
+            raise AssertionError(f"no energy: {why}")
+        return state
+
+    def looping(self) -> bool:
+        speaks = self.evcc.speaker
+        return speaks is not None and speaks.started_s is not None
+
+    def leave(self) -> VehicleState:
+        """The battery is full enough: the session ends in order."""
+        self.car.profile = replace(self.profile, target_soc_pct=1.0)
+        return self.run(20.0, lambda: self.gone)
+
+
+def setup_of(base: Setup, **more: Any) -> Setup:
+    return replace(base, **more)
