@@ -50,6 +50,8 @@ from chargerd.store.store import Store
 from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
 from chargerd.vehicle.chademo.shell import ChademoDoor
 from chargerd.vehicle.chademo.view import Ratings
+from chargerd.vehicle.iso15118 import build as iso15118
+from chargerd.vehicle.iso15118.errors import V2gError
 from firmware_bridge.bridge import StationBridge, build_bridge
 from firmware_bridge.units import BridgeError
 
@@ -131,6 +133,10 @@ class App:
             if bus is not None:
                 doors[evse.id] = ChademoDoor(
                     self._config.vehicle.chademo, dc_ratings(evse), bus, self._clock
+                )
+            elif evse.iso15118 is not None:
+                doors[evse.id] = iso15118.door(
+                    self._config, evse, evse.iso15118, self._clock
                 )
         return doors
 
@@ -383,7 +389,7 @@ async def _main(config: Config) -> Outcome:
         saved = await store.kv.load()
         try:
             app = App(config, store, saved)
-        except (BridgeError, OcppError, SchedulerError) as error:
+        except (BridgeError, OcppError, SchedulerError, V2gError) as error:
             raise BuildError(str(error)) from error
         return await app.run()
     finally:

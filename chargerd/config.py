@@ -79,6 +79,23 @@ class EvseDevices(Section):
     reader: Device | None = None  # RFID
 
 
+class Iso15118Port(Section):
+    """`[evse.iso15118]`: the wire to the vehicle of a CCS or AC connector."""
+
+    interface: Annotated[str, Field(min_length=1, max_length=15)]  # "plc0"; bench "lo"
+    sdp_port: Annotated[int, Field(ge=1, le=65_535)] = 15118  # other ones on "lo" only
+    evse_id: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9*]{1,30}$",
+            description='an EVSEID, e.g. "JP*ABC*E0001"',
+        ),
+    ]
+    energies: Annotated[
+        tuple[Literal["AC", "DC", "AC_BPT", "DC_BPT"], ...], Field(min_length=1)
+    ] = ("DC_BPT", "DC")  # what is offered, in this order
+
+
 class Evse(Section):
     """One EVSE: ratings at the AC terminals in W, at the DC output in V and A."""
 
@@ -98,6 +115,7 @@ class Evse(Section):
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 10_000.0
     command_lifetime_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
     devices: EvseDevices
+    iso15118: Iso15118Port | None = None
 
 
 class Ocpp(Section):
@@ -132,6 +150,20 @@ class Chademo(Section):
     maker_code: Annotated[int, Field(ge=0, le=255)] = 0  # 0 = no frame 708
 
 
+class Iso15118(Section):
+    """`[vehicle.iso15118]`: what is spoken on every `[evse.iso15118]`."""
+
+    protocols: Annotated[
+        tuple[Literal["iso15118-20", "iso15118-2", "din70121"], ...],
+        Field(min_length=1),
+    ] = ("iso15118-20", "iso15118-2")
+    plain: bool = True  # DIN 70121 and ISO 15118-2 without TLS, paid by card
+    free: bool = False  # charging costs nothing
+    # Who measures the outlet's voltage: "connector" = the insulation monitor, wired
+    # there; "stage" = the power stage alone.
+    voltage_sense: Literal["connector", "stage"] = "connector"
+
+
 class Owner(Section):
     """`[vehicle.promise]`: the owner's standing wish, until told otherwise."""
 
@@ -149,6 +181,7 @@ class Owner(Section):
 
 class Vehicle(Section):
     chademo: Chademo = Chademo()
+    iso15118: Iso15118 = Iso15118()
     promise: Owner = Owner()
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
-from chargerd.config import Config, Evse, EvseDevices, Local
+from chargerd.config import Config, Evse, EvseDevices, Iso15118Port, Local
 
 MIN_PASSWORD = 16  # A00.FR.205: random, at least 16 characters
 # Which wires may lead to a device of which role; the bridge knows the drivers.
@@ -25,6 +25,7 @@ _CONNECTORS = (  # OCPP ConnectorEnumType
     "sType2", "sType3", "OppCharge", "Other1PhMax16A", "Other1PhOver16A", "Other3Ph",
     "Pan", "wInductive", "wResonant", "Undetermined", "Unknown",
 )  # fmt: skip
+_SDP_PORT = 15118
 _SOCKET_PATH_MAX = 107  # bytes of sun_path on Linux, less the ending zero
 
 
@@ -90,6 +91,8 @@ def _evse_problems(evse: Evse) -> Iterator[tuple[str, str]]:
         yield "voltage_min_v", f"is over voltage_max_v ({evse.voltage_max_v})"
     if evse.devices.chademo and not evse.devices.stage:
         yield "devices.stage", "is missing: a CHAdeMO vehicle needs a power stage"
+    if evse.iso15118 is not None:
+        yield from _iso15118_problems(evse, evse.iso15118)
     for role in EvseDevices.model_fields:
         device = getattr(evse.devices, role)
         allowed = _ROLE_TRANSPORTS.get(role, _TRANSPORTS)
@@ -98,6 +101,16 @@ def _evse_problems(evse: Evse) -> Iterator[tuple[str, str]]:
                 f"devices.{role}.at",
                 f"{device.at!r} must start with {' or '.join(allowed)}",
             )
+
+
+def _iso15118_problems(evse: Evse, port: Iso15118Port) -> Iterator[tuple[str, str]]:
+    if evse.devices.chademo is not None:
+        yield "iso15118", "stands beside devices.chademo: one kind of vehicle an EVSE"
+    needs_stage = any(energy.startswith("DC") for energy in port.energies)
+    if needs_stage and evse.devices.stage is None:
+        yield "devices.stage", "is missing: DC in iso15118.energies needs a power stage"
+    if port.sdp_port != _SDP_PORT and port.interface != "lo":
+        yield "iso15118.sdp_port", f'vehicles ask {_SDP_PORT}; others only on "lo"'
 
 
 def _ocpp_problems(config: Config) -> Iterator[tuple[str, str]]:

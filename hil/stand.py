@@ -13,13 +13,15 @@ import os
 import signal
 import socket
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "hil" / "benches" / "virtual.yaml"
-CONFIG = ROOT / "config" / "chargerd.toml"
+CONFIG = ROOT / "config" / "chargerd.toml"  # two CHAdeMO EVSEs
+CCS = ROOT / "config" / "ccs.toml"  # two CCS EVSEs, their vehicles on loopback
 STREAM_LIMIT = 8 * 1024 * 1024
 
 
@@ -81,6 +83,7 @@ class Stand:
     def __init__(self, folder: Path, *, ports_offset: int | None = None) -> None:
         self.folder = folder
         self.offset = free_port() - 15020 if ports_offset is None else ports_offset
+        self._sdp_base = free_port()
         self.rig = JsonLines(folder / "control.sock")
         self.local = JsonLines(folder / "chargerd.sock")
         self.children: dict[str, asyncio.subprocess.Process] = {}
@@ -96,8 +99,12 @@ class Stand:
         """Where the rig's link expects the CSMS."""
         return 9000 + self.offset
 
-    def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
-        """config/chargerd.toml, moved to this stand's wires by the environment."""
+    def sdp_port(self, evse: int) -> int:
+        """Where vehicles of an EVSE of `CCS` ask for the station, on ::1."""
+        return self._sdp_base + evse
+
+    def environment(self, config: Path, extra: Mapping[str, str]) -> dict[str, str]:
+        """The configuration, moved to this stand's wires by the environment."""
         env = {
             **os.environ,
             "CHARGERD__OCPP__URL": f"ws://127.0.0.1:{self.link_port}/",
@@ -106,17 +113,22 @@ class Stand:
         }
         at = f"modbus-tcp:127.0.0.1:{15020 + self.offset}"
         env["CHARGERD__SITE__METER__AT"] = at
-        for index, number in enumerate((1, 2)):
-            device = f"CHARGERD__EVSE__{index}__DEVICES__"
+        for index, evse in enumerate(tomllib.loads(config.read_text())["evse"]):
+            number = evse["id"]
+            prefix = f"CHARGERD__EVSE__{index}__"
+            device = prefix + "DEVICES__"
             link = f"{self.folder}/evse{number}"
             env[device + "METER__AT"] = at
             env[device + "PILOT__AT"] = f"serial:{link}-mcu?baud=115200"
             env[device + "STAGE__AT"] = f"can:slcan/{link}-stage?bitrate=125000"
-            env[device + "CHADEMO__AT"] = f"can:slcan/{link}-vehicle?bitrate=500000"
             env[device + "READER__AT"] = f"serial:{link}-reader?baud=9600"
             env[device + "INSULATION__AT"] = (
                 f"modbus-rtu:{link}-insulation?baud=19200&parity=E"
             )
+            if "chademo" in evse["devices"]:
+                env[device + "CHADEMO__AT"] = f"can:slcan/{link}-vehicle?bitrate=500000"
+            if "iso15118" in evse:
+                env[prefix + "ISO15118__SDP_PORT"] = str(self.sdp_port(number))
         return {**env, **extra}
 
     async def start_rig(self, bench: Path = BENCH, *args: str) -> None:
@@ -144,7 +156,7 @@ class Stand:
         await self._spawn(
             "daemon",
             ["-m", "chargerd", "run", "--config", config],
-            self.environment(extra),
+            self.environment(Path(config), extra),
         )
         self.local.close()
         async with asyncio.timeout(20):

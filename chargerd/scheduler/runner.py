@@ -402,7 +402,9 @@ def _decision(
 def _constants(
     evse: config.Evse, owner: config.Owner, site: config.Site
 ) -> tuple[Unit, Ratings, causes.Fitted]:
-    volts = evse.ac_voltage_v * evse.ac_phases
+    port = evse.iso15118  # a connector for DC alone has no AC outlet
+    has_ac = port is None or any(energy.startswith("AC") for energy in port.energies)
+    volts = evse.ac_voltage_v * evse.ac_phases if has_ac else 0.0
     unit = Unit(
         charge_w=evse.charge_w,
         discharge_w=evse.discharge_w,

@@ -1,4 +1,7 @@
-"""A vehicle moved by hand: its pilot state is what the `pilot` verb says. Pure."""
+"""A vehicle moved by hand: its pilot and its contactor are what the `pilot` verb says.
+
+Pure. For a vehicle whose protocol runs in another program: it moves this one's pins.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ STATES = "ABCDEF"
 
 
 class ExternalEv:
-    """Draws `power_w` while it shows C or D and the AC output is live."""
+    """Draws `power_w` while it shows C or D and the AC output is live. Behind its DC
+    contactor is its battery."""
 
     kind = "external"
     faults: tuple[str, ...] = ()
@@ -23,9 +27,12 @@ class ExternalEv:
         self.paused = False
         self.energy_in_wh = 0.0
         self._before = "B"
+        self._closed = False
 
-    def set_pilot(self, state: str) -> None:
-        """Show `state` from now on; A to F."""
+    def set_pilot(self, state: str, contactor: bool | None = None) -> None:
+        """Show `state` from now on; A to F. `contactor` None: stays as it is."""
+        if contactor is not None:
+            self._closed = contactor
         if state not in STATES or len(state) != 1:
             raise ValueError(f"pilot state {state!r}: use one of {', '.join(STATES)}")
         self.pilot_state = state
@@ -33,9 +40,16 @@ class ExternalEv:
     def step(self, now_s: float, dt_s: float, seen: Seen) -> Given:
         flowed_w = max(0.0, seen.ac_power_w)
         self.energy_in_wh += flowed_w * dt_s / 3600.0
-        self.battery.step(self.battery.current_for(flowed_w), dt_s)
+        dc_a = seen.dc_current_a if self._closed else 0.0
+        self.battery.step(self.battery.current_for(flowed_w) + dc_a, dt_s)
         draws = seen.ac_live and not self.paused and self.pilot_state in "CD"
-        return Given(self.pilot_state, ac_power_w=self.power_w if draws else 0.0)
+        return Given(
+            self.pilot_state,
+            contactor_closed=self._closed,
+            emf_v=self.battery.emf_v,
+            resistance_ohm=self.battery.resistance_ohm,
+            ac_power_w=self.power_w if draws and not self._closed else 0.0,
+        )
 
     def can(self, frame_id: int, data: bytes, now_s: float) -> None:
         """No CAN on this connector."""
@@ -58,6 +72,7 @@ class ExternalEv:
         return {
             "kind": self.kind,
             "phase": self.pilot_state,
+            "contactor_closed": self._closed,
             "ac_energy_in_wh": round(self.energy_in_wh, 4),
             **self.battery.state(),
         }

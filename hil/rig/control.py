@@ -25,7 +25,7 @@ VERBS: Mapping[str, str] = {
     "pause": "connector: the vehicle takes a break",
     "resume": "connector: it goes on",
     "swipe": "token (uid in hex, or text), connectors (list)",
-    "pilot": "connector, state A to F, for an external vehicle",
+    "pilot": "connector, state A to F, contactor (bool): an external vehicle",
     "ws": "up (bool), how (cut|freeze): the link to the CSMS",
     "diode_fail": "connector, on",
     "error": "error (name), on, connector",
@@ -179,7 +179,10 @@ class Control:
             raise RigError(
                 f"connector {evse.id} has no external vehicle; plug_in ev=external"
             )
-        setter(state)
+        contactor = question.get("contactor")
+        if contactor is not None and not isinstance(contactor, bool):
+            raise RigError(f"pilot: contactor={contactor!r} must be true or false")
+        setter(state, contactor)
         return {"connector": evse.id, "state": state}
 
     async def _ws(self, question: Mapping[str, Any]) -> Answer:

@@ -21,6 +21,7 @@ from chargerd.config_load import ConfigError, load
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "config" / "chargerd.toml"
+CCS = ROOT / "config" / "ccs.toml"
 GOOD = """
 [station]
 id = "CS1"
@@ -352,8 +353,8 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("key", list(_keys(Config)))
-def test_the_shipped_file_shows_every_key(key: str) -> None:
+def test_the_shipped_files_show_every_key(key: str) -> None:
     """As a value, or as a comment that shows one. Tables of values: their header."""
-    text = SHIPPED.read_text(encoding="utf-8")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (SHIPPED, CCS))
     name = key.rpartition(".")[2]
     assert re.search(rf"^(# )?{name} = |\[{re.escape(key)}\]", text, re.M), key

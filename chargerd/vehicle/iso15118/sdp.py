@@ -58,6 +58,7 @@ class Response:
 class Station:
     """The station's own listeners on one link; a port of None = no such listener.
 
+    The address is link-local; ::1 serves a bench without a network.
     Without `tls_port` every vehicle is told "no TLS"; without `plain_port` every
     vehicle is told "TLS", asked or not [V2G2-627].
     """
@@ -67,7 +68,7 @@ class Station:
     plain_port: int | None
 
     def __post_init__(self) -> None:
-        if not self.address.is_link_local:
+        if not (self.address.is_link_local or self.address.is_loopback):
             raise V2gError(f"SDP address {self.address}: give the link-local one")
         ports = [port for port in (self.tls_port, self.plain_port) if port is not None]
         if not ports:
@@ -80,13 +81,16 @@ class Station:
 def answer(datagram: bytes, source: str, station: Station) -> bytes:
     """The datagram that answers `datagram` from the IPv6 address `source`.
 
-    V2gError: stay silent (not a request, UDP asked for, source not link-local).
+    V2gError: stay silent (not a request, UDP asked for, source not of this link).
     """
     try:
-        link_local = ipaddress.IPv6Address(source).is_link_local
+        asked_from = ipaddress.IPv6Address(source)
     except ValueError:
-        link_local = False
-    if not link_local:
+        asked_from = ipaddress.IPv6Address("::")
+    local = asked_from.is_link_local
+    if station.address.is_loopback:
+        local = asked_from.is_loopback
+    if not local:
         raise V2gError(f"SDP request from {source[:64]!r}, not link-local: drop it")
     request = decode_request(datagram)
     if request.transport is not Transport.TCP:

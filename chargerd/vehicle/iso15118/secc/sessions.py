@@ -1,0 +1,90 @@
+"""Makes the session of the protocol that was agreed on, for one connector.
+
+Owns what a session that paused leaves for the next one of the same plug-in. Must
+never hold a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from chargerd.vehicle.iso15118 import sap
+from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.secc.din import DinSession
+from chargerd.vehicle.iso15118.secc.flow import RandomBytes, Session
+from chargerd.vehicle.iso15118.secc.iso2 import Iso2Session
+from chargerd.vehicle.iso15118.secc.iso2_course import Paused as Iso2Paused
+from chargerd.vehicle.iso15118.secc.iso20 import Iso20Session
+from chargerd.vehicle.iso15118.secc.iso20_course import Paused as Iso20Paused
+from chargerd.vehicle.iso15118.secc.station import Energy, Setup
+
+UtcOffset = Callable[[], float]  # UTC seconds since 1970 at monotonic 0, now
+
+# The configuration's name, the protocol, and what of it the connector must have.
+_PROTOCOLS = (
+    ("din70121", sap.DIN, {Energy.DC}),
+    ("iso15118-2", sap.ISO2, {Energy.AC, Energy.DC}),
+    ("iso15118-20", sap.ISO20_AC, {Energy.AC, Energy.AC_BPT}),
+    ("iso15118-20", sap.ISO20_DC, {Energy.DC, Energy.DC_BPT}),
+)
+
+
+class Sessions:
+    """One connector's: at most one session runs at a time."""
+
+    def __init__(
+        self, setup: Setup, random: RandomBytes, utc_offset_s: UtcOffset
+    ) -> None:
+        self._setup, self._random = setup, random
+        self._utc_offset_s = utc_offset_s
+        self._last: Session | None = None
+
+    def make(self, protocol: sap.Protocol, now_mono: float, *, tls: bool) -> Session:
+        """A new session; V2gError for a protocol that no session speaks."""
+        setup = replace(self._setup, utc_offset_s=self._utc_offset_s())
+        paused = self._last.paused() if self._last is not None else None
+        self._last = self._new(protocol, setup, paused, now_mono, tls)
+        return self._last
+
+    def forget(self) -> None:
+        """The connector is out: nothing can be resumed."""
+        self._last = None
+
+    def _new(
+        self,
+        protocol: sap.Protocol,
+        setup: Setup,
+        paused: object,
+        now_mono: float,
+        tls: bool,
+    ) -> Session:
+        if protocol == sap.DIN:
+            return DinSession(setup, self._random)
+        if protocol == sap.ISO2:
+            return Iso2Session(
+                setup,
+                self._random,
+                tls=tls,
+                paused=paused if isinstance(paused, Iso2Paused) else None,
+            )
+        if protocol in (sap.ISO20_AC, sap.ISO20_DC):
+            return Iso20Session(
+                setup,
+                self._random,
+                now_mono,
+                paused=paused if isinstance(paused, Iso20Paused) else None,
+            )
+        raise V2gError(f"no session speaks {protocol.namespace}: do not offer it")
+
+
+def protocols(
+    names: tuple[str, ...], energies: tuple[Energy, ...]
+) -> tuple[sap.Protocol, ...]:
+    """The configuration's names as protocols, for what the connector can do."""
+    can = set(energies)
+    found: list[sap.Protocol] = []
+    for name, protocol, needs in _PROTOCOLS:
+        if name in names and can & needs:
+            found.append(protocol)
+    return tuple(found)
