@@ -109,6 +109,29 @@ class VehicleLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class VehicleNeeds:
+    """What the vehicle asks for as a whole. Energies in Wh from now on, into the
+    battery; negative: it has too much. None = it said nothing.
+
+    `min_charge_w` >= 0 and `min_discharge_w` <= 0: it cannot do less, but nothing.
+    """
+
+    energy: str = ""  # service in use, ISO 15118-20's words: "DC_BPT", "AC", ...
+    dynamic: bool = False  # the station sets the power, not the vehicle's schedule
+    by_station: bool = False  # the station knows the driver's needs, too
+    target_wh: float | None = None
+    max_wh: float | None = None
+    min_wh: float | None = None
+    v2x_max_wh: float | None = None  # between these two it may be cycled
+    v2x_min_wh: float | None = None
+    target_soc_pct: float | None = None
+    min_soc_pct: float | None = None
+    max_soc_pct: float | None = None
+    min_charge_w: float | None = None
+    min_discharge_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleDemand:
     """What the vehicle's protocol needs of pins and stage outside ENERGY.
 
@@ -192,6 +215,7 @@ class VehicleState:
     faults: frozenset[str] = frozenset()  # names in chargerd.faults
     contract: Contract | None = None  # stays until the session ends
     certificate_question: CertificateQuestion | None = None  # stays until answered
+    needs: VehicleNeeds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +258,7 @@ class VehicleOffer:
     certificate_service: bool = False  # certificate questions can be answered now
     certificate_answer: CertificateAnswer | None = None
     schedule: EnergySchedule | None = None  # None = flat: the live bounds, no prices
+    promise: Promise | None = None  # the driver told the station, not the vehicle
 
 
 class VehicleDoor(Protocol):

@@ -165,6 +165,8 @@ def _energy(
     current = min(amps(power_w, volts, ratings.efficiency), ratings.current_max_a)
     if power_w < 0.0 or (power_w == 0.0 and mode is StageMode.DISCHARGE):
         current = min(current, -limits.discharge_a if limits.discharge_allowed else 0.0)
+        if limits.requested_discharge_a is not None:
+            current = min(current, -limits.requested_discharge_a)
         floor = max(demand.cutoff_v, limits.voltage_min_v, ratings.voltage_min_v)
         return StageSetpoint(StageMode.DISCHARGE, floor, max(0.0, current))
     asked = limits.charge_a if limits.requested_a is None else limits.requested_a

@@ -90,6 +90,8 @@ def test_power_to_current(
         ({"requested_a": 0.0}, 7400.0, 0.0),
         ({"requested_a": None}, 7400.0, 18.0),
         ({"discharge_allowed": False}, -6000.0, 0.0),
+        ({"requested_discharge_a": -5.0}, -6000.0, 5.0),
+        ({"requested_discharge_a": 0.0}, -6000.0, 0.0),
         ({"charge_a": 99.0, "requested_a": 99.0}, 9000.0, 20.0),
     ],
 )

@@ -6,6 +6,7 @@ Owns the rule that stale telemetry is absent telemetry. Decides nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
@@ -35,6 +36,8 @@ class Energy(Enum):
     DC = "DC"
     AC_BPT = "AC_BPT"
     DC_BPT = "DC_BPT"
+    MCS = "MCS"  # megawatt connector; ISO 15118-20's DC messages
+    MCS_BPT = "MCS_BPT"
 
 
 class Authorise(Enum):
@@ -81,10 +84,20 @@ class Setup:
     utc_offset_s: float = 0.0
     outlet_sensed: bool = False
     trust: Trust | None = None
+    utc_trusted: bool = True  # else the dates of certificates are not judged
+    receipt_s: float | None = None  # -20: meter readings are confirmed this often
+    standby: bool = True  # -20: a vehicle may rest with its session open
+    parking: bool = False  # -20: vehicles may check in and out
 
     def utc_s(self, now_mono: float) -> int:
         """Seconds since 1970, for stamps only."""
         return max(0, int(self.utc_offset_s + now_mono))
+
+    def utc(self, now_mono: float) -> datetime | None:
+        """Now, for the dates of certificates; None while the clock is not trusted."""
+        if not self.utc_trusted:
+            return None
+        return datetime.fromtimestamp(self.utc_s(now_mono), UTC)
 
 
 def fresh(reading: Reading[T] | None, max_age_s: float, now_mono: float) -> T | None:
