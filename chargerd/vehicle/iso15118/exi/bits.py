@@ -18,6 +18,7 @@ BLOCK_BYTES = 128
 WINDOW_BITS = 128  # more than any generated read asks for at once
 SPILL = 1 << 2048
 POINT_BYTES = 3  # the most a character takes as groups of 7 bits
+MANY = 1024  # entries of lists without bound: one list out, one long message in
 MAX_UINT_BYTES = 256  # of an unbounded integer (X509SerialNumber has 20 bytes)
 
 
@@ -25,16 +26,18 @@ class Window:
     """A long message behind the one operation generated decoders use: `v >> p`.
 
     Keeps a block of it as an integer; reading goes forward, so a block serves until
-    `p` falls below `low`, the bits behind the block.
+    `p` falls below `low`, the bits behind the block. Counts the entries of lists that
+    the schema does not bound; a short message needs no count, its bits are few.
     """
 
-    __slots__ = ("bits", "block", "data", "low")
+    __slots__ = ("bits", "block", "data", "entries", "low")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.bits = len(data) * 8
         self.block = 0
         self.low = self.bits + 1
+        self.entries = 0
 
     def __rshift__(self, p: int) -> int:
         shift = p - self.low
@@ -55,6 +58,14 @@ class Window:
         part = self.data[(end - count * 8) >> 3 : stop]
         value = int.from_bytes(part, "big") >> (stop * 8 - end)
         return (value & ((1 << count * 8) - 1)).to_bytes(count, "big")
+
+
+def count_entry(v: Any, where: str) -> None:
+    """One more entry of a list without bound; a message may hold MANY in all."""
+    if type(v) is Window:
+        v.entries += 1
+        if v.entries > MANY:
+            raise bad(where, f"over {MANY} entries of lists without bound")
 
 
 def take(v: Any, p: int, count: int) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any
 
 from chargerd.vehicle.iso15118.exi import bits
 from chargerd.vehicle.iso15118.exi.grammar import (
-    MANY,
     Alternative,
     Grammar,
     Row,
@@ -42,8 +41,10 @@ class Decoders:
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self.names: dict[type[Complex], str] = {}
+        self.made: dict[type[Complex], Decode] = {}
         self.space: dict[str, Any] = {
             "bad": bits.bad,
+            "count_entry": bits.count_entry,
             "read_more": bits.read_more,
             "read_signed": bits.read_signed,
             "read_string": bits.read_string,
@@ -52,8 +53,11 @@ class Decoders:
         self.space["space"] = self.space
 
     def function(self, cls: type[Complex]) -> Decode:
-        """The decode function of a class."""
-        found: Decode = self.space[self.name(cls)]
+        """The decode function of a class, compiled now if need be."""
+        found = self.made.get(cls)
+        if found is None:
+            name = self.name(cls)
+            found = self.made[cls] = self.space[name] = self.make(cls, name)
         return found
 
     def name(self, cls: type[Complex]) -> str:
@@ -64,8 +68,7 @@ class Decoders:
             self.names[cls] = name
 
             def first_call(v: Any, p: int) -> tuple[Any, int]:
-                made = self.space[name] = self.make(cls, name)
-                return made(v, p)
+                return self.function(cls)(v, p)
 
             self.space[name] = first_call
         return name
@@ -73,17 +76,20 @@ class Decoders:
     def make(self, cls: type[Complex], name: str) -> Decode:
         """Compile the function of a class."""
         if has_particles(cls):
-            return OpenDecoder(self.grammar, cls, self.value, self.function)
+            return OpenDecoder(cls, self.value, self.function)
         text = Writer(self, cls, self.grammar.row(cls)).source(name)
         # The text is made from our own declarations alone, never from input.
         exec(compile(text, f"<exi {name}>", "exec"), self.space)  # noqa: S102
         made: Decode = self.space[name]
         return made
 
-    def value(self, kind: Type, where: str) -> Decode:
-        """Decode the typed value alone (no events), for the open interpreter."""
+    def value(self, kind: Type, where: str, element: bool) -> Decode:
+        """Decode a typed value, with the events of its element around it if it is one;
+        for the open interpreter."""
         name = f"v{len(self.space)}"
-        text = Writer(self, Complex, Row((), 0)).value_source(name, kind, where)
+        text = Writer(self, Complex, Row((), 0)).value_source(
+            name, kind, where, element
+        )
         exec(compile(text, f"<exi {where}>", "exec"), self.space)  # noqa: S102
         made: Decode = self.space[name]
         return made
@@ -187,9 +193,12 @@ class Writer:
         if tests:
             self.put(f"if {' or '.join(tests)}: raise bad({name}, 'out of range')")
 
-    def value_source(self, name: str, kind: Type, where: str) -> str:
+    def value_source(self, name: str, kind: Type, where: str, element: bool) -> str:
         """A function that reads one value."""
+        self.pend = int(element)  # the code of CH, a single production
         self.value(kind, where)
+        self.pend = int(element)  # the code of EE
+        self.flush(where)
         self.put("return x, p")
         return f"def {name}(v, p):\n" + "\n".join(self.lines) + "\n"
 
@@ -337,7 +346,7 @@ class Writer:
             self.put(f"x, p = space[{table}[{which}]](v, p)")
         self.put("r.append(x); n += 1")
         if term.max is None:
-            self.put(f"if n > {MANY}: raise bad({where!r}, 'over {MANY} entries')")
+            self.put(f"count_entry(v, {where!r})")
         pend = self.pend
         cases: list[tuple[str, tuple[int, int]]] = []
         if term.min > 1:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chargerd.vehicle.iso15118.exi import bits
+from chargerd.vehicle.iso15118.exi.bits import MANY
 from chargerd.vehicle.iso15118.exi.grammar import (
-    MANY,
     Alternative,
     Grammar,
     Row,
@@ -43,6 +43,7 @@ class Encoders:
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self.names: dict[type[Complex], str] = {}
+        self.made: dict[type[Complex], Encode] = {}
         self.space: dict[str, Any] = {
             "write_bounded": bits.write_bounded,
             "write_signed": bits.write_signed,
@@ -54,8 +55,11 @@ class Encoders:
         self.space["space"] = self.space
 
     def function(self, cls: type[Complex]) -> Encode:
-        """The encode function of a class."""
-        found: Encode = self.space[self.name(cls)]
+        """The encode function of a class, compiled now if need be."""
+        found = self.made.get(cls)
+        if found is None:
+            name = self.name(cls)
+            found = self.made[cls] = self.space[name] = self.make(cls, name)
         return found
 
     def name(self, cls: type[Complex]) -> str:
@@ -66,8 +70,7 @@ class Encoders:
             self.names[cls] = name
 
             def first_call(v: int, o: Any, out: list[bytes]) -> int:
-                made = self.space[name] = self.make(cls, name)
-                return made(v, o, out)
+                return self.function(cls)(v, o, out)
 
             self.space[name] = first_call
         return name

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chargerd.vehicle.iso15118.exi.grammar import MANY, Grammar, Term, has_particles
+from chargerd.vehicle.iso15118.exi.bits import MANY
+from chargerd.vehicle.iso15118.exi.grammar import Grammar, Term, has_particles
 from chargerd.vehicle.iso15118.exi.open_content import TEXT, Automaton
 from chargerd.vehicle.iso15118.messages.declare import (
     Base64,

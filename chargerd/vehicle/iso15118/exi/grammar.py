@@ -27,7 +27,6 @@ from chargerd.vehicle.iso15118.messages.declare import (
 
 Type = type[Complex] | Simple
 QName = tuple[str, str]  # local name first: the order in which EXI sorts
-MANY = 1024  # entries of a list without bound: more is refused, both ways
 # Abstract heads that a known vehicle takes, sent empty by a known station.
 TOLERATED_HEADS = ("SASchedules",)
 

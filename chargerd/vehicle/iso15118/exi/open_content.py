@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargerd.vehicle.iso15118.exi.bits import (
+    MANY,
     bad,
+    count_entry,
     read_string,
     write_string,
 )
-from chargerd.vehicle.iso15118.exi.grammar import MANY, Grammar, Type, grouped
+from chargerd.vehicle.iso15118.exi.grammar import Type, grouped
 from chargerd.vehicle.iso15118.messages.declare import (
     Complex,
     Field,
@@ -135,81 +137,83 @@ class Automaton:
         return ends
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An event as the decoder takes it: what reads its value, where it leads."""
+
+    name: str
+    attribute: bool
+    read: Any
+    goto: State
+
+
 class OpenDecoder:
     """Decode function of a class with particles."""
 
     def __init__(
         self,
-        grammar: Grammar,
         cls: type[Complex],
-        value: Callable[[Type, str], Any],
+        value: Callable[[Type, str, bool], Any],
         function: Callable[[type[Complex]], Any],
     ) -> None:
         self.automaton = Automaton(cls)
         self.cls = cls
         self.value = value
         self.function = function
-        self.readers: dict[str, Any] = {}
+        self.content = self.automaton.field.name
+        self.empty = tuple(field.name for field in self.automaton.attributes)
+        self.steps: dict[State, tuple[int, list[Step | None]]] = {}
 
-    def reader(self, event: Event) -> Any:
-        """What reads the value of an event's type."""
-        found = self.readers.get(event.name)
-        if found is None:
-            where = f"{self.cls.__name__}.{event.name}"
-            kind = event.type
-            if isinstance(kind, type):
-                found = self.function(kind)
-            elif kind is None:
-                raise bad(where, "open content has no place in a V2G message")
-            else:
-                found = self.value(kind, where)
-            self.readers[event.name] = found
+    def state(self, state: State) -> tuple[int, list[Step | None]]:
+        """Bits of the event code in a state, and a place for each event."""
+        node = self.automaton.node(state)
+        found = self.steps[state] = (node.width, [None] * len(node.events))
         return found
+
+    def step(self, state: State, code: int) -> Step:
+        """The event with this code, made when it first comes."""
+        event = self.automaton.node(state).events[code]
+        where = f"{self.cls.__name__}.{event.name}"
+        read: Any = None
+        if isinstance(event.type, type):
+            read = self.function(event.type)
+        elif event.type is not None:
+            read = self.value(event.type, where, not event.attribute)
+        elif event.name == ANY:
+            raise bad(where, "open content has no place in a V2G message")
+        step = Step(event.name, event.attribute, read, event.goto)
+        self.steps[state][1][code] = step
+        return step
 
     def __call__(self, v: Any, p: int) -> tuple[Any, int]:
         made = self.cls.__new__(self.cls)
-        for field in self.automaton.attributes:
-            setattr(made, field.name, None)
+        for name in self.empty:
+            setattr(made, name, None)
         items: list[Any] = []
-        setattr(made, self.automaton.field.name, items)
+        setattr(made, self.content, items)
         where = self.cls.__name__
         state = self.automaton.start
         while True:
-            node = self.automaton.node(state)
-            p -= node.width
-            code = v >> p & ((1 << node.width) - 1)
-            if code >= len(node.events):
+            width, steps = self.steps.get(state) or self.state(state)
+            p -= width
+            code = v >> p & ((1 << width) - 1)
+            if code >= len(steps):
                 raise bad(where, "an event out of place")
-            event = node.events[code]
-            state = event.goto
-            if event.name == END:
+            step = steps[code] or self.step(state, code)
+            state = step.goto
+            if step.attribute:
+                x, p = step.read(v, p)
+                setattr(made, step.name, x)
+                continue
+            if step.name == END:
                 return made, p
-            if len(items) == MANY:
-                raise bad(where, f"over {MANY} entries")
-            if event.name == TEXT:
+            count_entry(v, where)
+            if step.read is None:
                 p -= 8
                 x, p = read_string(v, p, v >> p & 255, 0, None, where)
-                items.append((TEXT, x))
-                continue
-            read = self.reader(event)
-            if event.attribute:
-                x, p = read(v, p)
-                setattr(made, event.name, x)
-                continue
-            simple = not isinstance(event.type, type)
-            if simple:
-                p = zero(v, p, where)
-            x, p = read(v, p)
-            if simple:
-                p = zero(v, p, where)
-            items.append((event.name, x))
-
-
-def zero(v: Any, p: int, where: str) -> int:
-    """Read a bit that must be zero."""
-    if v >> p - 1 & 1:
-        raise bad(where, "an event the schema has no place for")
-    return p - 1
+            else:
+                x, p = step.read(v, p)
+            items.append((step.name, x))
 
 
 class OpenEncoder:
