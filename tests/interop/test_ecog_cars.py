@@ -1,0 +1,174 @@
+"""EcoG's EVCC against the whole daemon: every protocol, energy and control mode.
+
+Two namespaces and a veth pair, SDP on ff02::1; the rig is the car's pilot, contactor
+and battery. Each case: start, energy flows, a dispatch changes it, the car stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.csms.dispatch import set_setpoint
+from hil.stand import CCS
+from tests.interop import ecog
+from tests.interop.namespaces import STATION_END, Far, namespaces
+from tests.process import TOKEN, Plant, station, until
+
+pytestmark = [pytest.mark.interop, pytest.mark.process, pytest.mark.timeout(180)]
+MAX_V, MIN_V = 400.0, 300.0
+LOOPS = (
+    "CurrentDemandRes",
+    "ChargingStatusRes",
+    "DC_ChargeLoopRes",
+    "AC_ChargeLoopRes",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """`control` and `service` are ISO 15118-20's; `tls` "" , "1.2" or "1.3"."""
+
+    name: str
+    protocol: str
+    energy: str
+    service: str = ""
+    control: str = ""
+    tls: str = ""
+    contract: bool = False
+    install: bool = False
+
+    @property
+    def bidirectional(self) -> bool:
+        return self.service.endswith("_BPT")
+
+    def config(self) -> dict[str, Any]:
+        """EcoG's own JSON."""
+        mode = "DC_extended" if self.energy == "DC" else "AC_single_phase_core"
+        return {
+            "supportedProtocols": [self.protocol],
+            "supportedEnergyServices": [self.service or self.energy],
+            "energyTransferMode": mode,
+            "isCertInstallNeeded": self.install,
+            "useTls": bool(self.tls),
+            "enforceTls": bool(self.tls),
+            "sdpRetryCycles": 1,
+        }
+
+
+CASES = [
+    Case("DIN 70121, DC", "DIN_SPEC_70121", "DC"),
+    Case("-2, DC, card", "ISO_15118_2", "DC"),
+    Case("-2, AC, card", "ISO_15118_2", "AC"),
+]
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Far]:
+    ecog.pki()
+    with namespaces() as other:
+        yield other
+
+
+@dataclass
+class Scene:
+    """A plugged car and its station."""
+
+    plant: Plant
+    car: ecog.Car
+    case: Case
+
+    async def truth(self) -> dict[str, Any]:
+        return await self.plant.truth()
+
+    def loops(self) -> list[ecog.Fact]:
+        return [fact for name in LOOPS for fact in self.car.heard(f"{name}Res")]
+
+    async def power_near(self, power_w: float, within_w: float = 500.0) -> None:
+        async def near() -> bool:
+            return abs(await self.plant.power_w() - power_w) < within_w
+
+        await until(f"{power_w} W at the terminals", near, 15.0)
+
+    async def phase(self, name: str, limit_s: float = 20.0) -> None:
+        async def there() -> bool:
+            return str((await self.plant.status())["phase"]) == name
+
+        await until(f"phase {name}", there, limit_s)
+
+    def refusals(self) -> list[ecog.Fact]:
+        """Answers whose code is not one of OK."""
+        return [
+            fact
+            for fact in self.car.facts
+            if not str(fact.get("body", {}).get("ResponseCode", "OK")).startswith("OK")
+        ]
+
+
+def settings(case: Case) -> dict[str, str]:
+    """The daemon's, for this case."""
+    first = "CHARGERD__EVSE__0__ISO15118__"
+    energies = '["AC_BPT", "AC"]' if case.energy == "AC" else '["DC_BPT", "DC"]'
+    return {
+        "config": str(CCS),
+        first + "INTERFACE": STATION_END,
+        first + "SDP_PORT": "15118",
+        first + "ENERGIES": energies,
+    }
+
+
+@asynccontextmanager
+async def scene(
+    far: Far, folder: Path, case: Case, **more: Any
+) -> AsyncIterator[Scene]:
+    """Plugged in, card shown unless the car has a contract, car started. On failure
+    both sides' logs are in the error."""
+    async with station(folder, **settings(case)) as plant:
+        await plant.stand.rig.ask(verb="plug_in", connector=1, ev="external", soc=60.0)
+        if not case.contract:
+            await plant.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
+        wishes: Mapping[str, Any] = {
+            "config": case.config(),
+            "service": case.service,
+            "control": case.control,
+            "rig": str(folder / "control.sock"),
+            "battery_v": (await plant.truth())["ev"]["emf_v"],
+            "max_v": MAX_V,
+            "min_v": MIN_V,
+            **more,
+        }
+        mutual = case.tls == "1.3"
+        async with ecog.car(far, wishes, folder / "car.log", tls_1_3=mutual) as car:
+            try:
+                yield Scene(plant, car, case)
+            except BaseException as error:
+                error.add_note(car.story())
+                error.add_note("-- daemon\n" + plant.stand.log("daemon", 40))
+                raise
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_charges(case: Case, tmp_path: Path, far: Far) -> None:
+    async with scene(far, tmp_path, case) as here:
+        await here.car.until("five loops", lambda: len(here.loops()) >= 5)
+        await set_setpoint(here.plant.peer, 1, 4_000.0, 600)
+        await here.power_near(4_000.0)
+        await set_setpoint(here.plant.peer, 1, 2_000.0, 600)
+        await here.power_near(2_000.0)
+        await stops(here)
+
+
+async def stops(here: Scene) -> None:
+    """By the car's own wish, in order; then nothing flows and nothing is closed."""
+    here.car.command(stop=True)
+    await here.car.until("SessionStopRes", lambda: here.car.heard("SessionStopRes"))
+    await here.phase("finished")
+    assert here.refusals() == []
+    assert abs(await here.plant.power_w()) < 150.0
+    assert not here.plant.csms.violations
