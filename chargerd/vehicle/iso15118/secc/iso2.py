@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chargerd.vehicle.iso15118.secc import iso2_contract as contract
 from chargerd.vehicle.iso15118.secc import iso2_dc as dc
 from chargerd.vehicle.iso15118.secc import iso2_power as power
 from chargerd.vehicle.iso15118.secc import iso2_setup as setup
@@ -15,9 +16,12 @@ from chargerd.vehicle.iso15118.secc.iso2_course import Iso2Course
 
 HANDLERS: Mapping[str, Handler] = {
     "SessionSetupReq": setup.session_setup,
-    "ServiceDiscoveryReq": setup.ok,
+    "ServiceDiscoveryReq": setup.discovery,
     "ServiceDetailReq": setup.detail,
     "PaymentServiceSelectionReq": setup.selection,
+    "CertificateInstallationReq": contract.certificate,
+    "CertificateUpdateReq": contract.certificate,
+    "PaymentDetailsReq": contract.payment_details,
     "AuthorizationReq": setup.authorization,
     "ChargeParameterDiscoveryReq": power.parameters,
     "CableCheckReq": dc.cable_check,
@@ -26,6 +30,7 @@ HANDLERS: Mapping[str, Handler] = {
     "CurrentDemandReq": dc.current_demand,
     "WeldingDetectionReq": dc.welding,
     "ChargingStatusReq": power.charging_status,
+    "MeteringReceiptReq": contract.receipt,
     "SessionStopReq": setup.session_stop,
 }
 ANSWERS: Mapping[str, Builder] = {
@@ -33,6 +38,9 @@ ANSWERS: Mapping[str, Builder] = {
     "ServiceDiscoveryReq": setup.discovery_res,
     "ServiceDetailReq": setup.detail_res,
     "PaymentServiceSelectionReq": setup.selection_res,
+    "CertificateInstallationReq": contract.installation_res,
+    "CertificateUpdateReq": contract.update_res,
+    "PaymentDetailsReq": contract.payment_details_res,
     "AuthorizationReq": setup.authorization_res,
     "ChargeParameterDiscoveryReq": power.parameters_res,
     "CableCheckReq": dc.cable_check_res,
@@ -41,6 +49,7 @@ ANSWERS: Mapping[str, Builder] = {
     "CurrentDemandReq": power.current_demand_res,
     "WeldingDetectionReq": dc.welding_res,
     "ChargingStatusReq": power.charging_status_res,
+    "MeteringReceiptReq": power.receipt_res,
     "SessionStopReq": setup.session_stop_res,
 }
 

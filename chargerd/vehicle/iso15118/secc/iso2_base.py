@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, ClassVar
 
-from chargerd.model import VehicleDemand, VehicleLimits, VehicleOffer, VehicleState
+from chargerd.model import (
+    CertificateQuestion,
+    Contract,
+    VehicleDemand,
+    VehicleLimits,
+    VehicleNeeds,
+    VehicleOffer,
+    VehicleState,
+)
 from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import Cause
@@ -56,6 +64,7 @@ class Vehicle:
     capacity_wh: float | None = None
     departure_mono: float | None = None
     mode: str = ""  # RequestedEnergyTransferMode
+    needs: VehicleNeeds | None = None
 
 
 class TwoSession:
@@ -92,6 +101,8 @@ class TwoSession:
         self._wanted: str | None = None
         self._heard_mono = float("-inf")  # the newest request
         self.done = False  # the vehicle wants no more current
+        self.contract: Contract | None = None  # its key is proved
+        self.question: CertificateQuestion | None = None
 
     # -- inputs ---------------------------------------------------------------------
 
@@ -186,6 +197,9 @@ class TwoSession:
             vehicle_id=vehicle.evccid.hex().upper(),
             stop_cause=cause.value if cause is not None else "",
             faults=frozenset(self.path.faults),
+            contract=self.contract,
+            certificate_question=self.question,
+            needs=vehicle.needs,
         )
 
     def _limits(self) -> VehicleLimits | None:
@@ -246,6 +260,11 @@ class TwoSession:
         """The station asks the vehicle to stop: once it was started, and only then."""
         started = self.path.step.value not in ("idle", "lock")
         return self.path.ended or (started and not self.view.authorised)
+
+    @property
+    def notification(self) -> str:
+        """EVSENotification."""
+        return "StopCharging" if self.stop_wanted else "None"
 
     @property
     def asleep(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chargerd.model import VehicleNeeds
 from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
@@ -53,6 +54,11 @@ def parameters(session: TwoSession, told: Any) -> bool:
     vehicle.at_mono = session.view.now_mono
     vehicle.limits = EvLimits(charge_w=watts, charge_a=amperes, voltage_max_v=volts)
     vehicle.capacity_wh = maybe(told.EVEnergyCapacity)
+    vehicle.needs = VehicleNeeds(
+        energy="DC",
+        target_wh=maybe(told.EVEnergyRequest),
+        max_soc_pct=None if told.FullSOC is None else float(told.FullSOC),
+    )
     ev_status(session, told.DC_EVStatus)
     return True
 
@@ -161,7 +167,7 @@ def status(session: TwoSession) -> Any:
         EVSEIsolationStatus=isolation.value,
         EVSEStatusCode=status_code(session),
         NotificationMaxDelay=0,
-        EVSENotification="StopCharging" if session.stop_wanted else "None",
+        EVSENotification=session.notification,
     )
 
 

@@ -17,9 +17,16 @@ GRAPH = Graph(
         "discovery": {"ServiceDiscoveryReq": ("selection",), **_STOP},
         "selection": {
             "ServiceDetailReq": ("selection",),
-            "PaymentServiceSelectionReq": ("authorization",),
+            "PaymentServiceSelectionReq": ("authorization", "contract"),
             **_STOP,
         },
+        "contract": {
+            "CertificateInstallationReq": ("details",),
+            "CertificateUpdateReq": ("details",),
+            "PaymentDetailsReq": ("authorization",),
+            **_STOP,
+        },
+        "details": {"PaymentDetailsReq": ("authorization",), **_STOP},
         "authorization": {
             "AuthorizationReq": ("authorization", "parameters"),
             **_STOP,
@@ -45,6 +52,7 @@ GRAPH = Graph(
         },
         "current_demand": {
             "CurrentDemandReq": ("current_demand",),
+            "MeteringReceiptReq": ("current_demand",),
             "PowerDeliveryReq": ("welding", "dc_again"),
             **_STOP,
         },
@@ -58,6 +66,7 @@ GRAPH = Graph(
         "ac_power": {"PowerDeliveryReq": ("stopped", "charging"), **_STOP},
         "charging": {
             "ChargingStatusReq": ("charging",),
+            "MeteringReceiptReq": ("charging",),
             "PowerDeliveryReq": ("stopped", "ac_again"),
             **_STOP,
         },

@@ -1,13 +1,18 @@
 """ISO 15118-2 from ChargeParameterDiscovery to the loops, in DC and AC.
 
-Owns schedules, profile check, and the two loops' words. Drives nothing itself.
+Owns what the parameters, PowerDelivery and the two loops mean. Drives nothing itself.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from chargerd.model import VehicleNeeds
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.messages.declare import Complex
+from chargerd.vehicle.iso15118.secc import iso2_contract as contract
 from chargerd.vehicle.iso15118.secc import iso2_dc as dc
+from chargerd.vehicle.iso15118.secc import iso2_schedule as schedules
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.iso2_base import number, physical
@@ -19,7 +24,6 @@ from chargerd.vehicle.iso15118.secc.iso2_course import (
 )
 from chargerd.vehicle.iso15118.secc.limits import EvLimits
 
-DAY_S = 86_400
 # Where PowerDelivery and ChargeParameterDiscovery lead, by the state they come in.
 _STARTS = {"power": "current_demand", "dc_power": "current_demand"}
 _AGAIN = {"current_demand": "dc_again", "charging": "ac_again"}
@@ -47,6 +51,7 @@ def parameters(session: Iso2Course, request: m.ChargeParameterDiscoveryReq) -> s
         more = session.ongoing("ChargeParameterDiscoveryReq")
         return "OK" if more else "FAILED"
     session.finished("ChargeParameterDiscoveryReq")
+    session.make_plan(request.MaxEntriesSAScheduleTuple)
     first = "ac_power" if mode.startswith("AC") else "cable_check"
     session.go(_AFTER_PARAMETERS.get(session.at, first))
     return "OK"
@@ -75,32 +80,24 @@ def understood(session: Iso2Course, told: m.EVChargeParameter, mode: str) -> boo
     if amperes < 0.0 or volts <= 0.0 or number(told.EVMinCurrent) > amperes:
         return False
     phases = min(ratings.ac_phases, 3 if mode == "AC_three_phase_core" else 1)
+    phases_v = phases * ratings.ac_phase_v
     vehicle.at_mono = session.view.now_mono
-    vehicle.limits = EvLimits(charge_w=amperes * phases * ratings.ac_phase_v)
+    vehicle.limits = EvLimits(charge_w=amperes * phases_v)
+    vehicle.needs = VehicleNeeds(
+        energy="AC",
+        target_wh=number(told.EAmount),
+        min_charge_w=max(0.0, number(told.EVMinCurrent)) * phases_v,
+    )
     return True
 
 
-def pmax_w(session: Iso2Course) -> float:
-    """The one schedule's power: what the connector can; live limits are the loop's."""
-    ratings = session.setup.ratings
-    if isinstance(session.path, AcPath):
-        return ratings.ac_phases * ratings.ac_phase_v * ratings.ac_max_a
-    return ratings.charge_max_w
-
-
-def schedules(session: Iso2Course) -> m.SAScheduleList:
-    entry = m.PMaxScheduleEntry(
-        TimeInterval=m.RelativeTimeInterval(start=0, duration=DAY_S),
-        PMax=physical(m, pmax_w(session), "W"),
-    )
-    return m.SAScheduleList(
-        SAScheduleTuple=[
-            m.SAScheduleTuple(
-                SAScheduleTupleID=session.schedule_id,
-                PMaxSchedule=m.PMaxSchedule(PMaxScheduleEntry=[entry]),
-            )
-        ]
-    )
+def schedule_list(session: Iso2Course) -> m.SAScheduleList | None:
+    """Prices are told to vehicles with external payment: a contract wants them signed
+    by its operator, and we have no such signature."""
+    if session.plan is None:
+        return None
+    tariff = session.payment != "Contract"
+    return schedules.schedule_list(session.plan, session.schedule_id, tariff=tariff)
 
 
 def parameters_res(session: Iso2Course, code: str) -> Complex:
@@ -113,7 +110,7 @@ def parameters_res(session: Iso2Course, code: str) -> Complex:
     return m.ChargeParameterDiscoveryRes(
         ResponseCode=said(code),
         EVSEProcessing=processing(session),
-        SASchedules=schedules(session) if finished else None,
+        SASchedules=schedule_list(session) if finished else None,
         EVSEChargeParameter=parameter,
     )
 
@@ -140,23 +137,14 @@ def power_delivery(session: Iso2Course, request: m.PowerDeliveryReq) -> str:
         return "FAILED_SequenceError"
     if request.SAScheduleTupleID != session.schedule_id:
         return "FAILED_TariffSelectionInvalid"
-    if not profile_fits(session, request.ChargingProfile):
+    if session.plan is None or not schedules.fits(
+        session.plan, request.ChargingProfile
+    ):
         return "FAILED_ChargingProfileInvalid"
     session.go(_STARTS.get(at, "charging"))
     if isinstance(session.path, AcPath):
         return "OK" if session.path.start() else "FAILED_PowerDeliveryNotApplied"
     return dc.start(session)
-
-
-def profile_fits(session: Iso2Course, profile: m.ChargingProfile | None) -> bool:
-    """[V2G2-224], [V2G2-225]: never above PMax of the schedule."""
-    if profile is None:
-        return True
-    top_w = number(physical(m, pmax_w(session), "W"))
-    return all(
-        number(entry.ChargingProfileEntryMaxPower) <= top_w
-        for entry in profile.ProfileEntry
-    )
 
 
 def power_delivery_res(session: Iso2Course, code: str) -> Complex:
@@ -173,12 +161,23 @@ def status(session: Iso2Course) -> m.EVSEStatus:
 
 def current_demand_res(session: Iso2Course, code: str) -> Complex:
     return m.CurrentDemandRes(
-        ResponseCode=said(code),
-        EVSEID=session.setup.evse_id,
-        SAScheduleTupleID=session.schedule_id,
-        MeterInfo=meter(session),
-        **dc.loop_values(session),
+        ResponseCode=said(code), **_loop(session, code), **dc.loop_values(session)
     )
+
+
+def _loop(session: Iso2Course, code: str) -> dict[str, Any]:
+    """What both loops tell."""
+    reading = meter(session)
+    return {
+        "EVSEID": session.setup.evse_id,
+        "SAScheduleTupleID": session.schedule_id,
+        "MeterInfo": reading,
+        "ReceiptRequired": code == "OK" and contract.ask_receipt(session, reading),
+    }
+
+
+def receipt_res(session: Iso2Course, code: str) -> Complex:
+    return m.MeteringReceiptRes(ResponseCode=said(code), EVSEStatus=status(session))
 
 
 def meter(session: Iso2Course) -> m.MeterInfo | None:
@@ -199,7 +198,7 @@ def meter(session: Iso2Course) -> m.MeterInfo | None:
 def ac_status(session: Iso2Course) -> m.AC_EVSEStatus:
     return m.AC_EVSEStatus(
         NotificationMaxDelay=0,
-        EVSENotification="StopCharging" if session.stop_wanted else "None",
+        EVSENotification=session.notification,  # type: ignore[arg-type]  # a str
         RCD="GroundFailure" in session.path.faults,
     )
 
@@ -231,10 +230,7 @@ def ac_offered_a(session: Iso2Course) -> float:
 def charging_status_res(session: Iso2Course, code: str) -> Complex:
     return m.ChargingStatusRes(
         ResponseCode=said(code),
-        EVSEID=session.setup.evse_id,
-        SAScheduleTupleID=session.schedule_id,
         EVSEMaxCurrent=physical(m, ac_offered_a(session), "A"),
-        MeterInfo=meter(session),
-        ReceiptRequired=False,
         AC_EVSEStatus=ac_status(session),
+        **_loop(session, code),
     )

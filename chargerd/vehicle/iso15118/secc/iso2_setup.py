@@ -5,12 +5,13 @@ Owns what is offered and that the station's own word authorises. Decides no powe
 
 from __future__ import annotations
 
-from typing import Any
-
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.messages.declare import Complex
+from chargerd.vehicle.iso15118.secc import iso2_contract as contract
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.iso2_course import (
+    CERTIFICATE_SERVICE,
+    CHARGE_SERVICE,
     Iso2Course,
     Paused,
     modes,
@@ -20,7 +21,7 @@ from chargerd.vehicle.iso15118.secc.iso2_course import (
 )
 from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED
 
-CHARGE_SERVICE = 1  # [V2G2] Table 105
+CERTIFICATE_SETS = {1: "Installation", 2: "Update"}  # [V2G2] Table 106
 # From the insulation test to the end of power the cable is live: no pause.
 LIVE = frozenset(
     {"cable_check", "precharge", "power", "current_demand"}
@@ -48,15 +49,31 @@ def session_setup_res(session: Iso2Course, code: str) -> Complex:
     )
 
 
-def ok(session: Iso2Course, request: Any) -> str:
-    return "OK"
+def discovery(session: Iso2Course, request: m.ServiceDiscoveryReq) -> str:
+    """No value is added beside contract certificates, and those only with contracts."""
+    ways, session.offered = payments(session), ()
+    asked = request.ServiceCategory in (None, "ContractCertificate")
+    if asked and "Contract" in ways and session.view.offer.certificate_service:
+        session.offered = (CERTIFICATE_SERVICE,)
+    return "OK" if ways else "FAILED"
 
 
 def discovery_res(session: Iso2Course, code: str) -> Complex:
     setup = session.setup
+    services = [
+        m.Service(
+            ServiceID=service,
+            ServiceName="Certificate",
+            ServiceCategory="ContractCertificate",
+            FreeService=True,
+        )
+        for service in session.offered
+    ]
     return m.ServiceDiscoveryRes(
         ResponseCode=said(code),
-        PaymentOptionList=m.PaymentOptionList(PaymentOption=payments(setup)),
+        PaymentOptionList=m.PaymentOptionList(
+            PaymentOption=payments(session) or ["ExternalPayment"]
+        ),
         ChargeService=m.ChargeService(
             ServiceID=CHARGE_SERVICE,
             ServiceName="Charge",
@@ -66,30 +83,55 @@ def discovery_res(session: Iso2Course, code: str) -> Complex:
                 EnergyTransferMode=modes(setup)
             ),
         ),
+        ServiceList=m.ServiceList(Service=services) if services else None,
     )
 
 
 def detail(session: Iso2Course, request: m.ServiceDetailReq) -> str:
     session.detail = request.ServiceID
-    known = request.ServiceID == CHARGE_SERVICE
+    known = request.ServiceID in (CHARGE_SERVICE, *session.offered)
     return "OK" if known else "FAILED_ServiceIDInvalid"
 
 
 def detail_res(session: Iso2Course, code: str) -> Complex:
     """The charging service has no parameters."""
-    return m.ServiceDetailRes(ResponseCode=said(code), ServiceID=session.detail)
+    ways = None
+    if session.detail in session.offered:
+        ways = m.ServiceParameterList(
+            ParameterSet=[
+                m.ParameterSet(
+                    ParameterSetID=number,
+                    Parameter=[m.Parameter(Name="Service", stringValue=word)],
+                )
+                for number, word in CERTIFICATE_SETS.items()
+            ]
+        )
+    return m.ServiceDetailRes(
+        ResponseCode=said(code), ServiceID=session.detail, ServiceParameterList=ways
+    )
 
 
 def selection(session: Iso2Course, request: m.PaymentServiceSelectionReq) -> str:
-    chosen = [one.ServiceID for one in request.SelectedServiceList.SelectedService]
-    if request.SelectedPaymentOption not in payments(session.setup):
+    pays = request.SelectedPaymentOption
+    if pays not in payments(session):
         return "FAILED_PaymentSelectionInvalid"
-    if any(service != CHARGE_SERVICE for service in chosen):
+    if not all(
+        _is_offered(session, one) for one in request.SelectedServiceList.SelectedService
+    ):
         return "FAILED_ServiceSelectionInvalid"
-    if not chosen:
+    chosen = {one.ServiceID for one in request.SelectedServiceList.SelectedService}
+    if CHARGE_SERVICE not in chosen:
         return "FAILED_NoChargeServiceSelected"
-    session.payment = request.SelectedPaymentOption
+    session.payment, session.chosen = pays, frozenset(chosen)
+    session.go("contract" if pays == "Contract" else "authorization")
     return "OK"
+
+
+def _is_offered(session: Iso2Course, chosen: m.SelectedService) -> bool:
+    if chosen.ServiceID == CHARGE_SERVICE:
+        return True
+    known = chosen.ParameterSetID is None or chosen.ParameterSetID in CERTIFICATE_SETS
+    return chosen.ServiceID in session.offered and known
 
 
 def selection_res(session: Iso2Course, code: str) -> Complex:
@@ -98,6 +140,11 @@ def selection_res(session: Iso2Course, code: str) -> Complex:
 
 def authorization(session: Iso2Course, request: m.AuthorizationReq) -> str:
     """The station's own word decides; the vehicle only asks for it."""
+    code = contract.proved(session, request) if session.payment == "Contract" else "OK"
+    code = contract.refused(session) or code
+    if code != "OK":
+        session.end(Cause.NOT_AUTHORISED)
+        return code
     if session.view.authorised:
         session.finished("AuthorizationReq")
         session.go("parameters")
@@ -108,11 +155,11 @@ def authorization(session: Iso2Course, request: m.AuthorizationReq) -> str:
 
 
 def authorization_res(session: Iso2Course, code: str) -> Complex:
-    waiting = session.processing == "Ongoing"
+    customer = session.processing == "Ongoing" and session.payment != "Contract"
     return m.AuthorizationRes(
         ResponseCode=said(code),
         EVSEProcessing=(
-            "Ongoing_WaitingForCustomerInteraction" if waiting else processing(session)
+            "Ongoing_WaitingForCustomerInteraction" if customer else processing(session)
         ),
     )
 

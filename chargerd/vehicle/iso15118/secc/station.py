@@ -85,7 +85,7 @@ class Setup:
     outlet_sensed: bool = False
     trust: Trust | None = None
     utc_trusted: bool = True  # else the dates of certificates are not judged
-    receipt_s: float | None = None  # -20: meter readings are confirmed this often
+    receipt_s: float | None = None  # meter readings are confirmed this often
     standby: bool = True  # -20: a vehicle may rest with its session open
     parking: bool = False  # -20: vehicles may check in and out
 
