@@ -80,6 +80,9 @@ class BasicEv:
     def can(self, frame_id: int, data: bytes, now_s: float) -> None:
         """No CAN on this connector."""
 
+    def unplugged(self) -> None:
+        """Nothing to close."""
+
     def pause(self) -> None:
         self.paused = True
 

@@ -1,4 +1,7 @@
-"""Makes a simulated vehicle by the word the rig's `plug_in` verb uses. Pure."""
+"""Makes a simulated vehicle by the word the rig's `plug_in` verb uses.
+
+Profiles of ISO 15118 vehicles are files (hil/ev/profiles), the others stand here.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from hil.ev.battery import Battery
 from hil.ev.chademo import ChademoEv
 from hil.ev.chademo_traits import Traits
 from hil.ev.external import ExternalEv
+from hil.ev.iso15118 import profile as iso15118
+from hil.ev.iso15118.link import Wire
+from hil.ev.iso15118.model import Iso15118Ev
 
 # Keyword arguments under one name; an explicit key wins over its profile.
 PROFILES: dict[str, dict[str, dict[str, Any]]] = {
@@ -46,6 +52,7 @@ MODEL_KEYS: dict[str, set[str]] = {
     "basic": _keys(BasicEv),
     "external": _keys(ExternalEv),
     "chademo": _keys(Traits),
+    "iso15118": {*iso15118.KEYS, "interface", "sdp_port"},
 }
 
 
@@ -61,24 +68,46 @@ def make(
     its battery. ValueError names what is unknown and lists what there is."""
     if kind not in MODEL_KEYS:
         raise ValueError(f"ev {kind!r}: known are {', '.join(sorted(MODEL_KEYS))}")
-    profiles = PROFILES[kind]
-    if profile and profile not in profiles:
-        raise ValueError(f"{kind} profile {profile!r}: known are {sorted(profiles)}")
-    wanted = {**profiles.get(profile, {}), **kw}
+    wanted = {**_profile(kind, profile), **kw}
     known = MODEL_KEYS[kind] | BATTERY_KEYS
     if set(wanted) - known:
         unknown = sorted(set(wanted) - known)
         raise ValueError(f"{kind}: unknown {unknown}; known are {sorted(known)}")
-    for key, value in {**wanted, "soc": soc, "capacity_wh": capacity_wh}.items():
-        _must_be_number(f"{kind}: {key}", value)
     model_kw = {key: wanted[key] for key in wanted if key in MODEL_KEYS[kind]}
     battery_kw = {key: wanted[key] for key in wanted if key not in model_kw}
+    numbers = {**battery_kw, "soc": soc, "capacity_wh": capacity_wh}
+    if kind != "iso15118":  # its keys are not all numbers: its profile checks them
+        numbers.update(model_kw)
+    for key, value in numbers.items():
+        _must_be_number(f"{kind}: {key}", value)
     battery = Battery(float(soc), float(capacity_wh), **battery_kw)
+    if kind == "iso15118":
+        return _iso15118(battery, **model_kw)
     if kind == "basic":
         return BasicEv(battery, **model_kw)
     if kind == "external":
         return ExternalEv(battery, **model_kw)
     return ChademoEv(battery, Traits(**model_kw), seed)
+
+
+def _profile(kind: str, name: str) -> dict[str, Any]:
+    if not name:
+        return {}
+    if kind == "iso15118":
+        return iso15118.load(name)
+    profiles = PROFILES[kind]
+    if name not in profiles:
+        raise ValueError(f"{kind} profile {name!r}: known are {sorted(profiles)}")
+    return profiles[name]
+
+
+def _iso15118(
+    battery: Battery, interface: str = "lo", sdp_port: int = 15118, **keys: Any
+) -> Iso15118Ev:
+    if not isinstance(interface, str) or not isinstance(sdp_port, int):
+        raise ValueError("interface, sdp_port: a name and a number")  # noqa: TRY004
+    profile = iso15118.with_keys(iso15118.Profile(), keys)
+    return Iso15118Ev(battery, profile, Wire(interface, sdp_port))
 
 
 def _must_be_number(what: str, value: object) -> None:

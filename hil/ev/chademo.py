@@ -75,6 +75,9 @@ class ChademoEv:
         if self.phase != "asleep":
             self.heard.take(frame_id, data, now_s)
 
+    def unplugged(self) -> None:
+        """Nothing to close."""
+
     def pause(self) -> None:
         """Request and discharge limit go to 0 A; the session stays."""
         self.paused = True

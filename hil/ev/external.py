@@ -54,6 +54,9 @@ class ExternalEv:
     def can(self, frame_id: int, data: bytes, now_s: float) -> None:
         """No CAN on this connector."""
 
+    def unplugged(self) -> None:
+        """Nothing to close."""
+
     def pause(self) -> None:
         """C (or D) becomes B, as any car pauses."""
         if not self.paused:

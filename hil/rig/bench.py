@@ -91,6 +91,14 @@ class ReaderBench:
 
 
 @dataclass(frozen=True, slots=True)
+class V2gBench:
+    """Where an ISO 15118 vehicle looks for its station; on "lo" by unicast to ::1."""
+
+    interface: str = "lo"
+    sdp_port: int = 15118
+
+
+@dataclass(frozen=True, slots=True)
 class EvseBench:
     id: int
     mcu: McuBench
@@ -99,6 +107,7 @@ class EvseBench:
     insulation: InsulationBench
     meter: MeterBench
     reader: ReaderBench
+    v2g: V2gBench = V2gBench()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +195,10 @@ def _evse(raw: Any, where: str) -> EvseBench:
         "insulation": InsulationBench,
         "meter": MeterBench,
         "reader": ReaderBench,
+        "v2g": V2gBench,
     }
+    if isinstance(raw, dict):
+        raw = {"v2g": {}, **raw}
     table = _table(raw, where, {"id", *kinds})
     number = table["id"]
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:

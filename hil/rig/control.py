@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +21,7 @@ from hil.rig.rig import Rig
 
 LINE_MAX = 65_536
 VERBS: Mapping[str, str] = {
-    "plug_in": "connector, ev (basic|chademo|external), soc, capacity_wh, ...",
+    "plug_in": "connector, ev (iso15118|chademo|basic|external), soc, capacity_wh, ...",
     "plug_out": "connector",
     "pause": "connector: the vehicle takes a break",
     "resume": "connector: it goes on",
@@ -127,14 +128,11 @@ class Control:
     def _plug_in(self, question: Mapping[str, Any]) -> Answer:
         evse = self._evse(question)
         kind = question.get("ev", "chademo")
-        if kind == "iso15118":
-            raise RigError(
-                "this rig has no ISO 15118 vehicle yet; use ev=chademo (bidirectional),"
-                " basic (AC, pilot only) or external"
-            )
         taken = ("verb", "id", "connector", "ev")
         options = {k: v for k, v in question.items() if k not in taken}
         options.setdefault("seed", self.rig.seed + evse.id)
+        if kind == "iso15118":
+            options = {**dataclasses.asdict(evse.v2g), **options}
         try:
             ev = self.rig.make_ev(kind, **options)
         except (TypeError, ValueError) as error:

@@ -81,6 +81,7 @@ class EvseRig:
         event: Callable[..., None],
     ) -> None:
         self.id = bench.id
+        self.v2g = bench.v2g
         self.limits = limits
         self.grid = grid
         self.faults = {
@@ -128,8 +129,9 @@ class EvseRig:
         """Pull the connector, whatever flows; True if it was under load or locked."""
         if self.ev is None:
             raise RigError(f"connector {self.id} has no vehicle")
-        loaded = abs(self.plant.current_a) > 1.0 or self.plant.outlet_w > 100.0
+        loaded = abs(self.plant.current_a) > 1.0 or abs(self.plant.outlet_w) > 100.0
         self.pulled_under_load += loaded
+        self.ev.unplugged()
         self.ev = None
         self.given = Given()
         return loaded or self.mcu.locked

@@ -177,7 +177,7 @@ async def test_verbs_trace_and_end(tmp_path: Path) -> None:
 WRONG: list[dict[str, Any]] = [
     {"verb": "nope"},
     {"verb": "plug_in", "connector": 9, "ev": "basic"},
-    {"verb": "plug_in", "connector": 2, "ev": "iso15118"},
+    {"verb": "plug_in", "connector": 2, "ev": "iso15118", "tls": True},
     {"verb": "plug_in", "connector": 2, "ev": "boat"},
     {"verb": "plug_in", "connector": 2, "ev": "basic", "wings": 2},
     {"verb": "plug_in", "connector": 1, "ev": "basic"},  # taken

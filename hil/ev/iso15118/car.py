@@ -92,6 +92,8 @@ class Car:
 
     def digital(self) -> bool:
         """The duty cycle says: ISO 15118 or DIN is spoken here (3 to 7 %)."""
+        if not self.profile.needs_pwm:
+            return self.seen.pilot_duty > 0.0  # 0 is state F
         return 0.03 <= self.seen.pilot_duty <= 0.07
 
     # -- what it allows and wants --------------------------------------------------

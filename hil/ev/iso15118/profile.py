@@ -67,6 +67,7 @@ class Profile:
     feed: bool = False  # in scheduled control it would rather discharge
     loop_s: float = 0.1  # between two requests of a charge loop
     poll_s: float = 0.2  # between two requests of any other loop
+    needs_pwm: bool = True  # speaks at 5 % duty only; false: whenever it is plugged in
     wake_s: float = 0.3  # PWM to the first SDP request
     contactor_s: float = 0.3
     ramp_w_per_s: float = 10_000.0  # of the on-board charger

@@ -29,6 +29,11 @@ def _iso20(profile: Profile) -> list[sap.Protocol]:
     return list(dict.fromkeys(found))
 
 
-def speaker(protocol: sap.Protocol, car: Car, session_id: bytes = bytes(8)) -> Speaker:
+def speaker(
+    protocol: sap.Protocol,
+    car: Car,
+    session_id: bytes = bytes(8),
+    utc_offset_s: float = 0.0,
+) -> Speaker:
     """The script for the protocol that the station chose."""
     return Iso2Script(car, session_id)

@@ -93,7 +93,7 @@ async def test_pause_and_resume_reach_the_vehicle() -> None:
         ({"verb": "fly"}, "use one of"),
         ({"verb": "plug_in", "connector": True}, "EVSE number"),
         ({"verb": "plug_in", "connector": 3}, "this bench has [1, 2]"),
-        ({"verb": "plug_in", "ev": "iso15118"}, "ev=chademo"),
+        ({"verb": "plug_in", "ev": "iso15118", "protocols": "X"}, "iso15118-20"),
         ({"verb": "plug_in", "ev": ["x"]}, "plug_in"),
         ({"verb": "plug_in", "soc": "full"}, "plug_in"),
         ({"verb": "swipe", "token": "0"}, "36 characters"),
