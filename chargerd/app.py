@@ -123,11 +123,18 @@ class App:
             notifier=self._notifier,
         )
         self._listen_to_readers()
+        if self._tls_problem:
+            logger.error("v2g_no_tls", why=self._tls_problem)
+            self._request(
+                FaultNotice(0, "SeccCertificateFault", True, self._tls_problem)
+            )
 
     # -- building ----------------------------------------------------------------
 
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}
+        security = iso15118.security(self._config.vehicle.iso15118, self._clock)
+        self._tls_problem = security.problem
         for evse in self._config.evse:
             bus = bridge.vehicle_bus(evse.id)
             if bus is not None:
@@ -136,7 +143,7 @@ class App:
                 )
             elif evse.iso15118 is not None:
                 doors[evse.id] = iso15118.door(
-                    self._config, evse, evse.iso15118, self._clock
+                    self._config, evse, evse.iso15118, security, self._clock
                 )
         return doors
 

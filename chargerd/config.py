@@ -150,6 +150,13 @@ class Chademo(Section):
     maker_code: Annotated[int, Field(ge=0, le=255)] = 0  # 0 = no frame 708
 
 
+class StationCertificate(Section):
+    """PEM files: the chain of the station's certificate (leaf first), and its key."""
+
+    chain: Path
+    key: Path
+
+
 class Iso15118(Section):
     """`[vehicle.iso15118]`: what is spoken on every `[evse.iso15118]`."""
 
@@ -158,6 +165,15 @@ class Iso15118(Section):
         Field(min_length=1),
     ] = ("iso15118-20", "iso15118-2")
     plain: bool = True  # DIN 70121 and ISO 15118-2 without TLS, paid by card
+    authorise: Annotated[tuple[Literal["EIM", "PnC"], ...], Field(min_length=1)] = (
+        "EIM",  # card, app; "PnC" = the vehicle's contract certificate
+    )
+    certificates: tuple[StationCertificate, ...] = ()  # none = no TLS, no -20
+    # PEM bundles: whose chains are believed. None = nobody's.
+    v2g_roots: Path | None = None
+    mo_roots: Path | None = None  # contracts
+    oem_roots: Path | None = None  # vehicles
+    receipts_every_s: Seconds | None = None  # metering receipts; None = not asked for
     free: bool = False  # charging costs nothing
     # Who measures the outlet's voltage: "connector" = the insulation monitor, wired
     # there; "stage" = the power stage alone.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import grp
 import ipaddress
+import socket
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
-from chargerd.config import Config, Evse, EvseDevices, Iso15118Port, Local
+from chargerd.config import Config, Evse, EvseDevices, Iso15118, Iso15118Port, Local
 
 MIN_PASSWORD = 16  # A00.FR.205: random, at least 16 characters
 # Which wires may lead to a device of which role; the bridge knows the drivers.
@@ -40,6 +41,7 @@ def contradictions(config: Config) -> list[tuple[str, str]]:
         found += [(f"{where}.{key}", reason) for key, reason in _evse_problems(evse)]
     found += _shared_wires(config)
     found += _local_problems(config.local)
+    found += _v2g_problems(config.vehicle.iso15118)
     timezone = config.vehicle.promise.timezone
     try:
         ZoneInfo(timezone)
@@ -101,6 +103,16 @@ def _evse_problems(evse: Evse) -> Iterator[tuple[str, str]]:
                 f"devices.{role}.at",
                 f"{device.at!r} must start with {' or '.join(allowed)}",
             )
+
+
+def _v2g_problems(words: Iso15118) -> Iterator[tuple[str, str]]:
+    key = "vehicle.iso15118"
+    if "PnC" in words.authorise and not words.certificates:
+        yield f"{key}.certificates", "is missing: contracts are shown over TLS only"
+    if not words.plain and not words.certificates:
+        yield f"{key}.certificates", "is missing: without plain there is only TLS"
+    if "EIM" not in words.authorise and words.plain:
+        yield f"{key}.plain", "must be false: without EIM nobody can pay there"
 
 
 def _iso15118_problems(evse: Evse, port: Iso15118Port) -> Iterator[tuple[str, str]]:
@@ -173,6 +185,7 @@ def _odd_connectors(config: Config) -> Iterator[str]:
 
 def _absent_here(config: Config) -> Iterator[str]:
     """What this machine lacks; another may have it."""
+    yield from _v2g_absent(config)
     ocpp, group = config.ocpp, config.local.group
     if group and group not in {entry.gr_name for entry in grp.getgrall()}:
         yield f"local.group: this machine has no group {group!r}; make it: groupadd"
@@ -183,3 +196,20 @@ def _absent_here(config: Config) -> Iterator[str]:
                 f"ocpp.certificates_dir: {ocpp.certificates_dir / name} is not to be "
                 f"seen; security profile {ocpp.security_profile} needs it"
             )
+
+
+def _v2g_absent(config: Config) -> Iterator[str]:
+    known = {name for _, name in socket.if_nameindex()}
+    for index, evse in enumerate(config.evse):
+        if evse.iso15118 is not None and evse.iso15118.interface not in known:
+            yield (
+                f"evse[{index}].iso15118.interface: this machine has no "
+                f"{evse.iso15118.interface!r} now; there are {', '.join(sorted(known))}"
+            )
+    words = config.vehicle.iso15118
+    used = any(evse.iso15118 for evse in config.evse)
+    if used and "iso15118-20" in words.protocols and not words.certificates:
+        yield (
+            "vehicle.iso15118.certificates: none, so no vehicle gets ISO 15118-20 "
+            "(it needs TLS)"
+        )

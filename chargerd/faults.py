@@ -473,6 +473,15 @@ _row(
     "See which step timed out in `chargerctl session`; check the vehicle's CAN wires.",
 )
 _row(
+    "SeccCertificateFault",
+    ("", "InternalError", "OtherError", "ISO15118Ctrlr", "Problem"),
+    Severity.ERROR,
+    _NOTE,
+    _GONE_1,
+    "",
+    "No TLS for vehicles: mend the files of [vehicle.iso15118] that info names.",
+)
+_row(
     "CsmsLost",
     ("", "BackendConnectionLost", "OtherError", "OCPPCommCtrlr", "Problem"),
     Severity.INFORMATIONAL,

@@ -8,11 +8,10 @@ a state. Peers beyond the caps and the silent are turned away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
-import ssl
-from collections.abc import Collection
-from typing import cast
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -27,18 +26,16 @@ from chargerd.vehicle.iso15118.link import (
     sdp_socket,
     tcp_socket,
 )
-from chargerd.vehicle.iso15118.secc.connection import Connection
-from chargerd.vehicle.iso15118.secc.flow import Session
+from chargerd.vehicle.iso15118.peer import Peer
+from chargerd.vehicle.iso15118.secc.flow import Margins, Session
 from chargerd.vehicle.iso15118.secc.sessions import Sessions
-from chargerd.vehicle.iso15118.tls import is_mutual_1_3
+from chargerd.vehicle.iso15118.tls import TlsLink
 from firmware_bridge.api import PilotState
 
 log = structlog.get_logger(__name__)
 
 MAX_PEERS = 4  # sockets at once; one more drops the oldest that has no session
-HANDSHAKE_S = 10.0
-CLOSE_S = 5.0  # for what is still to be sent
-UNREAD_MAX_BYTES = 65_536  # answers that a vehicle does not read
+NewTls = Callable[[], TlsLink]  # of one new connection
 LOOK_S = 1.0  # how often the interface's address is looked for
 _PLUGGED = (PilotState.B, PilotState.C, PilotState.D)
 _OVER = (VehiclePhase.NONE, VehiclePhase.ENDED, VehiclePhase.FAULT)
@@ -56,16 +53,14 @@ class SeccDoor:
         clock: Clock,
         *,
         sdp_port: int = sdp.UDP_PORT,
-        tls: ssl.SSLContext | None = None,
+        tls: NewTls | None = None,
         plain: bool = True,
         address_of: AddressOf = link_address,
     ) -> None:
         """`plain`: whether DIN and ISO 15118-2 EIM may run without TLS.
 
-        V2gError: neither TLS nor plain.
+        With neither TLS nor plain there is nothing to serve: no vehicle is answered.
         """
-        if tls is None and not plain:
-            raise V2gError("neither TLS nor plain TCP may be offered: nothing to serve")
         self._log = log.bind(evse_id=evse_id)
         self._interface, self._sdp_port = interface, sdp_port
         self._protocols = tuple(protocols)
@@ -73,8 +68,8 @@ class SeccDoor:
         self._clock = clock
         self._tls, self._plain = tls, plain
         self._address_of = address_of
-        self._peers: dict[_Peer, asyncio.Task[None]] = {}
-        self._holder: _Peer | None = None  # who has, or had last, the session
+        self._peers: list[Peer] = []
+        self._holder: Peer | None = None  # who has, or had last, the session
         self._plugged = False
         self._told = VehicleState()  # what the log has
         self._offer = VehicleOffer(at_mono=float("-inf"))
@@ -92,7 +87,7 @@ class SeccDoor:
 
     def state(self) -> VehicleState:
         """The session's; after its connection has gone, until unplug or the next."""
-        return self._holder.connection.state() if self._holder else VehicleState()
+        return self._holder.state() if self._holder else VehicleState()
 
     def _see_plug(self, offer: VehicleOffer) -> None:
         """E, F and an unread pilot say nothing, so what was known stays."""
@@ -128,57 +123,45 @@ class SeccDoor:
     async def run(self) -> None:
         """Serve whenever the interface has an address of its own, until cancelled."""
         missing = False
+        serves = self._plain or self._tls is not None
         while True:
-            address = self._address_of(self._interface)
+            address = self._address_of(self._interface) if serves else None
             if address is None:
                 if not missing:
-                    self._log.warning("v2g_no_address", interface=self._interface)
+                    why = "no link-local address" if serves else "no TLS, no plain TCP"
+                    self._log.warning("v2g_silent", interface=self._interface, why=why)
                 missing = True
                 await asyncio.sleep(LOOK_S)
                 continue
             missing = False
             try:
                 await self._serve(address)
-            except* OSError as errors:  # the interface went away under us
-                why = str(errors.exceptions[0])
+            except OSError as error:  # the interface went away under us
+                why = str(error)
                 self._log.warning("v2g_down", interface=self._interface, why=why)
                 await asyncio.sleep(LOOK_S)
 
     async def _serve(self, address: ipaddress.IPv6Address) -> None:
         """Until the address is gone or another."""
         index = socket.if_nametoindex(self._interface)
-        async with asyncio.TaskGroup() as group:
-            ports: dict[bool, int] = {}
-            tasks: list[asyncio.Task[None]] = []
-            for tls in self._services():
-                listener = tcp_socket(address, index, MAX_PEERS)
-                ports[tls is not None] = int(listener.getsockname()[1])
-                tasks.append(group.create_task(self._accept(group, listener, tls)))
-            station = sdp.Station(address, ports.get(True), ports.get(False))
-            finder = await self._find(station, index)
+        async with contextlib.AsyncExitStack() as stack:
+            tls_port = plain_port = None
+            if self._tls is not None:
+                tls_port = await self._listen(stack, address, index, self._tls)
+            if self._plain:
+                plain_port = await self._listen(stack, address, index, None)
+            station = sdp.Station(address, tls_port, plain_port)
+            await self._be_found(stack, station, index)
             self._log.info(
                 "v2g_serves",
                 interface=self._interface,
                 address=str(address),
                 sdp_port=self._sdp_port,
-                tls_port=station.tls_port,
-                plain_port=station.plain_port,
+                tls_port=tls_port,
+                plain_port=plain_port,
             )
-            try:
-                await self._while_there(address)
-            finally:
-                finder.close()
-                for task in (*tasks, *self._peers.values()):
-                    task.cancel()
-
-    def _services(self) -> list[ssl.SSLContext | None]:
-        """What is listened for; None = plain TCP."""
-        services: list[ssl.SSLContext | None] = []
-        if self._tls is not None:
-            services.append(self._tls)
-        if self._plain:
-            services.append(None)
-        return services
+            stack.callback(self._drop_all)
+            await self._while_there(address)
 
     async def _while_there(self, address: ipaddress.IPv6Address) -> None:
         """The kernel tells of lost addresses by netlink only; looking is enough."""
@@ -187,180 +170,83 @@ class SeccDoor:
             if self._address_of(self._interface) != address:
                 return
 
-    async def _find(
-        self, station: sdp.Station, index: int
-    ) -> asyncio.DatagramTransport:
+    async def _be_found(
+        self, stack: contextlib.AsyncExitStack, station: sdp.Station, index: int
+    ) -> None:
         """SDP: without a plug there is nobody to be found by."""
         sock = sdp_socket(self._interface, station.address, self._sdp_port, index)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
             lambda: Sdp(station, lambda: self._plugged), sock=sock
         )
-        return transport
+        stack.callback(transport.close)
 
-    async def _accept(
+    async def _listen(
         self,
-        group: asyncio.TaskGroup,
-        listener: socket.socket,
-        tls: ssl.SSLContext | None,
-    ) -> None:
-        """Every socket counts from here on, also in its TLS handshake."""
+        stack: contextlib.AsyncExitStack,
+        address: ipaddress.IPv6Address,
+        index: int,
+        tls: NewTls | None,
+    ) -> int:
+        """The port of a listener. Every socket counts, also in its handshake."""
         loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                sock, _ = await loop.sock_accept(listener)
-                if len(self._peers) >= MAX_PEERS and not self._drop_oldest():
-                    self.refused += 1
-                    sock.close()
-                    continue
-                peer = _Peer(self, self._clock, self._protocols)
-                self._peers[peer] = group.create_task(self._admit(peer, sock, tls))
 
-    def _drop_oldest(self) -> bool:
-        """Whoever connects and says nothing keeps nobody out for long."""
-        for peer, task in self._peers.items():
-            if peer is not self._holder:
-                self.refused += 1
-                task.cancel()
-                del self._peers[peer]
-                return True
-        return False
+        def peer() -> Peer:
+            link = tls() if tls is not None else None
+            return Peer(self, self._clock, self._protocols, link)
 
-    async def _admit(
-        self, peer: _Peer, sock: socket.socket, tls: ssl.SSLContext | None
-    ) -> None:
-        """One peer, from its handshake to its end."""
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.connect_accepted_socket(
-                lambda: peer,
-                sock,
-                ssl=tls,
-                ssl_handshake_timeout=HANDSHAKE_S if tls else None,
-            )
-            await peer.gone.wait()
-        except (OSError, ssl.SSLError) as error:  # TimeoutError is one
-            self._log.info("v2g_no_handshake", why=str(error)[:200])
-        finally:
-            peer.abort()
-            self._peers.pop(peer, None)
+        sock = tcp_socket(address, index, MAX_PEERS)
+        server = await loop.create_server(peer, sock=sock, backlog=MAX_PEERS)
+        stack.callback(server.close)
+        return int(sock.getsockname()[1])
 
-    # -- one peer's session --------------------------------------------------------
+    def _drop_all(self) -> None:
+        for peer in tuple(self._peers):
+            peer.abort("the interface's address is gone")
 
-    def begin(self, peer: _Peer, protocol: sap.Protocol, now_mono: float) -> Session:
-        """The session of a peer that agreed on a protocol."""
+    # -- peer.Host ---------------------------------------------------------------
+
+    def admit(self, peer: Peer) -> bool:
+        """Whoever connects and says nothing keeps nobody out: the oldest of those
+        goes when a socket too many comes."""
+        if len(self._peers) >= MAX_PEERS:
+            self.refused += 1
+            idle = [each for each in self._peers if each is not self._holder]
+            if not idle:
+                return False
+            idle[0].abort("a socket too many")
+            self._peers.remove(idle[0])
+        self._peers.append(peer)
+        return True
+
+    def begin(self, peer: Peer, protocol: sap.Protocol, now_mono: float) -> Session:
+        """The session of a peer that agreed on a protocol. V2gError: it may not."""
         holder = self._holder
-        if holder is not None and holder is not peer:
-            busy = holder.state().phase not in _OVER
-            if not holder.gone.is_set() or busy:
-                raise V2gError("another session runs on this connector")
-        session = self._sessions.make(protocol, now_mono, tls=peer.tls)
+        if holder is not None and not self._free(holder):
+            raise V2gError("another session runs on this connector")
+        session = self._sessions.make(protocol, now_mono, tls=peer.over_tls)
         session.command(self._offer, now_mono)
         self._holder = peer
-        self._log.info("v2g_session", protocol=protocol.namespace, tls=peer.tls)
+        self._log.info(
+            "v2g_session", protocol=protocol.namespace, transport=peer.summary
+        )
         return session
 
-    def ended(self, peer: _Peer) -> None:
+    @staticmethod
+    def _free(holder: Peer) -> bool:
+        """Its connection has gone and its power path is dark."""
+        return holder.gone and holder.state().phase in _OVER
+
+    def ended(self, peer: Peer, why: str) -> None:
         """A peer's connection is gone; its session may still open its contactor."""
-        connection = peer.connection
-        worst = min(connection.margins.worst_s.values(), default=None)
+        if peer in self._peers:
+            self._peers.remove(peer)
+        margins = peer.connection.margins if peer.connection else Margins()
         self._log.info(
             "v2g_closed",
-            why=connection.why or "the vehicle closed it",
-            late_answers=connection.margins.late,
-            worst_margin_s=worst,
+            why=why,
+            transport=peer.summary,
+            late_answers=margins.late,
+            worst_margin_s=min(margins.worst_s.values(), default=None),
         )
         self._report()
-
-
-class _Peer(asyncio.Protocol):
-    """One connection: bytes to the core and back within one callback."""
-
-    def __init__(
-        self, door: SeccDoor, clock: Clock, protocols: Collection[sap.Protocol]
-    ) -> None:
-        self._door, self._clock = door, clock
-        self._protocols = protocols
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self.gone = asyncio.Event()
-        self.tls = False
-
-    # -- asyncio's side ------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        found = transport.get_extra_info("ssl_object")
-        self.tls = found is not None
-        self.connection = Connection(
-            self._protocols,
-            lambda protocol, now_mono: self._door.begin(self, protocol, now_mono),
-            mutual_tls_1_3=is_mutual_1_3(found),
-            now_mono=self._clock.now().mono,
-        )
-        self._turn()
-
-    def data_received(self, data: bytes) -> None:
-        self.connection.receive(data, self._clock.now().mono)
-        self._turn()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self.connection.disconnected(self._clock.now().mono)
-        self.gone.set()
-        self._door.ended(self)
-
-    # -- the door's side -----------------------------------------------------------
-
-    def state(self) -> VehicleState:
-        return self.connection.state()
-
-    def command(self, offer: VehicleOffer) -> None:
-        """The station's word of this tick; also after the end, to open in order."""
-        self.connection.command(offer, self._clock.now().mono)
-        if not self.gone.is_set():
-            self._turn()
-
-    def unplugged(self) -> None:
-        if self._transport is not None and not self.gone.is_set():
-            self.connection.unplugged(self._clock.now().mono)
-            self._turn()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _turn(self) -> None:
-        """Answers that are due go out; the next timer is set."""
-        transport, connection = self._transport, self.connection
-        if transport is None or transport.is_closing():
-            return
-        now_mono = self._clock.now().mono
-        connection.on_timer(now_mono)
-        data = connection.to_send(now_mono)
-        if data:
-            transport.write(data)
-        if transport.get_write_buffer_size() > UNREAD_MAX_BYTES:
-            transport.abort()
-        elif connection.closing:
-            transport.close()
-            self._wake_at(now_mono + CLOSE_S, now_mono)
-        else:
-            self._wake_at(connection.next_timer(), now_mono)
-
-    def _wake_at(self, at_mono: float | None, now_mono: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if at_mono is not None:
-            loop = asyncio.get_running_loop()
-            wait_s = max(0.001, at_mono - now_mono)
-            self._timer = loop.call_later(wait_s, self._due)
-
-    def _due(self) -> None:
-        self._timer = None
-        if self._transport is not None and self._transport.is_closing():
-            self._transport.abort()
-        else:
-            self._turn()

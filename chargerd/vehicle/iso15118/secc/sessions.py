@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from chargerd.clock import Now
 from chargerd.vehicle.iso15118 import sap
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.secc.din import DinSession
@@ -18,8 +19,6 @@ from chargerd.vehicle.iso15118.secc.iso2_course import Paused as Iso2Paused
 from chargerd.vehicle.iso15118.secc.iso20 import Iso20Session
 from chargerd.vehicle.iso15118.secc.iso20_course import Paused as Iso20Paused
 from chargerd.vehicle.iso15118.secc.station import Energy, Setup
-
-UtcOffset = Callable[[], float]  # UTC seconds since 1970 at monotonic 0, now
 
 # The configuration's name, the protocol, and what of it the connector must have.
 _PROTOCOLS = (
@@ -34,15 +33,19 @@ class Sessions:
     """One connector's: at most one session runs at a time."""
 
     def __init__(
-        self, setup: Setup, random: RandomBytes, utc_offset_s: UtcOffset
+        self, setup: Setup, random: RandomBytes, now: Callable[[], Now]
     ) -> None:
-        self._setup, self._random = setup, random
-        self._utc_offset_s = utc_offset_s
+        self._setup, self._random, self._now = setup, random, now
         self._last: Session | None = None
 
     def make(self, protocol: sap.Protocol, now_mono: float, *, tls: bool) -> Session:
         """A new session; V2gError for a protocol that no session speaks."""
-        setup = replace(self._setup, utc_offset_s=self._utc_offset_s())
+        now = self._now()
+        setup = replace(
+            self._setup,
+            utc_offset_s=now.utc.timestamp() - now.mono,
+            utc_trusted=now.trusted,
+        )
         paused = self._last.paused() if self._last is not None else None
         self._last = self._new(protocol, setup, paused, now_mono, tls)
         return self._last

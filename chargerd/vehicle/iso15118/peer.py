@@ -1,0 +1,194 @@
+"""One socket of a vehicle: bytes to the core and its answer back, in one callback.
+
+Owns TLS, timers and the write buffer of one connection. Nothing here awaits: an answer
+leaves in the call that brought its request, or with the tick that it was held for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Protocol, cast
+
+from chargerd.clock import Clock
+from chargerd.model import VehicleOffer, VehicleState
+from chargerd.vehicle.iso15118 import sap
+from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.secc.connection import Connection
+from chargerd.vehicle.iso15118.secc.flow import Session
+from chargerd.vehicle.iso15118.tls import TlsLink
+
+HANDSHAKE_S = 10.0
+CLOSE_S = 5.0  # for what is still to be sent
+UNREAD_MAX_BYTES = 65_536  # answers that a vehicle does not read
+
+
+class Host(Protocol):
+    """Whose peers they are: the door."""
+
+    def admit(self, peer: Peer) -> bool: ...
+    def begin(self, peer: Peer, protocol: sap.Protocol, now_mono: float) -> Session: ...
+    def ended(self, peer: Peer, why: str) -> None: ...
+
+
+class Peer(asyncio.Protocol):
+    """Made by the listener. `connection` is there once TLS is established."""
+
+    def __init__(
+        self,
+        host: Host,
+        clock: Clock,
+        protocols: Collection[sap.Protocol],
+        tls: TlsLink | None,
+    ) -> None:
+        """`tls` None: plain TCP."""
+        self._host, self._clock = host, clock
+        self._protocols = protocols
+        self._tls = tls
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._why = ""
+        self.connection: Connection | None = None
+        self.gone = False
+
+    @property
+    def over_tls(self) -> bool:
+        return self._tls is not None
+
+    @property
+    def summary(self) -> str:
+        """The transport, for the log."""
+        return self._tls.summary if self._tls is not None else "plain TCP"
+
+    # -- asyncio's side ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if not self._host.admit(self):
+            self.abort("too many sockets")
+        elif self._tls is None:
+            self._open(mutual_tls_1_3=False)
+            self.turn()
+        else:
+            now_mono = self._clock.now().mono
+            self._wake_at(now_mono + HANDSHAKE_S, now_mono)
+
+    def data_received(self, data: bytes) -> None:
+        tls = self._tls
+        if tls is not None:
+            try:
+                data = tls.receive(data)
+            except V2gError as error:
+                self._flush(b"")
+                self._close(str(error))
+                return
+            if tls.established and self.connection is None:
+                self._open(mutual_tls_1_3=tls.mutual_1_3)
+        if self.connection is not None:
+            self.connection.receive(data, self._clock.now().mono)
+        self.turn()
+        if tls is not None and tls.closed:
+            self._close("the vehicle closed it")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.gone = True
+        why = self._why or (str(exc)[:200] if exc else "the vehicle closed it")
+        if self.connection is not None:
+            self.connection.disconnected(self._clock.now().mono)
+            why = self.connection.why or why
+        self._host.ended(self, why)
+
+    # -- the door's side -----------------------------------------------------------
+
+    def state(self) -> VehicleState:
+        return self.connection.state() if self.connection else VehicleState()
+
+    def command(self, offer: VehicleOffer) -> None:
+        """The station's word of this tick; also after the end, to open in order."""
+        if self.connection is not None:
+            self.connection.command(offer, self._clock.now().mono)
+        if not self.gone:
+            self.turn()
+
+    def unplugged(self) -> None:
+        """The connector is out: the session ends, then the connection."""
+        if self.connection is None:
+            self.abort("the connector is out")
+            return
+        self.connection.unplugged(self._clock.now().mono)
+        if not self.gone:
+            self.turn()
+
+    def abort(self, why: str) -> None:
+        """At once, whatever is unsent."""
+        self._why = self._why or why
+        if self._transport is not None:
+            self._transport.abort()
+
+    def turn(self) -> None:
+        """Timers, then whatever is due to go out."""
+        transport, connection = self._transport, self.connection
+        if transport is None or transport.is_closing():
+            return
+        if connection is None:  # the handshake goes on
+            self._flush(b"")
+            return
+        now_mono = self._clock.now().mono
+        connection.on_timer(now_mono)
+        self._flush(connection.to_send(now_mono))
+        if transport.get_write_buffer_size() > UNREAD_MAX_BYTES:
+            self.abort("the vehicle does not read its answers")
+        elif connection.closing:
+            self._close(connection.why)
+        else:
+            self._wake_at(connection.next_timer(), now_mono)
+
+    # -- inside --------------------------------------------------------------------
+
+    def _open(self, *, mutual_tls_1_3: bool) -> None:
+        self.connection = Connection(
+            self._protocols,
+            lambda protocol, now_mono: self._host.begin(self, protocol, now_mono),
+            mutual_tls_1_3=mutual_tls_1_3,
+            now_mono=self._clock.now().mono,
+        )
+
+    def _flush(self, data: bytes) -> None:
+        if self._tls is not None:
+            if data:
+                self._tls.send(data)
+            data = self._tls.to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self, why: str) -> None:
+        """Send what is there, say goodbye, close; in the end without patience."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._why = self._why or why
+        if self._tls is not None and self._tls.established:
+            self._tls.close()
+            self._flush(b"")
+        transport.close()
+        now_mono = self._clock.now().mono
+        self._wake_at(now_mono + CLOSE_S, now_mono)
+
+    def _wake_at(self, at_mono: float | None, now_mono: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if at_mono is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.001, at_mono - now_mono), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        if self.connection is None:
+            self.abort(f"no TLS handshake within {HANDSHAKE_S:.0f} s")
+        elif self._transport is not None and self._transport.is_closing():
+            self.abort("")
+        else:
+            self.turn()
