@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from chargerd.vehicle.iso15118 import exi, signature
 from chargerd.vehicle.iso15118.messages import iso2 as m
+from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.iso2 import Iso2Session
-from chargerd.vehicle.iso15118.secc.station import Setup
+from chargerd.vehicle.iso15118.secc.station import Authorise, Setup
 from firmware_bridge.api import PilotState
+from hil.pki.make import Chain, Pki
+from hil.pki.profiles import EMAID
 from tests.unit.vehicle_iso.secc.ev2 import SESSION_ID, Stand
 from tests.unit.vehicle_iso.secc.plant import SETUP, TICK_S, Plant
 
@@ -40,7 +45,7 @@ class Car(Stand):
     """The way through an ISO 15118-2 session, state by state."""
 
     def __init__(self, setup: Setup = SETUP, **more: Any) -> None:
-        session = Iso2Session(setup, lambda _size: SESSION_ID, **more)
+        session = Iso2Session(setup, lambda size: (SESSION_ID * 2)[:size], **more)
         super().__init__(session, Plant(setup=setup))
 
     @staticmethod
@@ -66,7 +71,7 @@ class Car(Stand):
         return self.parameters(mode, told=told)
 
     def to(self, at: str) -> None:
-        """Go the good way until the session is at `at`."""
+        """Go the good way from where the session is until it is at `at`."""
         way: list[tuple[str, Any]] = [
             ("setup", lambda: self.say(self.setup())),
             ("discovery", lambda: self.say(m.ServiceDiscoveryReq())),
@@ -82,8 +87,8 @@ class Car(Stand):
         for state, act in way:
             if self.session.at == at:
                 return
-            assert self.session.at == state
-            act()
+            if self.session.at == state:
+                act()
         assert self.session.at == at
 
     def _start(self) -> None:
@@ -105,3 +110,54 @@ class Car(Stand):
         assert started.ResponseCode == "OK"
         self.run(0.1)
         assert self.session.at == "charging"
+
+
+class ContractCar(Car):
+    """A vehicle with a contract, over TLS, at a station that takes contracts."""
+
+    def __init__(self, pki: Pki, setup: Setup = SETUP, **more: Any) -> None:
+        trust = Trust(
+            mo_roots=(pki.contract.root.certificate,),
+            oem_roots=(pki.oem.root.certificate,),
+        )
+        setup = replace(setup, authorise=(Authorise.PNC, Authorise.EIM), trust=trust)
+        super().__init__(setup, **{"tls": True, **more})
+        self.pki = pki
+        self.challenge = b""
+
+    def chain(self, chain: Chain | None = None) -> m.CertificateChain:
+        chain = chain or self.pki.contract
+        subs = list(chain.subs_der)
+        return m.CertificateChain(
+            Certificate=chain.leaf.der,
+            SubCertificates=m.SubCertificates(Certificate=subs) if subs else None,
+        )
+
+    def details(self, chain: Chain | None = None, emaid: str = EMAID) -> Any:
+        return m.PaymentDetailsReq(
+            eMAID=emaid, ContractSignatureCertChain=self.chain(chain)
+        )
+
+    def say_signed(self, body: Any, chain: Chain | None = None) -> Any:
+        """One request, signed with the chain's key (the contract's)."""
+        fragment = exi.encode_fragment("iso2", type(body).__name__, body)
+        key = (chain or self.pki.contract).leaf.key
+        seal = signature.sign({body.Id: fragment}, key, signature.ISO2)
+        return self.say(body, Signature=seal)
+
+    def authorization(self, challenge: bytes | None = None) -> Any:
+        told = self.challenge if challenge is None else challenge
+        return m.AuthorizationReq(Id="id1", GenChallenge=told)
+
+    def to_contract(self) -> None:
+        """Until the contract is selected."""
+        self.to("selection")
+        self.say(select("Contract"))
+        assert self.session.at == "contract"
+
+    def to_proof(self) -> None:
+        """Until the key is to be proved."""
+        self.to_contract()
+        response = self.say(self.details())
+        self.challenge = response.GenChallenge
+        assert self.session.at == "authorization"

@@ -1,6 +1,6 @@
 """A scripted vehicle of ISO 15118-2 and DIN 70121, and the stand it is tested on.
 
-Every answer goes through the codec: what cannot be sent is a failed test.
+Every message goes through the codec: what cannot be sent is a failed test.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Stand:
     ) -> None:
         self.session = session
         self.m: ModuleType = session.messages
+        self.schema = "din" if self.m is din else "iso2"
         self.plant = plant or Plant()
         self.id = bytes(8)
         self.answer = Answer(None)
@@ -40,17 +41,21 @@ class Stand:
 
     def say(self, body: Complex | None, **header: Any) -> Any:
         """One request; its response's body."""
-        m = self.m
+        m, raw = self.m, b""
         told = m.MessageHeader(**{"SessionID": self.id, **header})
         message = m.V2G_Message(Header=told, Body=m.Body(BodyElement=body))
-        self.answer = self.session.request(message, self.plant.now)
+        if self.coded:
+            raw = exi.encode(message)
+            message = exi.decode(self.schema, raw)
+        self.answer = self.session.request(message, self.plant.now, raw)
         if self.answer.message is None:
             return None
+        return self.hear(self.answer.message)
+
+    def hear(self, response: Any) -> Any:
+        """The body of what came back."""
         if self.coded:
-            data = exi.encode(self.answer.message)
-            schema = "din" if m is din else "iso2"
-            assert exi.decode(schema, data) == self.answer.message
-        response: Any = self.answer.message
+            assert exi.decode(self.schema, exi.encode(response)) == response
         if self.id == bytes(8):
             self.id = response.Header.SessionID
         return response.Body.BodyElement
