@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ Pins = Callable[[str, bool], Awaitable[None]]  # (pilot state, contactor closed)
 SDP_TRY_S = 0.25  # [V2G2-159], [V2G2-161]: 50 tries
 
 
-async def find(port: int, tries: int = 50) -> sdp.Response:
+async def find(port: int, tries: int = 50, *, tls: bool = False) -> sdp.Response:
     """The station on loopback, by SDP; fails when it stays silent."""
     loop = asyncio.get_running_loop()
-    request = sdp.encode_request(sdp.Request(sdp.Security.NONE, sdp.Transport.TCP))
+    security = sdp.Security.TLS if tls else sdp.Security.NONE
+    request = sdp.encode_request(sdp.Request(security, sdp.Transport.TCP))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.connect(("::1", port))
@@ -51,9 +53,11 @@ def number(value: Any) -> float:
 
 @dataclass
 class DcCar:
-    """`battery_v` is what it wants at the outlet before it closes its contactor."""
+    """`battery_v` is what it wants at the outlet before it closes its contactor;
+    `pause` lets time pass between equal requests."""
 
     pins: Pins
+    pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0.1)
     battery_v: float = 360.0
     soc: int = 50
     id: bytes = bytes(8)
@@ -61,15 +65,17 @@ class DcCar:
     reader: asyncio.StreamReader = field(init=False)
     writer: asyncio.StreamWriter = field(init=False)
 
-    async def connect(self, port: int) -> None:
+    async def connect(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         """SDP, TCP and SupportedAppProtocol."""
-        found = await find(port)
-        self.reader, self.writer = await asyncio.open_connection("::1", found.port)
+        found = await find(port, tls=tls is not None)
+        self.reader, self.writer = await asyncio.open_connection(
+            "::1", found.port, ssl=tls, server_hostname="" if tls else None
+        )
         offer = sap.Offer(sap.ISO2.namespace, 2, 0, 1, 1)
         answer = await self.exchange(sap.encode_request([offer]))
         code, schema_id = sap.decode_response(answer)
         if schema_id != 1:
-            raise AssertionError(f"SupportedAppProtocol: {code}")
+            raise AssertionError(f"SupportedAppProtocol: {code.value}")
 
     async def exchange(self, payload: bytes) -> bytes:
         self.writer.write(v2gtp.pack(v2gtp.PayloadType.EXI, payload))
@@ -101,7 +107,7 @@ class DcCar:
             response = await self.say(ask())
             if done(response):
                 return response
-            await asyncio.sleep(0.1)
+            await self.pause()
         raise AssertionError(f"{type(ask()).__name__}: not done in {limit} requests")
 
     def status(self) -> m.DC_EVStatus:

@@ -107,12 +107,16 @@ class Connection:
             return
         offers = sap.decode_request(frame.payload)
         choice = sap.choose(offers, self._protocols)
-        self._out += v2gtp.pack(PayloadType.EXI, sap.encode_response(choice))
+        why = "no protocol in common"
+        if choice.protocol is not None:
+            try:
+                self._session = self._make_session(choice.protocol, now_mono)
+            except V2gError as error:
+                choice, why = sap.Choice(sap.ResponseCode.FAILED), str(error)
         self._protocol = choice.protocol
+        self._out += v2gtp.pack(PayloadType.EXI, sap.encode_response(choice))
         if choice.protocol is None:
-            self._close("no protocol in common")
-        else:
-            self._session = self._make_session(choice.protocol, now_mono)
+            self._close(why)
 
     def _schema(self, payload_type: int) -> str | None:
         """The schema set of a request; None: not for this protocol, ignored
