@@ -8,6 +8,7 @@ Requirement numbers as hupe1980/iso15118 (session/iso2/schedule.rs) quotes them.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.secc.iso2_base import number, physical
 
 DAY_S = 86_400  # the longest duration the schema has; a flat schedule's coverage
+LATEST_S = 16_777_214  # the latest start
 MAX_ENTRIES = 1_024
 MAX_LEVELS = 255
 # Ours: a plan that differs less than this from the agreed one is still the same.
@@ -45,7 +47,8 @@ class Plan:
         after_s = mono - self.at_mono
         if not 0.0 <= after_s < self.end_s:
             return None
-        return next(s.power_w for s in reversed(self.steps) if s.start_s <= after_s)
+        found = bisect(self.steps, after_s, key=lambda step: step.start_s)
+        return self.steps[found - 1].power_w
 
 
 def plan(
@@ -58,9 +61,9 @@ def plan(
     """
     if schedule is None or schedule.until_mono - now_mono < 1.0:
         return Plan(now_mono, (Step(0, top_w),), DAY_S)
-    count = min(MAX_ENTRIES, max(1, most or MAX_ENTRIES))
+    count = min(MAX_ENTRIES, most or MAX_ENTRIES)
     steps: list[Step] = []
-    end_s = int(schedule.until_mono - now_mono)
+    end_s = min(LATEST_S, int(schedule.until_mono - now_mono))
     for part in _coming(schedule.parts, now_mono):
         start_s = max(0, int(part.start_mono - now_mono)) if steps else 0
         if start_s >= end_s:

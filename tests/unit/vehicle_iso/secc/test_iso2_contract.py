@@ -452,7 +452,7 @@ def test_a_receipt_is_asked_for_from_time_to_time(pki: Pki) -> None:
     for _ in range(59):
         car.run(1.0)
         assert not car.say(car.demand()).ReceiptRequired
-    car.run(1.0)
+    car.run(1.1)
     assert car.say(car.demand()).ReceiptRequired
 
 
