@@ -25,6 +25,7 @@ class Car:
         self.pilot = "B"
         self.plugged = True
         self.paused = False  # the driver's wish: nothing flows
+        self.leaves = False  # the driver's wish: the session ends
         self.wanted_closed = False
         self.closed = False
         self.opened_under_load = 0
@@ -33,12 +34,15 @@ class Car:
         self.ac_energy_in_wh = 0.0
         self.ac_energy_out_wh = 0.0
         self._move_at_s: float | None = None
+        self._plugged_s: float | None = None
 
     # -- time ---------------------------------------------------------------------
 
     def step(self, now_s: float, dt_s: float, seen: Seen) -> Given:
         """Take what flowed, move the contactor and the charger."""
         self.now_s, self.seen = now_s, seen
+        if self._plugged_s is None:
+            self._plugged_s = now_s
         dc_a = seen.dc_current_a if self.closed else 0.0
         ac_dc_w = seen.ac_power_w * CHARGER_EFFICIENCY
         if seen.ac_power_w < 0.0:
@@ -95,6 +99,12 @@ class Car:
         if not self.profile.needs_pwm:
             return self.seen.pilot_duty > 0.0  # 0 is state F
         return 0.03 <= self.seen.pilot_duty <= 0.07
+
+    def departure_left_s(self) -> float | None:
+        """Until the driver comes back; None: it is not known."""
+        if self.profile.departure_s <= 0.0 or self._plugged_s is None:
+            return None
+        return self._plugged_s + self.profile.departure_s - self.now_s
 
     # -- what it allows and wants --------------------------------------------------
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from chargerd.vehicle.iso15118 import sap
 from hil.ev.iso15118.car import Car
+from hil.ev.iso15118.din import DinScript
 from hil.ev.iso15118.evcc import Speaker
 from hil.ev.iso15118.iso2 import Iso2Script
+from hil.ev.iso15118.iso20 import Iso20Script
 from hil.ev.iso15118.profile import Profile
 
 
@@ -36,4 +38,8 @@ def speaker(
     utc_offset_s: float = 0.0,
 ) -> Speaker:
     """The script for the protocol that the station chose."""
-    return Iso2Script(car, session_id)
+    if protocol == sap.DIN:
+        return DinScript(car)
+    if protocol == sap.ISO2:
+        return Iso2Script(car, session_id)
+    return Iso20Script(car, session_id, utc_offset_s)

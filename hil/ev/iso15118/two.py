@@ -226,6 +226,8 @@ class TwoScript:
 
     def wish(self) -> str:
         """Why the vehicle itself wants no more; "" = go on."""
+        if self.car.leaves:
+            return "leaves"
         if self.car.full:
             return "full"
         return "" if self.car.digital() else "the PWM is gone"

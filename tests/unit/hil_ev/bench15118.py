@@ -9,8 +9,11 @@ from typing import Any
 from chargerd.model import VehiclePhase, VehicleState
 from chargerd.vehicle.iso15118 import sap
 from chargerd.vehicle.iso15118.secc.connection import Connection
+from chargerd.vehicle.iso15118.secc.din import DinSession
 from chargerd.vehicle.iso15118.secc.flow import Session
-from chargerd.vehicle.iso15118.secc.station import Setup
+from chargerd.vehicle.iso15118.secc.iso2 import Iso2Session
+from chargerd.vehicle.iso15118.secc.iso20 import Iso20Session
+from chargerd.vehicle.iso15118.secc.station import Energy, Setup
 from firmware_bridge.api import PilotState
 from hil.ev.base import Seen
 from hil.ev.battery import Battery
@@ -18,11 +21,17 @@ from hil.ev.iso15118.car import Car
 from hil.ev.iso15118.evcc import Evcc
 from hil.ev.iso15118.profile import Profile
 from hil.ev.iso15118.speakers import offers, speaker
-from tests.unit.vehicle_iso.secc.plant import Plant
+from tests.unit.vehicle_iso.secc.plant import SETUP, Plant
 
 STEP_S = 0.01
-TICK_STEPS = 5  # the station's tick is 50 ms
-Make = Callable[[sap.Protocol, float], Session]
+PROTOCOLS = (sap.DIN, sap.ISO2, sap.ISO20_DC, sap.ISO20_AC)
+SESSION_ID = bytes.fromhex("1122334455667788")
+AC_W = 11_000.0
+ENERGIES = (Energy.DC_BPT, Energy.AC_BPT, Energy.DC, Energy.AC)
+
+
+def random_bytes(size: int) -> bytes:
+    return (SESSION_ID * 2)[:size]
 
 
 @dataclass
@@ -30,16 +39,16 @@ class Bench:
     """One vehicle at one outlet. `run` moves both until `done` or the time is up."""
 
     profile: Profile
-    make_session: Make
-    protocols: tuple[sap.Protocol, ...]
-    setup: Setup
-    mutual: bool = False
+    setup: Setup = field(default_factory=lambda: replace(SETUP, energies=ENERGIES))
+    mutual: bool = True  # TLS 1.3 with certificates
     soc_pct: float = 50.0
     capacity_wh: float = 40_000.0
     plant: Plant = field(init=False)
     car: Car = field(init=False)
     phases: list[VehiclePhase] = field(default_factory=list)
     currents_a: list[float] = field(default_factory=list)
+    setpoint_w: float = 6_000.0  # of AC
+    last: Session | None = None
 
     def __post_init__(self) -> None:
         self.plant = Plant(setup=self.setup)
@@ -52,8 +61,8 @@ class Bench:
         """A new connection of the same vehicle."""
         now = self.plant.now
         self.secc = Connection(
-            self.protocols,
-            self.make_session,
+            PROTOCOLS,
+            self._session,
             mutual_tls_1_3=self.mutual,
             now_mono=now,
         )
@@ -64,6 +73,16 @@ class Bench:
             lambda protocol: speaker(protocol, self.car, session_id),
         )
         self.gone = False
+
+    def _session(self, protocol: sap.Protocol, now_mono: float) -> Session:
+        paused: Any = self.last.paused() if self.last is not None else None
+        if protocol == sap.DIN:
+            self.last = DinSession(self.setup, random_bytes)
+        elif protocol == sap.ISO2:
+            self.last = Iso2Session(self.setup, random_bytes, paused=paused)
+        else:
+            self.last = Iso20Session(self.setup, random_bytes, now_mono, paused=paused)
+        return self.last
 
     @property
     def state(self) -> VehicleState:
@@ -90,7 +109,12 @@ class Bench:
         plant.ev_closed = given.contactor_closed
         for segment in self.evcc.step():
             self.secc.receive(segment, now)
-        offer = plant.step(self.state, STEP_S)
+        offer = replace(
+            plant.step(self.state, STEP_S),
+            charge_w=AC_W,
+            discharge_w=-AC_W,
+            setpoint_w=self.setpoint_w,
+        )
         self.secc.command(offer, now)
         self.secc.on_timer(now)
         self.evcc.receive(self.secc.to_send(now))
@@ -128,10 +152,6 @@ class Bench:
         return speaks is not None and speaks.started_s is not None
 
     def leave(self) -> VehicleState:
-        """The battery is full enough: the session ends in order."""
-        self.car.profile = replace(self.profile, target_soc_pct=1.0)
+        """The driver ends the session; it ends in order."""
+        self.car.leaves = True
         return self.run(20.0, lambda: self.gone)
-
-
-def setup_of(base: Setup, **more: Any) -> Setup:
-    return replace(base, **more)
