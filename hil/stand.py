@@ -15,8 +15,13 @@ import socket
 import sys
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from hil.pki.make import make_pki
+from hil.pki.profiles import Profile
+from hil.pki.store import write_pki
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "hil" / "benches" / "virtual.yaml"
@@ -84,6 +89,7 @@ class Stand:
         self.folder = folder
         self.offset = free_port() - 15020 if ports_offset is None else ports_offset
         self._sdp_base = free_port()
+        self.pki: Path | None = None
         self.rig = JsonLines(folder / "control.sock")
         self.local = JsonLines(folder / "chargerd.sock")
         self.children: dict[str, asyncio.subprocess.Process] = {}
@@ -102,6 +108,26 @@ class Stand:
     def sdp_port(self, evse: int) -> int:
         """Where vehicles of an EVSE of `CCS` ask for the station, on ::1."""
         return self._sdp_base + evse
+
+    def make_pki(self, profile: Profile = Profile.ISO20) -> Path:
+        """A PKI made on the spot; returns the folder that a vehicle gets as `pki`.
+        A daemon that starts later has the station's part of it."""
+        made = make_pki(profile, datetime.now(UTC))
+        self.pki = write_pki(made, self.folder / "pki")
+        return self.pki
+
+    def _tls(self) -> dict[str, str]:
+        if self.pki is None:
+            return {}
+        files = {
+            "CERTIFICATES__0__CHAIN": "secc/chain.pem",
+            "CERTIFICATES__0__KEY": "secc/leaf.key",
+            "V2G_ROOTS": "v2g/root.pem",
+            "MO_ROOTS": "mo/root.pem",
+            "OEM_ROOTS": "oem/root.pem",
+        }
+        section = "CHARGERD__VEHICLE__ISO15118__"
+        return {section + key: str(self.pki / name) for key, name in files.items()}
 
     def environment(self, config: Path, extra: Mapping[str, str]) -> dict[str, str]:
         """The configuration, moved to this stand's wires by the environment."""
@@ -129,7 +155,7 @@ class Stand:
                 env[device + "CHADEMO__AT"] = f"can:slcan/{link}-vehicle?bitrate=500000"
             if "iso15118" in evse:
                 env[prefix + "ISO15118__SDP_PORT"] = str(self.sdp_port(number))
-        return {**env, **extra}
+        return {**env, **self._tls(), **extra}
 
     async def start_rig(self, bench: Path = BENCH, *args: str) -> None:
         """Returns when every wire is up."""
