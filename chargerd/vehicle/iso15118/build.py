@@ -15,7 +15,7 @@ from chargerd.clock import Clock
 from chargerd.config import Config, Evse, Iso15118, Iso15118Port
 from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
 from chargerd.vehicle.iso15118.errors import V2gError
-from chargerd.vehicle.iso15118.pki import Trust, Use
+from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.sessions import Sessions, protocols
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Ratings, Setup
 from chargerd.vehicle.iso15118.tls import Identity, TlsLink, TlsServer
@@ -60,17 +60,14 @@ def security(words: Iso15118, clock: Clock) -> Security:
             roots(words.v2g_roots), roots(words.mo_roots), roots(words.oem_roots)
         )
         identities = [Identity(each.chain, each.key) for each in words.certificates]
-        vehicles = trust.anchors(Use.OEM)
-        judging, lenient = (
-            TlsServer(identities, vehicles, clock_trusted=trusted)
-            for trusted in (True, False)
-        )
+        server = TlsServer(identities, trust)
     except V2gError as error:
         return Security(problem=str(error))
 
     def new_tls() -> TlsLink:
         """Dates are judged once the clock is trusted."""
-        return (judging if clock.now().trusted else lenient).wrap()
+        now = clock.now()
+        return server.wrap(now.utc if now.trusted else None)
 
     return Security(new_tls, trust)
 

@@ -316,7 +316,7 @@ def certificate_hash(
     return CertificateHash(
         algorithm="SHA256",
         issuer_name_hash=_sha256(issuer.subject.public_bytes()),
-        issuer_key_hash=_sha256(_key_bits(issuer)),
+        issuer_key_hash=_sha256(key_bits(issuer)),
         serial=f"{subject.serial_number:x}",
         responder_url=_responder(subject),
     )
@@ -328,7 +328,7 @@ def _sha256(data: bytes) -> str:
     return digest.finalize().hex()
 
 
-def _key_bits(certificate: x509.Certificate) -> bytes:
+def key_bits(certificate: x509.Certificate) -> bytes:
     """The subjectPublicKey BIT STRING without tag, length and unused bits."""
     key = public_key(certificate)
     if isinstance(key, ed448.Ed448PublicKey):

@@ -1,61 +1,101 @@
 """TLS of the station, sans-I/O: 1.2 for ISO 15118-2, 1.3 with the vehicle's certificate
 for ISO 15118-20, on one port.
 
-A broken certificate means no TLS service, said as V2gError; never silent plain text.
-Sources: ISO 15118-2 section 7.7.3, [V2G20-1235], [V2G20-2356].
+The only file that knows the TLS engine (docs/adr/010). A broken certificate means no
+TLS service, said as V2gError; never silent plain text. Sources: ISO 15118-2 section
+7.7.3, [V2G20-1235], [V2G20-2356].
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    load_pem_private_key,
+)
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
 
+from chargerd.vehicle.iso15118 import client_hello
+from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.identity import (
+    Identity,
+    Loaded,
+    Staple,
+    choose,
+    load,
+    read_staple,
+)
+from chargerd.vehicle.iso15118.pki import MAX_PATH, Trust, Use
+from chargerd.vehicle.iso15118.signature import PrivateKey
+
+__all__ = ["Identity", "TlsLink", "TlsServer"]
 
 # Of the two suites of ISO 15118-2 the other one (static ECDH) left OpenSSL 3.
-CIPHERS_1_2 = "ECDHE-ECDSA-AES128-SHA256"
+CIPHERS_1_2 = b"ECDHE-ECDSA-AES128-SHA256"
+CIPHERS_1_3 = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 # A handshake with two chains of four certificates stays below; a bomb does not.
 MAX_HANDSHAKE_BYTES = 32_768
-MAX_RECORD_BYTES = 65_536
-_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """One certificate of the station: PEM files of its chain (leaf first) and key."""
-
-    chain: Path
-    key: Path
+_READ_BYTES = 65_536
+_REFERENCE = b"-----BEGIN PKCS#11 PROVIDER URI-----"
+_DATE_ERRORS = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED
 
 
 class TlsServer:
-    """What all connections of one EVSE share. Reads files when made: off the loop."""
+    """What all connections share. Reads files when made: off the loop."""
 
-    def __init__(
-        self,
-        identities: Sequence[Identity],
-        vehicle_roots: Sequence[x509.Certificate] = (),
-        *,
-        clock_trusted: bool = True,
-    ) -> None:
+    def __init__(self, identities: Sequence[Identity], trust: Trust) -> None:
         """V2gError: what is wrong with which file.
 
-        Without `vehicle_roots` no vehicle is asked for a certificate, so none gets ISO
-        15118-20. A vehicle's certificate is asked for, not demanded: ISO 15118-2
-        vehicles have none. One that is shown must be good.
+        `trust.v2g_roots` help to choose the certificate that a vehicle can check;
+        without roots for vehicles none is asked for a certificate, so none gets ISO
+        15118-20.
         """
         if not identities:
             raise V2gError("TLS: no certificate of the station is configured")
-        self._context = _context(identities[0], vehicle_roots, clock_trusted)
+        self.known = tuple(load(each, trust) for each in identities)
+        self._contexts = {
+            each.files: (_context_1_2(each), _context_1_3(each, trust))
+            for each in self.known
+        }
+        self._staples: dict[int, Staple] = {}
 
-    def wrap(self) -> TlsLink:
-        """TLS of one new connection."""
-        return TlsLink(self._context)
+    def problem(self, now_utc: datetime | None) -> str:
+        """Why no vehicle can be served over TLS now; "" = some can.
+
+        `now_utc` None: the clock is not trusted, dates are not judged.
+        """
+        problems = [each.problem(now_utc) for each in self.known]
+        return "" if "" in problems else "; ".join(problems)
+
+    def staple(self, der: bytes) -> None:
+        """Show this OCSP response from now on to vehicles that ask for one."""
+        staple = read_staple(der, self.known)
+        self._staples[staple.serial] = staple
+
+    def wrap(self, now_utc: datetime | None) -> TlsLink:
+        """TLS of one new connection. None: the clock is not trusted."""
+        return TlsLink(self, now_utc)
+
+    def accept(self, hello: ClientHello, link: TlsLink) -> SSL.Connection:
+        """The engine for a vehicle that said this. V2gError: `problem`."""
+        now_utc = link.now_utc
+        usable = [each for each in self.known if not each.problem(now_utc)]
+        if not usable:
+            raise V2gError(f"TLS: {self.problem(now_utc)}")
+        chosen = choose(usable, hello)
+        staple = self._staples.get(chosen.leaf.serial_number)
+        if staple is not None and staple.fresh(now_utc):
+            link.staple = staple.der
+        connection = SSL.Connection(self._contexts[chosen.files][hello.speaks_1_3])
+        connection.set_app_data(link)
+        connection.set_accept_state()
+        return connection
 
 
 class TlsLink:
@@ -64,127 +104,207 @@ class TlsLink:
     After V2gError the connection is over: send `to_send()` (an alert), then close.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+    def __init__(self, server: TlsServer, now_utc: datetime | None) -> None:
+        self._server = server
+        self.now_utc = now_utc
+        self.staple = b""
+        self._hello = bytearray()  # until there is an engine
+        self._tls: SSL.Connection | None = None
         self._handshake_bytes = 0
         self.established = False
         self.closed = False  # the peer said that it sends no more
 
     def receive(self, data: bytes) -> bytes:
         """What the peer said, decrypted; b"" while the handshake runs."""
-        self._in.write(data)
-        try:
-            if not self.established and not self._shake(len(data)):
+        if not self.established:
+            self._handshake_bytes += len(data)
+            if self._handshake_bytes > MAX_HANDSHAKE_BYTES:
+                raise V2gError(f"TLS: a handshake of over {MAX_HANDSHAKE_BYTES} bytes")
+        if self._tls is None:
+            self._hello += data
+            hello = client_hello.read(bytes(self._hello))
+            if hello is None:
                 return b""
-            return self._read()
-        except ssl.SSLError as error:
-            raise V2gError(f"TLS: {error.reason or error}") from error
+            self._tls = self._server.accept(hello, self)
+            data = bytes(self._hello)
+        try:
+            self._tls.bio_write(data)
+            if not self.established and not self._shake(self._tls):
+                return b""
+            return self._read(self._tls)
+        except SSL.Error as error:
+            raise V2gError(f"TLS: {_reason(error)}") from error
 
     def send(self, data: bytes) -> None:
         """Encrypt for the peer; taken by `to_send`."""
-        self._tls.write(data)
+        if self._tls is None:
+            raise V2gError("TLS: nothing can be said before the handshake")
+        try:
+            self._tls.sendall(data)
+        except SSL.Error as error:
+            raise V2gError(f"TLS: {_reason(error)}") from error
 
     def close(self) -> None:
         """Say goodbye (close_notify); taken by `to_send`."""
-        try:
-            self._tls.unwrap()
-        except ssl.SSLError:
-            return  # the peer's own goodbye is not waited for
+        if self._tls is not None and self.established:
+            try:
+                self._tls.shutdown()
+            except SSL.Error:
+                return  # the connection broke before: there is nobody to greet
 
     def to_send(self) -> bytes:
         """Encrypted bytes that may go out now."""
-        return self._out.read()
+        if self._tls is None:
+            return b""
+        out = bytearray()
+        try:
+            while True:
+                out += self._tls.bio_read(_READ_BYTES)
+        except SSL.WantReadError:
+            return bytes(out)
 
     @property
     def vehicle(self) -> bytes | None:
-        """The vehicle's certificate in DER, checked against `vehicle_roots`."""
-        return self._tls.getpeercert(binary_form=True) if self.established else None
+        """The vehicle's certificate in DER, checked against the roots for vehicles."""
+        if self._tls is None or not self.established:
+            return None
+        shown = self._tls.get_peer_certificate(as_cryptography=True)
+        return shown.public_bytes(Encoding.DER) if shown is not None else None
 
     @property
     def mutual_1_3(self) -> bool:
         """TLS 1.3 and a checked certificate of the vehicle: what ISO 15118-20 needs."""
-        return self._tls.version() == "TLSv1.3" and bool(self.vehicle)
+        tls = self._tls
+        return (
+            tls is not None
+            and tls.get_protocol_version() == SSL.TLS1_3_VERSION
+            and self.vehicle is not None
+        )
 
     @property
     def summary(self) -> str:
         """Version and cipher suite, for the log."""
-        cipher = self._tls.cipher()
-        return f"{self._tls.version()} {cipher[0]}" if cipher else ""
+        if self._tls is None or not self.established:
+            return "TLS"
+        return f"{self._tls.get_protocol_version_name()} {self._tls.get_cipher_name()}"
 
-    def _shake(self, received: int) -> bool:
-        self._handshake_bytes += received
-        if self._handshake_bytes > MAX_HANDSHAKE_BYTES:
-            raise V2gError(f"TLS: a handshake of over {MAX_HANDSHAKE_BYTES} bytes")
+    def _shake(self, tls: SSL.Connection) -> bool:
         try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
+            tls.do_handshake()
+        except SSL.WantReadError:
             return False
         self.established = True
         return True
 
-    def _read(self) -> bytes:
+    def _read(self, tls: SSL.Connection) -> bytes:
         plain = bytearray()
         try:
-            while chunk := self._tls.read(MAX_RECORD_BYTES):
-                plain += chunk
-            self.closed = True
-        except ssl.SSLWantReadError:
+            while True:
+                plain += tls.recv(_READ_BYTES)
+        except SSL.WantReadError:
             pass
-        except ssl.SSLZeroReturnError:
+        except SSL.ZeroReturnError:
             self.closed = True
         return bytes(plain)
 
 
-def _context(
-    identity: Identity, vehicle_roots: Sequence[x509.Certificate], clock_trusted: bool
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.options |= ssl.OP_NO_TICKET
-    context.num_tickets = 0  # no resumption: each session shows its certificate
+# --- the engine's settings ------------------------------------------------------------
+
+
+def _context(identity: Loaded) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_options(
+        SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET
+    )
+    # No resumption: each session shows its certificates. TLS 1.3 tickets that OpenSSL
+    # sends all the same open nothing.
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_ocsp_server_callback(_staple_of)
+    files = identity.files
     try:
-        context.set_ciphers(CIPHERS_1_2)
-        context.load_cert_chain(identity.chain, identity.key)
-    except (OSError, ssl.SSLError) as error:
-        names = f"{identity.chain} and {identity.key}"
-        raise V2gError(f"TLS cannot serve with {names}: {error}") from error
-    if vehicle_roots:
-        pem = b"".join(root.public_bytes(Encoding.PEM) for root in vehicle_roots)
-        context.load_verify_locations(cadata=pem.decode("ascii"))
-        context.verify_mode = ssl.CERT_OPTIONAL
-        if not clock_trusted:
-            context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+        context.use_certificate(identity.leaf)
+        for ca in identity.path[1:]:
+            context.add_extra_chain_cert(ca)
+        _use_key(context, files.key)
+        context.check_privatekey()
+    except (OSError, SSL.Error) as error:
+        why = str(error) if isinstance(error, OSError) else _reason(error)
+        raise V2gError(f"{files.key} is not the key of {files.chain}: {why}") from error
     return context
 
 
-# --- what door.py used before the sans-I/O link ---------------------------------------
+def _use_key(context: SSL.Context, file: Path) -> None:
+    """A key, or the reference to one in an HSM or TPM, which OpenSSL opens.
+
+    A TPM's own key format is not taken: its provider must then come before all others
+    in OpenSSL, and vehicles' certificates are no longer checked (docs/adr/010).
+    """
+    pem = file.read_bytes()
+    if _REFERENCE in pem:
+        try:
+            context.use_privatekey_file(str(file))
+        except SSL.Error as error:
+            raise V2gError(
+                f"{file}: the PKCS#11 key it names cannot be used ({_reason(error)}): "
+                "does OPENSSL_CONF load the pkcs11 provider? see docs/pki.md"
+            ) from error
+        return
+    try:
+        key = load_pem_private_key(pem, None)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+        raise V2gError(
+            f"{file} is no key that can be used ({str(error)[:200]}): give PKCS#8 PEM "
+            "without a password, or a PKCS#11 reference; see docs/pki.md"
+        ) from error
+    if not isinstance(key, PrivateKey):
+        raise V2gError(f"{file}: its key is neither ECDSA nor Ed448")
+    context.use_privatekey(key)
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """PEM files: the SECC's chain (leaf first), its key, roots for vehicles."""
-
-    chain: Path
-    key: Path
-    vehicle_roots: Path | None = None
-
-
-def server_context(files: Files) -> ssl.SSLContext:
-    """The context of the one TLS port. V2gError: what is wrong with which file."""
-    roots = (
-        x509.load_pem_x509_certificates(files.vehicle_roots.read_bytes())
-        if files.vehicle_roots
-        else ()
-    )
-    return _context(Identity(files.chain, files.key), roots, clock_trusted=True)
+def _context_1_2(identity: Loaded) -> SSL.Context:
+    """ISO 15118-2: the station alone shows a certificate."""
+    context = _context(identity)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS_1_2)
+    return context
 
 
-def is_mutual_1_3(connection: ssl.SSLObject | None) -> bool:
-    """What the handshake gave: TLS 1.3 and a checked certificate of the vehicle."""
-    return (
-        connection is not None
-        and connection.version() == "TLSv1.3"
-        and bool(connection.getpeercert(binary_form=True))
-    )
+def _context_1_3(identity: Loaded, trust: Trust) -> SSL.Context:
+    """ISO 15118-20: the vehicle is asked for a certificate; what it shows must be good.
+
+    One that shows none goes on, but never gets ISO 15118-20 (`mutual_1_3`).
+    """
+    context = _context(identity)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_tls13_ciphersuites(CIPHERS_1_3)
+    roots = trust.anchors(Use.OEM)
+    store = context.get_cert_store()
+    if roots and store is not None:
+        for root in roots:
+            store.add_cert(X509.from_cryptography(root))
+            context.add_client_ca(root)
+        context.set_verify(SSL.VERIFY_PEER, _judge)
+        context.set_verify_depth(MAX_PATH - 1)  # CAs between leaf and root
+    return context
+
+
+def _judge(
+    connection: SSL.Connection, _shown: X509, error: int, _depth: int, good: int
+) -> bool:
+    """OpenSSL's word, but for dates while our clock is not trusted."""
+    link = connection.get_app_data()
+    undated = isinstance(link, TlsLink) and link.now_utc is None
+    return bool(good) or (undated and error in _DATE_ERRORS)
+
+
+def _staple_of(connection: SSL.Connection, _data: object) -> bytes:
+    link = connection.get_app_data()
+    return link.staple if isinstance(link, TlsLink) else b""
+
+
+def _reason(error: SSL.Error) -> str:
+    """OpenSSL's own words: the last is the nearest to what was asked of it."""
+    found = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    words = [str(each[2]) for each in found if each[2]]
+    return words[-1] if words else type(error).__name__

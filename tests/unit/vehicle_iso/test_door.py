@@ -22,6 +22,7 @@ from chargerd.vehicle.iso15118 import door as shell
 from chargerd.vehicle.iso15118 import sap
 from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
 from chargerd.vehicle.iso15118.messages import iso2 as m
+from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.sessions import Sessions
 from chargerd.vehicle.iso15118.tls import Identity, TlsServer
 from firmware_bridge.api import PilotState
@@ -282,7 +283,8 @@ async def test_an_address_that_goes_and_comes_back(
 def tls_of(folder: Path) -> NewTls:
     home = store.write_pki(make_pki(Profile.ISO2, datetime.now(UTC)), folder)
     secc = home / "secc"
-    return TlsServer([Identity(secc / "chain.pem", secc / "leaf.key")]).wrap
+    server = TlsServer([Identity(secc / "chain.pem", secc / "leaf.key")], Trust())
+    return lambda: server.wrap(datetime.now(UTC))
 
 
 def vehicle_context(folder: Path) -> ssl.SSLContext:
