@@ -1,26 +1,27 @@
 """One ISO 15118-20 session, sans-I/O: messages, offers and `now` in; answers out.
 
-Owns order, session id, silence and what the heart sees; handlers own the meaning of
-each request, the path owns the contactor. Must never read a clock.
+Owns order, session id and silence; handlers own the meaning of each request, the path
+owns the contactor, iso20_view.py tells the heart. Must never read a clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from chargerd.model import VehicleDemand, VehicleOffer, VehiclePhase, VehicleState
+from chargerd.model import VehicleOffer, VehicleState
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.messages.common import SessionSetupReq
-from chargerd.vehicle.iso15118.messages.common_types import (
-    EvseNotification,
-    V2GRequest,
-)
+from chargerd.vehicle.iso15118.messages.common_types import V2GRequest
 from chargerd.vehicle.iso15118.messages.declare import Complex
+from chargerd.vehicle.iso15118.secc import iso20_authorise as authorise
 from chargerd.vehicle.iso15118.secc import iso20_graph as at
+from chargerd.vehicle.iso15118.secc import iso20_loop as loop
+from chargerd.vehicle.iso15118.secc import iso20_metering as metering
 from chargerd.vehicle.iso15118.secc import iso20_power as power
 from chargerd.vehicle.iso15118.secc import iso20_steps as steps
-from chargerd.vehicle.iso15118.secc.ac_path import AcPath
+from chargerd.vehicle.iso15118.secc import iso20_view
 from chargerd.vehicle.iso15118.secc.causes import FAULTS, Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
 from chargerd.vehicle.iso15118.secc.dc_table import AT_ONCE
@@ -45,20 +46,24 @@ Handler = Callable[..., Reply | Refusal]
 
 HANDLERS: dict[str, Handler] = {
     "SessionSetupReq": steps.session_setup,
-    "AuthorizationSetupReq": steps.authorization_setup,
-    "AuthorizationReq": steps.authorization,
+    "AuthorizationSetupReq": authorise.authorization_setup,
+    "CertificateInstallationReq": authorise.certificate_installation,
+    "AuthorizationReq": authorise.authorization,
     "ServiceDiscoveryReq": steps.service_discovery,
     "ServiceDetailReq": steps.service_detail,
     "ServiceSelectionReq": steps.service_selection,
+    "VehicleCheckInReq": steps.vehicle_check_in,
     "DC_ChargeParameterDiscoveryReq": power.dc_parameters,
     "AC_ChargeParameterDiscoveryReq": power.ac_parameters,
     "ScheduleExchangeReq": steps.schedule_exchange,
     "DC_CableCheckReq": power.cable_check,
     "DC_PreChargeReq": power.pre_charge,
     "PowerDeliveryReq": power.power_delivery,
-    "DC_ChargeLoopReq": power.dc_loop,
-    "AC_ChargeLoopReq": power.ac_loop,
+    "DC_ChargeLoopReq": loop.dc_loop,
+    "AC_ChargeLoopReq": loop.ac_loop,
+    "MeteringConfirmationReq": metering.metering_confirmation,
     "DC_WeldingDetectionReq": power.welding,
+    "VehicleCheckOutReq": steps.vehicle_check_out,
     "SessionStopReq": steps.session_stop,
 }
 
@@ -79,25 +84,23 @@ class Iso20Session:
         random: RandomBytes,
         now_mono: float,
         *,
+        peer: bytes = b"",
         paused: Paused | None = None,
         times: Times = TIMES_20,
     ) -> None:
-        """`paused`: what may be taken up again."""
+        """`peer`: the vehicle's TLS certificate; `paused`: what may be taken up again."""
         fresh_id = random(len(NO_SESSION))
         if len(fresh_id) != len(NO_SESSION) or fresh_id == NO_SESSION:
             raise V2gError("a session id must be 8 bytes and not 0: mend `random`")
-        self._course = Course(fresh_id, paused)
+        self._course = Course(random, fresh_id, peer, paused)
         self._times = times
         self._timers = Timers()
         self._ongoing = Timers()
         self._now = station(setup, VehicleOffer(at_mono=float("-inf")), now_mono)
+        self._open = Answer(None, close=True)  # what goes out when nothing better came
         self._timers.set("silence", now_mono + times.setup_s)
 
     # -- inputs ---------------------------------------------------------------------
-
-    def late(self, now_mono: float) -> Answer:
-        """No answer of this session is open."""
-        return Answer(None, close=True)
 
     def request(self, message: Complex, now_mono: float, raw: bytes = b"") -> Answer:
         """One request in, one answer out, at once."""
@@ -108,6 +111,7 @@ class Iso20Session:
             course.stop(Cause.SEQUENCE)
             self._over()
             return Answer(None, close=True, request=name)
+        course.raw = raw
         outcome = self._judge(name, message)
         if isinstance(outcome, Reply):
             outcome = self._patience(name, outcome)
@@ -117,20 +121,30 @@ class Iso20Session:
         if course.state == at.ENDED:
             self._over()
         else:
-            self._listen()
-        return Answer(
-            outcome.message,
-            outcome.close,
-            name,
-            self._times.answer(name),
-            outcome.hold_s,
-        )
+            self._listen(name)
+        within_s = self._times.answer(name)
+        answer = Answer(outcome.message, outcome.close, name, within_s, outcome.hold_s)
+        if not outcome.open:
+            return answer
+        self._open = replace(answer, hold_s=0.0)
+        return replace(answer, message=None, open=True)
+
+    def late(self, now_mono: float) -> Answer:
+        """The central system's answer as it came, or ours that there is none."""
+        self._look(self._now.offer, now_mono)
+        exi = authorise.answered(self._course, self._now)
+        answer = self._open
+        self._course.question = None
+        return answer if exi is None else replace(answer, message=None, raw=exi)
 
     def may_send(self, now_mono: float) -> bool:
-        """A start is answered when power can flow, a stop when the current has gone."""
+        """A start is answered when power can flow, a stop when the current has gone, a
+        question of the vehicle when the central system has spoken."""
         self._look(self._now.offer, now_mono)
-        path = self._course.path
-        if path is None or self._course.state not in at.STARTED:
+        course, path = self._course, self._course.path
+        if course.state == at.AUTHORIZATION:
+            return authorise.settled(course, self._now)
+        if path is None or course.state not in at.STARTED:
             return not isinstance(path, DcPath) or path.still
         return path.energy or path.ended
 
@@ -161,13 +175,6 @@ class Iso20Session:
         self._course.pausing = False
         self._over()
 
-    def ask(self, wish: EvseNotification | None) -> None:
-        """What the next loop answers ask of the vehicle (a new schedule, a pause...).
-
-        The station's own stop comes before it. None takes the wish back.
-        """
-        self._course.notify = wish
-
     # -- outputs --------------------------------------------------------------------
 
     @property
@@ -186,49 +193,13 @@ class Iso20Session:
         course = self._course
         if not course.pausing:
             return None
-        return Paused(course.session_id, course.evccid)
+        return Paused(
+            course.session_id, course.evccid, course.peer, course.choice, course.proof
+        )
 
     def state(self) -> VehicleState:
         """The session as the heart sees it."""
-        course, path = self._course, self._course.path
-        cause = course.cause or (path.cause if path is not None else None)
-        faults = frozenset(course.faults | (path.faults if path else set()))
-        return VehicleState(
-            protocol="iso15118-20",
-            phase=self._phase(faults),
-            limits=course.limits,
-            demand=self._demand(),
-            soc_pct=course.window.soc_pct,
-            soc_at_mono=course.soc_at_mono,
-            capacity_wh=course.capacity_wh,
-            departure_mono=course.departure_mono,
-            vehicle_id=course.evccid,
-            stop_cause=cause.value if cause is not None else "",
-            faults=faults,
-        )
-
-    def _phase(self, faults: frozenset[str]) -> VehiclePhase:
-        course, path = self._course, self._course.path
-        if path is None:
-            if course.state != at.ENDED:
-                return VehiclePhase.HANDSHAKE
-            return VehiclePhase.FAULT if faults else VehiclePhase.ENDED
-        if path.phase is not VehiclePhase.ENDED:
-            return path.phase
-        if faults:
-            return VehiclePhase.FAULT
-        # A new service is being chosen: the vehicle is still talking.
-        return VehiclePhase.HANDSHAKE if course.renewing else VehiclePhase.ENDED
-
-    def _demand(self) -> VehicleDemand:
-        path, ev = self._course.path, self._course.ev
-        if path is None:
-            return VehicleDemand()
-        if isinstance(path, AcPath):
-            return path.demand()
-        tops = (ev.voltage_max_v, ev.target_v or 0.0, self._now.voltage_max_v)
-        ceiling_v = min((top for top in tops if top > 0.0), default=0.0)
-        return path.demand(ceiling_v, max(ev.voltage_min_v, self._now.voltage_min_v))
+        return iso20_view.state(self._course, self._now)
 
     # -- the machinery --------------------------------------------------------------
 
@@ -245,7 +216,7 @@ class Iso20Session:
             self._timers.set("silence", now_mono + GRACE_S)
 
     def _judge(self, name: str, message: V2GRequest) -> Reply | Refusal:
-        """Session, order and power path, before the handler looks."""
+        """Session [V2G20-460], order [V2G20-459] and power path, before the handler."""
         course = self._course
         known = message.Header.SessionID == course.session_id
         if not isinstance(message, SessionSetupReq) and not known:
@@ -290,9 +261,11 @@ class Iso20Session:
             self._timers.set("silence", self._now.now_mono + GRACE_S)
         return Answer(answer, again, name, self._times.answer(name))
 
-    def _listen(self) -> None:
-        """The vehicle's next request is due."""
+    def _listen(self, name: str) -> None:
+        """The vehicle's next request is due; a side stream does not keep power up."""
         course = self._course
+        if course.state in at.LOOPS and name == "MeteringConfirmationReq":
+            return
         silence_s = self._times.silence(course.state)
         if course.path is not None and course.path.ended and not course.renewing:
             silence_s = min(silence_s, GRACE_S)

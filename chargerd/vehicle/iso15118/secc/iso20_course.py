@@ -5,52 +5,86 @@ Made new for each session, so that nothing of the last one can count in this one
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
-from chargerd.model import VehicleLimits
+from chargerd.model import CertificateQuestion, Contract, VehicleLimits
 from chargerd.vehicle.iso15118.messages.common_types import (
-    EvseNotification,
     MessageHeader,
+    MeterInfo,
     ResponseCode,
     V2GResponse,
 )
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import FAULTS, Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
+from chargerd.vehicle.iso15118.secc.flow import RandomBytes
 from chargerd.vehicle.iso15118.secc.iso20_graph import SETUP
+from chargerd.vehicle.iso15118.secc.iso20_plan import Plan
 from chargerd.vehicle.iso15118.secc.iso20_services import Choice
 from chargerd.vehicle.iso15118.secc.limits import EvLimits, Window
 from chargerd.vehicle.iso15118.secc.quirks import Quirk
 from chargerd.vehicle.iso15118.secc.station import Station
+from chargerd.vehicle.iso15118.signature import PublicKey
 
 NO_SESSION = bytes(8)
+METERS_KEPT = 20  # readings told lately; a confirmation may be a few loops behind
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A contract that the vehicle has shown, and the key that signed for it."""
+
+    contract: Contract
+    key: PublicKey
+    shown_mono: float
 
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """What a paused session needs to be taken up again, on a new connection."""
+    """What a paused session needs to be taken up again, on a new connection.
+
+    `peer`: the vehicle's TLS certificate, empty without one.
+    """
 
     session_id: bytes
     evccid: str
+    peer: bytes = b""
+    choice: Choice | None = None
+    proof: Proof | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
-    """One schedule on offer, W: charge >= 0, discharge <= 0."""
+@dataclass(slots=True)
+class Standby:
+    """The vehicle rests with its contactors closed, and no power flows.
 
-    charge_w: float
-    discharge_w: float
+    `had_power`: it could have had some; else it may be woken once there is some.
+    """
+
+    had_power: bool
 
 
 @dataclass(slots=True)
 class Course:
     """`path` exists from ServiceSelection on."""
 
+    random: RandomBytes
     fresh_id: bytes
+    peer: bytes = b""
     paused: Paused | None = None
     state: str = SETUP
+    raw: bytes = b""  # the request's EXI as it was received
     session_id: bytes = NO_SESSION
     evccid: str = ""
+    # Authorisation.
+    challenge: bytes = b""  # the last one only; used by one good AuthorizationReq
+    refused: int = 0  # contracts that were not good
+    proof: Proof | None = None
+    question: CertificateQuestion | None = None  # while it is open
+    questions: int = 0
+    # Services and power.
+    offered: dict[tuple[int, int], Choice] = field(default_factory=dict)
     choice: Choice | None = None
     path: DcPath | AcPath | None = None
     quirks: frozenset[Quirk] = frozenset()
@@ -60,8 +94,12 @@ class Course:
     soc_at_mono: float = 0.0
     capacity_wh: float | None = None
     departure_mono: float | None = None
-    schedules: dict[int, Power] = field(default_factory=dict)
-    notify: EvseNotification | None = None  # asked of the vehicle in each loop
+    plan: Plan | None = None
+    standby: Standby | None = None
+    moved_mono: float = NEVER  # since when the plan is out of date
+    confirmed_mono: float | None = None  # newest meter confirmation, or the start
+    meters: deque[MeterInfo] = field(default_factory=lambda: deque(maxlen=METERS_KEPT))
+    # The end.
     pausing: bool = False  # SessionStop(Pause) was accepted
     renewing: bool = False  # a new service is being chosen: a new path is due
     cause: Cause | None = None
@@ -89,12 +127,16 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A handler's yes: the answer, and where it leads (None = the graph's first)."""
+    """A handler's yes: the answer, and where it leads (None = the graph's first).
+
+    `open`: `message` is what goes out when nothing better came within `hold_s`.
+    """
 
     message: V2GResponse
     following: str | None = None
     hold_s: float = 0.0
     close: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

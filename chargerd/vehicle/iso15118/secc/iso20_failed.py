@@ -1,6 +1,7 @@
 """ISO 15118-20 answers that say FAILED: the smallest message the schema allows.
 
-Owns the filling of mandatory fields that mean nothing beside a FAILED code.
+Owns the filling of mandatory fields that mean nothing beside a FAILED code. A loop is
+answered in its own control mode [V2G20-1600]. Must never hand out a real credential.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.messages import ac, common, dc
 from chargerd.vehicle.iso15118.messages.common_types import (
+    CLReqControlMode,
+    CLResControlMode,
     MessageHeader,
     ResponseCode,
     V2GRequest,
@@ -52,13 +55,47 @@ def _ac_parameters() -> dict[str, Any]:
     return {"AC_CPDResEnergyTransferMode": mode}
 
 
+_DC_CHARGE = "EVSEMaximumChargePower EVSEMinimumChargePower EVSEMaximumChargeCurrent "
+_DC_CHARGE += "EVSEMaximumVoltage"
+_DC_BOTH = f"{_DC_CHARGE} EVSEMaximumDischargePower EVSEMinimumDischargePower "
+_DC_BOTH += "EVSEMaximumDischargeCurrent EVSEMinimumVoltage"
+_AC_TARGET = "EVSETargetActivePower"
+
+# Control mode of the request -> that of the answer, and its mandatory fields.
+_MODES: dict[type[CLReqControlMode], tuple[type[CLResControlMode], str]] = {
+    dc.Scheduled_DC_CLReqControlMode: (dc.Scheduled_DC_CLResControlMode, ""),
+    dc.BPT_Scheduled_DC_CLReqControlMode: (dc.BPT_Scheduled_DC_CLResControlMode, ""),
+    dc.Dynamic_DC_CLReqControlMode: (dc.Dynamic_DC_CLResControlMode, _DC_CHARGE),
+    dc.BPT_Dynamic_DC_CLReqControlMode: (dc.BPT_Dynamic_DC_CLResControlMode, _DC_BOTH),
+    ac.Scheduled_AC_CLReqControlMode: (ac.Scheduled_AC_CLResControlMode, ""),
+    ac.BPT_Scheduled_AC_CLReqControlMode: (ac.BPT_Scheduled_AC_CLResControlMode, ""),
+    ac.Dynamic_AC_CLReqControlMode: (ac.Dynamic_AC_CLResControlMode, _AC_TARGET),
+    ac.BPT_Dynamic_AC_CLReqControlMode: (
+        ac.BPT_Dynamic_AC_CLResControlMode,
+        _AC_TARGET,
+    ),
+}
+
+
+def _mode(request: dc.DC_ChargeLoopReq | ac.AC_ChargeLoopReq) -> CLResControlMode:
+    direct = isinstance(request, dc.DC_ChargeLoopReq)
+    known = type(request.CLReqControlMode)
+    if known not in _MODES or ("_DC_" in known.__name__) is not direct:
+        known = (
+            dc.Scheduled_DC_CLReqControlMode
+            if direct
+            else ac.Scheduled_AC_CLReqControlMode
+        )
+    kind, names = _MODES[known]
+    return kind(**_zeros(names))
+
+
 def _dc_loop() -> dict[str, Any]:
     return {
         **_zeros("EVSEPresentCurrent EVSEPresentVoltage"),
         "EVSEPowerLimitAchieved": False,
         "EVSECurrentLimitAchieved": False,
         "EVSEVoltageLimitAchieved": False,
-        "CLResControlMode": dc.Scheduled_DC_CLResControlMode(),
     }
 
 
@@ -121,10 +158,7 @@ _FILL: dict[str, tuple[type[V2GResponse], Callable[[], dict[str, Any]]]] = {
     "DC_PreChargeReq": (dc.DC_PreChargeRes, lambda: _zeros("EVSEPresentVoltage")),
     "PowerDeliveryReq": (common.PowerDeliveryRes, _nothing),
     "DC_ChargeLoopReq": (dc.DC_ChargeLoopRes, _dc_loop),
-    "AC_ChargeLoopReq": (
-        ac.AC_ChargeLoopRes,
-        lambda: {"CLResControlMode": ac.Scheduled_AC_CLResControlMode()},
-    ),
+    "AC_ChargeLoopReq": (ac.AC_ChargeLoopRes, _nothing),
     "DC_WeldingDetectionReq": (
         dc.DC_WeldingDetectionRes,
         lambda: _zeros("EVSEPresentVoltage"),
@@ -150,4 +184,7 @@ def failed(
     if name not in _FILL:
         raise V2gError(f"{name} has no answer in ISO 15118-20 AC and DC: close")
     response, fill = _FILL[name]
-    return response(Header=header, ResponseCode=code, **fill())
+    values = fill()
+    if isinstance(request, dc.DC_ChargeLoopReq | ac.AC_ChargeLoopReq):
+        values["CLResControlMode"] = _mode(request)
+    return response(Header=header, ResponseCode=code, **values)

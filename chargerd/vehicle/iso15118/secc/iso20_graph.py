@@ -1,7 +1,8 @@
 """The order of an ISO 15118-20 session: states, and which request may come in which.
 
 Owns the ordering graph and nothing else. SessionStop may come in every state; what it
-may ask for there is iso20_steps.py's matter.
+may ask for there is iso20_steps.py's matter. While a schedule is renegotiated on a side
+stream, the loop goes on on the main one.
 """
 
 from __future__ import annotations
@@ -37,19 +38,11 @@ ENDED = "ended"
 
 LOOPS = frozenset({LOOP_DC, LOOP_AC})
 RESCHEDULES = frozenset({RESCHEDULE_DC, RESCHEDULE_AC})
+RESTARTS = frozenset({RESTART_DC, RESTART_AC})
 STARTED = frozenset({STARTED_DC, STARTED_AC, *LOOPS})
-# No pause while the cable is live or about to be (refs: sessions.md of hupe1980).
+# No pause while the cable is live or about to be (hupe1980/iso15118, sessions.md).
 LIVE = frozenset(
-    {
-        CABLE_CHECK,
-        PRE_CHARGE_FIRST,
-        PRE_CHARGE,
-        RESCHEDULE_DC,
-        RESCHEDULE_AC,
-        RESTART_DC,
-        RESTART_AC,
-        *STARTED,
-    }
+    {CABLE_CHECK, PRE_CHARGE_FIRST, PRE_CHARGE, *RESCHEDULES, *RESTARTS, *STARTED}
 )
 # The power path should be up here: its end is the session's, too.
 POWER = LIVE | {READY_AC}
@@ -58,23 +51,36 @@ SELECTED = frozenset({PARAMETERS_DC, PARAMETERS_AC, SCHEDULE_DC, SCHEDULE_AC, ST
 
 _DC_DELIVERY = (STARTED_DC, PRE_CHARGE, WELDING)
 _STOPS = {"SessionStopReq": (ENDED, SERVICE_DISCOVERY)}
-_SELECT = {
-    "ServiceDetailReq": (SERVICE_DETAIL,),
-    "ServiceSelectionReq": (PARAMETERS_DC, PARAMETERS_AC),
-}
 
 _ROWS: dict[str, dict[str, tuple[str, ...]]] = {
     SETUP: {"SessionSetupReq": (AUTHORIZATION_SETUP, JOINED)},
     AUTHORIZATION_SETUP: {"AuthorizationSetupReq": (AUTHORIZATION,)},
+    # It goes on with the old services (OCC, libiso15118), or chooses anew.
     JOINED: {
         "AuthorizationSetupReq": (AUTHORIZATION,),
         "ServiceDiscoveryReq": (SERVICE_DETAIL,),
+        "DC_ChargeParameterDiscoveryReq": (SCHEDULE_DC,),
+        "AC_ChargeParameterDiscoveryReq": (SCHEDULE_AC,),
     },
-    AUTHORIZATION: {"AuthorizationReq": (AUTHORIZATION, SERVICE_DISCOVERY)},
+    # A new setup brings a new challenge.
+    AUTHORIZATION: {
+        "AuthorizationReq": (AUTHORIZATION, SERVICE_DISCOVERY),
+        "AuthorizationSetupReq": (AUTHORIZATION,),
+        "CertificateInstallationReq": (AUTHORIZATION,),
+    },
     SERVICE_DISCOVERY: {"ServiceDiscoveryReq": (SERVICE_DETAIL,)},
-    SERVICE_DETAIL: _SELECT,
-    PARAMETERS_DC: {"DC_ChargeParameterDiscoveryReq": (SCHEDULE_DC,)},
-    PARAMETERS_AC: {"AC_ChargeParameterDiscoveryReq": (SCHEDULE_AC,)},
+    SERVICE_DETAIL: {
+        "ServiceDetailReq": (SERVICE_DETAIL,),
+        "ServiceSelectionReq": (PARAMETERS_DC, PARAMETERS_AC),
+    },
+    PARAMETERS_DC: {
+        "DC_ChargeParameterDiscoveryReq": (SCHEDULE_DC,),
+        "VehicleCheckInReq": (PARAMETERS_DC,),
+    },
+    PARAMETERS_AC: {
+        "AC_ChargeParameterDiscoveryReq": (SCHEDULE_AC,),
+        "VehicleCheckInReq": (PARAMETERS_AC,),
+    },
     SCHEDULE_DC: {"ScheduleExchangeReq": (CABLE_CHECK, SCHEDULE_DC)},
     SCHEDULE_AC: {"ScheduleExchangeReq": (READY_AC, SCHEDULE_AC)},
     CABLE_CHECK: {"DC_CableCheckReq": (CABLE_CHECK, PRE_CHARGE_FIRST)},
@@ -85,11 +91,11 @@ _ROWS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     READY_AC: {"PowerDeliveryReq": (STARTED_AC, READY_AC, STOPPED)},
     STARTED_DC: {
-        "DC_ChargeLoopReq": (LOOP_DC,),
+        "DC_ChargeLoopReq": (LOOP_DC, STARTED_DC),
         "PowerDeliveryReq": (WELDING, STARTED_DC, RESCHEDULE_DC),
     },
     STARTED_AC: {
-        "AC_ChargeLoopReq": (LOOP_AC,),
+        "AC_ChargeLoopReq": (LOOP_AC, STARTED_AC),
         "PowerDeliveryReq": (STOPPED, STARTED_AC, RESCHEDULE_AC),
     },
     LOOP_DC: {
@@ -101,22 +107,34 @@ _ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "PowerDeliveryReq": (STOPPED, STARTED_AC, LOOP_AC, RESCHEDULE_AC),
     },
     RESCHEDULE_DC: {
+        "DC_ChargeLoopReq": (RESCHEDULE_DC,),
         "DC_ChargeParameterDiscoveryReq": (RESCHEDULE_DC,),
         "ScheduleExchangeReq": (RESTART_DC, RESCHEDULE_DC),
         "PowerDeliveryReq": (WELDING,),
     },
     RESCHEDULE_AC: {
+        "AC_ChargeLoopReq": (RESCHEDULE_AC,),
         "AC_ChargeParameterDiscoveryReq": (RESCHEDULE_AC,),
         "ScheduleExchangeReq": (RESTART_AC, RESCHEDULE_AC),
         "PowerDeliveryReq": (STOPPED,),
     },
-    RESTART_DC: {"PowerDeliveryReq": (STARTED_DC, RESTART_DC, WELDING)},
-    RESTART_AC: {"PowerDeliveryReq": (STARTED_AC, RESTART_AC, STOPPED)},
+    RESTART_DC: {
+        "DC_ChargeLoopReq": (RESTART_DC,),
+        "PowerDeliveryReq": (STARTED_DC, RESTART_DC, WELDING),
+    },
+    RESTART_AC: {
+        "AC_ChargeLoopReq": (RESTART_AC,),
+        "PowerDeliveryReq": (STARTED_AC, RESTART_AC, STOPPED),
+    },
     WELDING: {"DC_WeldingDetectionReq": (WELDING, STOPPED)},
-    STOPPED: {"DC_WeldingDetectionReq": (STOPPED,)},
+    STOPPED: {"DC_WeldingDetectionReq": (STOPPED,), "VehicleCheckOutReq": (STOPPED,)},
 }
+# A confirmation comes when the vehicle has signed it: on the main or on a side stream.
+_CONFIRMS = (*STARTED, *RESCHEDULES, *RESTARTS, WELDING, STOPPED)
 
 _ALL = {state: {**row, **_STOPS} for state, row in _ROWS.items()}
+for _state in _CONFIRMS:
+    _ALL[_state]["MeteringConfirmationReq"] = (_state,)
 _ALL[FAILED] = {"SessionStopReq": (ENDED,)}
 
 GRAPH = Graph(SETUP, _ALL)

@@ -46,6 +46,9 @@ from chargerd.vehicle.iso15118.secc.limits import (
 )
 from chargerd.vehicle.iso15118.secc.quirks import Sign, sign_of
 
+DcMode = Scheduled_DC_CLReqControlMode | Dynamic_DC_CLReqControlMode
+AcMode = Scheduled_AC_CLReqControlMode | Dynamic_AC_CLReqControlMode
+
 # (energy transfer is DC, control mode, bidirectional) -> class of the loop's request.
 LOOP_MODES: dict[tuple[bool, Control, bool], type[CLReqControlMode]] = {
     (True, Control.DYNAMIC, False): Dynamic_DC_CLReqControlMode,
@@ -66,13 +69,18 @@ def fits(mode: CLReqControlMode, choice: Choice) -> bool:
 
 
 def _sum(wire: object, name: str) -> float | None:
-    """A power limit in W: the total, or the sum where phases are named.
-
-    [K]: without _L2 and _L3 the first field is the total.
-    """
+    """A power limit in W of all phases: a lone field is the sum [V2G20-1817]."""
     parts = [number(getattr(wire, name + phase, None)) for phase in ("", "_L2", "_L3")]
     known = [part for part in parts if part is not None]
     return sum(known) if known else None
+
+
+def _or(wire: RationalNumber | None, before: float | None) -> float | None:
+    return before if wire is None else number(wire)
+
+
+def _charge(wire: RationalNumber | None, before: float | None) -> float | None:
+    return before if wire is None else charge(number(wire))
 
 
 # --- parameter discovery --------------------------------------------------------------
@@ -91,99 +99,149 @@ def dc_parameters(mode: DC_CPDReqEnergyTransferMode, *, negative: bool) -> EvLim
     ev = EvLimits(
         charge_w=charge(number(mode.EVMaximumChargePower)),
         charge_a=charge(number(mode.EVMaximumChargeCurrent)),
+        charge_min_w=charge(number(mode.EVMinimumChargePower)),
         voltage_max_v=max(0.0, number(mode.EVMaximumVoltage) or 0.0),
         voltage_min_v=max(0.0, number(mode.EVMinimumVoltage) or 0.0),
     )
     if not isinstance(mode, BPT_DC_CPDReqEnergyTransferMode):
         return ev
-    power = number(mode.EVMaximumDischargePower)
-    current = number(mode.EVMaximumDischargeCurrent)
+    power, least = mode.EVMaximumDischargePower, mode.EVMinimumDischargePower
+    current = mode.EVMaximumDischargeCurrent
     return replace(
         ev,
-        discharge_w=discharge(power, negative_sent=negative),
-        discharge_a=discharge(current, negative_sent=negative),
+        discharge_w=discharge(number(power), negative_sent=negative),
+        discharge_a=discharge(number(current), negative_sent=negative),
+        discharge_min_w=discharge(number(least), negative_sent=negative),
     )
 
 
 def ac_parameters(mode: AC_CPDReqEnergyTransferMode, *, negative: bool) -> EvLimits:
     """Limits of AC_ChargeParameterDiscoveryReq. `negative`: quirk of the vehicle."""
-    ev = EvLimits(charge_w=charge(_sum(mode, "EVMaximumChargePower")))
-    if not isinstance(mode, BPT_AC_CPDReqEnergyTransferMode):
+    return _ac_limits(EvLimits(), mode, negative=negative)
+
+
+def _ac_limits(known: EvLimits, wire: object, *, negative: bool) -> EvLimits:
+    most, least = (_sum(wire, f"EV{x}imumChargePower") for x in ("Max", "Min"))
+    ev = replace(
+        known,
+        charge_w=known.charge_w if most is None else charge(most),
+        charge_min_w=known.charge_min_w if least is None else charge(least),
+    )
+    if not isinstance(
+        wire,
+        BPT_AC_CPDReqEnergyTransferMode
+        | BPT_Dynamic_AC_CLReqControlMode
+        | BPT_Scheduled_AC_CLReqControlMode,
+    ):
         return ev
-    power = _sum(mode, "EVMaximumDischargePower")
-    return replace(ev, discharge_w=discharge(power, negative_sent=negative))
+    most, least = (_sum(wire, f"EV{x}imumDischargePower") for x in ("Max", "Min"))
+    given = discharge(most, negative_sent=negative)
+    given_least = discharge(least, negative_sent=negative)
+    return replace(
+        ev,
+        discharge_w=known.discharge_w if given is None else given,
+        discharge_min_w=known.discharge_min_w if given_least is None else given_least,
+    )
 
 
 # --- the loop -------------------------------------------------------------------------
 
 
-def loop_limits(known: EvLimits, mode: CLReqControlMode, *, negative: bool) -> EvLimits:
-    """`known`, with what this loop message says instead; all fields may be left out."""
-
-    def said(name: str, before: float | None) -> float | None:
-        value = _sum(mode, name)
-        return before if value is None else charge(value)
-
-    def given(name: str, before: float | None) -> float | None:
-        value = _sum(mode, name)
-        return before if value is None else discharge(value, negative_sent=negative)
-
-    def volts(name: str, before: float) -> float:
-        value = number(getattr(mode, name, None))
-        return before if value is None else max(0.0, value)
-
+def dc_loop_limits(known: EvLimits, mode: DcMode, *, negative: bool) -> EvLimits:
+    """`known`, with what this loop message says instead; it may leave out anything."""
+    given_w, given_a = known.discharge_w, known.discharge_a
+    given_min_w = known.discharge_min_w
+    if isinstance(
+        mode, BPT_Dynamic_DC_CLReqControlMode | BPT_Scheduled_DC_CLReqControlMode
+    ):
+        power, current = mode.EVMaximumDischargePower, mode.EVMaximumDischargeCurrent
+        least = mode.EVMinimumDischargePower
+        if power is not None:
+            given_w = discharge(number(power), negative_sent=negative)
+        if current is not None:
+            given_a = discharge(number(current), negative_sent=negative)
+        if least is not None:
+            given_min_w = discharge(number(least), negative_sent=negative)
+    target_a = target_v = None
+    if isinstance(mode, Scheduled_DC_CLReqControlMode):
+        target_a, target_v = number(mode.EVTargetCurrent), number(mode.EVTargetVoltage)
     return EvLimits(
-        charge_w=said("EVMaximumChargePower", known.charge_w),
-        charge_a=said("EVMaximumChargeCurrent", known.charge_a),
-        discharge_w=given("EVMaximumDischargePower", known.discharge_w),
-        discharge_a=given("EVMaximumDischargeCurrent", known.discharge_a),
-        voltage_max_v=volts("EVMaximumVoltage", known.voltage_max_v),
-        voltage_min_v=volts("EVMinimumVoltage", known.voltage_min_v),
-        target_a=number(getattr(mode, "EVTargetCurrent", None)),
-        target_v=number(getattr(mode, "EVTargetVoltage", None)),
+        charge_w=_charge(mode.EVMaximumChargePower, known.charge_w),
+        charge_a=_charge(mode.EVMaximumChargeCurrent, known.charge_a),
+        discharge_w=given_w,
+        discharge_a=given_a,
+        voltage_max_v=_charge(mode.EVMaximumVoltage, known.voltage_max_v) or 0.0,
+        voltage_min_v=_charge(mode.EVMinimumVoltage, known.voltage_min_v) or 0.0,
+        target_a=target_a,
+        target_v=target_v,
+        charge_min_w=_charge(mode.EVMinimumChargePower, known.charge_min_w),
+        discharge_min_w=given_min_w,
     )
 
 
-def loop_window(known: Window, mode: CLReqControlMode) -> Window:
-    """Energy requests of this loop message; those left out stay."""
+def ac_loop_limits(known: EvLimits, mode: AcMode, *, negative: bool) -> EvLimits:
+    """`known`, with what this loop message says instead; it may leave out anything."""
+    return _ac_limits(known, mode, negative=negative)
+
+
+def loop_window(
+    known: Window, mode: CLReqControlMode, shown: DisplayParameters | None
+) -> Window:
+    """Energy requests and what is displayed; what is left out stays."""
     if not isinstance(mode, Dynamic_CLReqControlMode | Scheduled_CLReqControlMode):
         return known
-    v2x = getattr(mode, "EVMinimumV2XEnergyRequest", None)
-    return replace(
-        known,
+    v2x_max, v2x_min = known.v2x_max_wh, known.v2x_min_wh
+    if isinstance(
+        mode, BPT_Dynamic_DC_CLReqControlMode | BPT_Dynamic_AC_CLReqControlMode
+    ):
+        v2x_max = _or(mode.EVMaximumV2XEnergyRequest, v2x_max)
+        v2x_min = _or(mode.EVMinimumV2XEnergyRequest, v2x_min)
+    shown = shown or _NOTHING
+    return Window(
         max_wh=_or(mode.EVMaximumEnergyRequest, known.max_wh),
         min_wh=_or(mode.EVMinimumEnergyRequest, known.min_wh),
-        v2x_min_wh=_or(v2x, known.v2x_min_wh),
+        v2x_min_wh=v2x_min,
+        soc_pct=_percent(shown.PresentSOC, known.soc_pct),
+        soc_min_pct=_percent(shown.MinimumSOC, known.soc_min_pct),
+        target_wh=_or(mode.EVTargetEnergyRequest, known.target_wh),
+        v2x_max_wh=v2x_max,
+        soc_target_pct=_percent(shown.TargetSOC, known.soc_target_pct),
+        soc_max_pct=_percent(shown.MaximumSOC, known.soc_max_pct),
+        complete=known.complete
+        if shown.ChargingComplete is None
+        else shown.ChargingComplete,
     )
+
+
+_NOTHING = DisplayParameters()
+
+
+def _percent(shown: int | None, before: float | None) -> float | None:
+    return before if shown is None else float(shown)
+
+
+# --- schedule exchange ----------------------------------------------------------------
 
 
 def schedule_window(
     known: Window, mode: Dynamic_SEReqControlMode | Scheduled_SEReqControlMode
 ) -> Window:
-    """Energy requests of ScheduleExchangeReq."""
+    """Energy requests of ScheduleExchangeReq: they begin anew."""
     found = replace(
         known,
+        target_wh=number(mode.EVTargetEnergyRequest),
         max_wh=number(mode.EVMaximumEnergyRequest),
         min_wh=number(mode.EVMinimumEnergyRequest),
-        v2x_min_wh=number(getattr(mode, "EVMinimumV2XEnergyRequest", None)),
+        v2x_max_wh=None,
+        v2x_min_wh=None,
+        complete=False,
     )
-    if isinstance(mode, Dynamic_SEReqControlMode) and mode.MinimumSOC is not None:
-        return replace(found, soc_min_pct=float(mode.MinimumSOC))
-    return found
-
-
-def display_window(known: Window, shown: DisplayParameters | None) -> Window:
-    """State of charge and its floor, as the vehicle shows them."""
-    if shown is None:
-        return known
-    soc, floor = shown.PresentSOC, shown.MinimumSOC
+    if not isinstance(mode, Dynamic_SEReqControlMode):
+        return found
     return replace(
-        known,
-        soc_pct=known.soc_pct if soc is None else float(soc),
-        soc_min_pct=known.soc_min_pct if floor is None else float(floor),
+        found,
+        v2x_max_wh=number(mode.EVMaximumV2XEnergyRequest),
+        v2x_min_wh=number(mode.EVMinimumV2XEnergyRequest),
+        soc_min_pct=_percent(mode.MinimumSOC, known.soc_min_pct),
+        soc_target_pct=_percent(mode.TargetSOC, known.soc_target_pct),
     )
-
-
-def _or(wire: RationalNumber | None, before: float | None) -> float | None:
-    value = number(wire)
-    return before if value is None else value

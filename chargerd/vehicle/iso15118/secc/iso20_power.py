@@ -1,28 +1,28 @@
-"""ISO 15118-20 handlers of power: parameters, cable check, precharge, loop, welding.
+"""ISO 15118-20 handlers of power: parameters, cable check, precharge, start, welding.
 
 Each takes the course, the request and the newest view, and says yes (Reply) or no
-(Refusal). Loop answers never wait. What may close a contactor is the path's matter.
+(Refusal). The loop is iso20_loop.py's. What may close a contactor is the path's matter.
 """
 
 from __future__ import annotations
 
 from chargerd.model import VehicleLimits
 from chargerd.vehicle.iso15118.messages import ac, common, dc
-from chargerd.vehicle.iso15118.messages.common_types import (
-    DisplayParameters,
-    ResponseCode,
-    V2GRequest,
-)
+from chargerd.vehicle.iso15118.messages.common_types import ResponseCode, V2GRequest
+from chargerd.vehicle.iso15118.secc import iso20_asks, iso20_schedule
 from chargerd.vehicle.iso15118.secc import iso20_graph as at
 from chargerd.vehicle.iso15118.secc import iso20_needs as needs
-from chargerd.vehicle.iso15118.secc import iso20_schedule as schedule
-from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
-from chargerd.vehicle.iso15118.secc.iso20_course import Course, Refusal, Reply
-from chargerd.vehicle.iso15118.secc.iso20_loop import ac_answer, dc_answer
+from chargerd.vehicle.iso15118.secc.iso20_course import (
+    Course,
+    Refusal,
+    Reply,
+    Standby,
+)
 from chargerd.vehicle.iso15118.secc.iso20_parameters import ac_offer, dc_offer
-from chargerd.vehicle.iso15118.secc.limits import ac_limits, dc_limits, number, rational
+from chargerd.vehicle.iso15118.secc.iso20_steps import renew_path
+from chargerd.vehicle.iso15118.secc.limits import number, rational
 from chargerd.vehicle.iso15118.secc.quirks import quirks_of
 from chargerd.vehicle.iso15118.secc.station import Station
 
@@ -49,8 +49,7 @@ def dc_parameters(
     if ev.voltage_max_v < now.voltage_min_v or ev.voltage_min_v > now.voltage_max_v:
         return _WRONG
     course.ev = ev
-    if course.path is not None and not course.renewing:
-        course.path.lock()
+    _lock(course, now)
     answer = dc.DC_ChargeParameterDiscoveryRes(
         Header=course.header(now),
         ResponseCode="OK",
@@ -69,14 +68,19 @@ def ac_parameters(
         return _WRONG
     course.quirks |= quirks_of(course.evccid, needs.discharge_sign(mode))
     course.ev = needs.ac_parameters(mode, negative=course.negative)
-    if course.path is not None and not course.renewing:
-        course.path.lock()
+    _lock(course, now)
     answer = ac.AC_ChargeParameterDiscoveryRes(
         Header=course.header(now),
         ResponseCode="OK",
         AC_CPDResEnergyTransferMode=ac_offer(choice, now),
     )
     return Reply(answer)
+
+
+def _lock(course: Course, now: Station) -> None:
+    """A resumed session has no path before this; a renewed one may have an old one."""
+    if renew_path(course, now) and course.path is not None:
+        course.path.lock()
 
 
 # --- before energy --------------------------------------------------------------------
@@ -139,11 +143,20 @@ def power_delivery(
         if course.state not in at.STARTED:
             return Refusal("FAILED_ScheduleRenegotiation", Cause.SEQUENCE)
         return _delivery(course, now, at.RESCHEDULE_DC if direct else at.RESCHEDULE_AC)
+    started = at.STARTED_DC if direct else at.STARTED_AC
     if progress == "Standby":
-        return _delivery(course, now, course.state, "WARNING_StandbyNotAllowed")
+        return _standby(course, now, started)
     if message.EVProcessing != "Finished":
         return _delivery(course, now, course.state)
-    return _start(course, message, now, at.STARTED_DC if direct else at.STARTED_AC)
+    return _start(course, message, now, started)
+
+
+def _standby(course: Course, now: Station, started: str) -> Reply:
+    """The contactor stays closed, no power flows until the next Start [K]."""
+    if course.state not in at.STARTED or not now.setup.standby:
+        return _delivery(course, now, course.state, "WARNING_StandbyNotAllowed")
+    course.standby = Standby(had_power=iso20_asks.has_power(now))
+    return _delivery(course, now, started)
 
 
 def _delivery(
@@ -164,9 +177,12 @@ def _start(
     if path is None or choice is None:
         return _LOST
     if course.state not in at.STARTED:
-        wrong = schedule.check(message.EVPowerProfile, choice, course.schedules)
+        wrong = iso20_schedule.check(message.EVPowerProfile, choice, course.plan)
         if wrong is not None:
             return Refusal(wrong, Cause.PARAMETER)
+    # One channel serves both ways: there is nothing to switch [V2G20-2123].
+    if message.BPT_ChannelSelection == "Discharge" and not choice.bidirectional:
+        return Refusal("FAILED_PowerDeliveryNotApplied", Cause.PARAMETER)
     if not now.authorised:
         return Refusal("FAILED_PowerDeliveryNotApplied", Cause.STATION)
     if not path.start():
@@ -175,100 +191,26 @@ def _start(
         return Refusal(
             "FAILED_ContactorError" if stuck else code, path.cause or Cause.SEQUENCE
         )
+    course.standby = None
+    if course.confirmed_mono is None:
+        course.confirmed_mono = now.now_mono
+    if path.energy:  # a new plan, or the end of standby
+        return _delivery(course, now, following)
     # Power flows with the first loop message: only then the vehicle's limits are fresh.
     course.limits = VehicleLimits(
         at_mono=now.now_mono,
         voltage_max_v=course.ev.voltage_max_v,
         voltage_min_v=course.ev.voltage_min_v,
     )
-    hold_s = 0.0 if path.energy else START_HOLD_S
-    return _delivery(course, now, following, hold_s=hold_s)
+    return _delivery(course, now, following, hold_s=START_HOLD_S)
 
 
 def _stop(course: Course, now: Station, following: str) -> Reply | Refusal:
     """The answer waits until the current has gone: then contactors may open."""
-    course.notify = None
+    course.standby = None
     if course.path is not None:
         course.path.stop(Cause.VEHICLE_STOP)
     return _delivery(course, now, following, hold_s=STOP_HOLD_S)
-
-
-# --- the loop -------------------------------------------------------------------------
-
-
-def dc_loop(
-    course: Course, message: dc.DC_ChargeLoopReq, now: Station
-) -> Reply | Refusal:
-    """Limits in, limits out. In dynamic mode the station drives the current itself."""
-    path, choice, mode = course.path, course.choice, message.CLReqControlMode
-    if not isinstance(path, DcPath) or choice is None:
-        return _LOST
-    if not needs.fits(mode, choice):
-        return _WRONG
-    course.ev = needs.loop_limits(course.ev, mode, negative=course.negative)
-    course.window = needs.loop_window(course.window, mode)
-    _shown(course, message.DisplayParameters, mode, now)
-    path.ev_max_v = course.ev.voltage_max_v
-    before = course.limits
-    course.limits = dc_limits(
-        course.ev,
-        course.window,
-        choice.control,
-        at_mono=now.now_mono,
-        volts=now.voltage_v,
-        bidirectional=choice.bidirectional,
-        discharging=before is not None and before.discharge_allowed,
-    )
-    _tell(course, now)
-    wanted = message.MeterInfoRequested
-    return Reply(dc_answer(course, path, choice, now, with_meter=wanted))
-
-
-def ac_loop(
-    course: Course, message: ac.AC_ChargeLoopReq, now: Station
-) -> Reply | Refusal:
-    """Limits in, target out: the vehicle's inverter follows EVSETargetActivePower."""
-    path, choice, mode = course.path, course.choice, message.CLReqControlMode
-    if not isinstance(path, AcPath) or choice is None:
-        return _LOST
-    if not needs.fits(mode, choice):
-        return _WRONG
-    course.ev = needs.loop_limits(course.ev, mode, negative=course.negative)
-    course.window = needs.loop_window(course.window, mode)
-    _shown(course, message.DisplayParameters, mode, now)
-    course.limits = ac_limits(
-        course.ev,
-        course.window,
-        at_mono=now.now_mono,
-        bidirectional=choice.bidirectional,
-    )
-    _tell(course, now)
-    wanted = message.MeterInfoRequested
-    answer = ac_answer(course, choice, course.limits, now, with_meter=wanted)
-    return Reply(answer)
-
-
-def _shown(
-    course: Course, shown: DisplayParameters | None, mode: object, now: Station
-) -> None:
-    """State of charge, capacity and departure, where this message names them."""
-    course.window = needs.display_window(course.window, shown)
-    if shown is not None and shown.PresentSOC is not None:
-        course.soc_at_mono = now.now_mono
-    if shown is not None and shown.BatteryEnergyCapacity is not None:
-        course.capacity_wh = number(shown.BatteryEnergyCapacity)
-    departure_s = getattr(mode, "DepartureTime", None)
-    if departure_s is not None:
-        course.departure_mono = now.now_mono + departure_s
-
-
-def _tell(course: Course, now: Station) -> None:
-    """What the station wants of the vehicle: its own stop comes before all else."""
-    ended = course.path is not None and course.path.ended
-    if ended or not now.authorised:
-        course.notify = "Terminate"
-    elif course.notify == "Terminate":
-        course.notify = None
 
 
 # --- after energy ---------------------------------------------------------------------

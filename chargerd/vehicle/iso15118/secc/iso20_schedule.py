@@ -1,98 +1,197 @@
-"""ISO 15118-20 schedules: what the station offers, and whether the vehicle's plan fits.
+"""ISO 15118-20 schedules on the wire, and whether the vehicle's plan fits.
 
-Owns ScheduleExchange's contents and the check of EVPowerProfile. Power entries carry a
-sign: negative is discharge ([V2G20-1034]). A schedule is a frame; the loop's limits
-say what holds at each moment.
+Owns ScheduleExchange's contents, prices, and the check of EVPowerProfile. Power entries
+carry a sign: negative is discharge [V2G20-1034]. A schedule is a frame; the loop's
+limits say what holds at each moment. No signature: a station need not sign prices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from chargerd.vehicle.iso15118.messages.common import (
+    AbsolutePriceSchedule,
     ChargingSchedule,
     Dynamic_SEResControlMode,
     EVPowerProfile,
     PowerSchedule,
     PowerScheduleEntry,
     PowerScheduleEntryList,
+    PriceLevelSchedule,
+    PriceLevelScheduleEntry,
+    PriceLevelScheduleEntryList,
+    PriceRule,
+    PriceRuleStack,
+    PriceRuleStackList,
     Scheduled_SEResControlMode,
     ScheduleTuple,
 )
 from chargerd.vehicle.iso15118.messages.common_types import ResponseCode
-from chargerd.vehicle.iso15118.secc.iso20_course import Power
-from chargerd.vehicle.iso15118.secc.iso20_services import Choice
-from chargerd.vehicle.iso15118.secc.limits import Control, number, rational
+from chargerd.vehicle.iso15118.secc import iso20_plan
+from chargerd.vehicle.iso15118.secc.iso20_plan import Plan, Span
+from chargerd.vehicle.iso15118.secc.iso20_services import Choice, Pricing
+from chargerd.vehicle.iso15118.secc.limits import number, rational
 from chargerd.vehicle.iso15118.secc.station import Station
 
 TUPLE_ID = 1
-DAY_S = 86_400
-TOLERANCE_W = 1.0  # rounding of short integers
-TOLERANCE_SHARE = 0.001
+PRICE_ALGORITHM = "urn:iso:std:iso:15118:-20:PriceAlgorithm:1-Power"
+LANGUAGE = "en"
+
+Price = Callable[[Span], float | None]
 
 
-def power(choice: Choice, now: Station) -> Power:
-    """The frame of a session: what the EVSE can do at most, for as long as it lasts."""
-    ratings = now.setup.ratings
-    discharge_w = -ratings.discharge_max_w if choice.bidirectional else 0.0
-    return Power(ratings.charge_max_w, discharge_w)
+def dynamic(plan: Plan, choice: Choice, now: Station) -> Dynamic_SEResControlMode:
+    """The station sets the power: prices, and the driver's aims where it has them."""
+    values = _prices(plan, choice, lambda span: span.buy_per_kwh)
+    return Dynamic_SEResControlMode(**values, **aims(choice, now))
 
 
-def dynamic() -> Dynamic_SEResControlMode:
-    """The station sets the power: there is nothing to plan for the vehicle."""
-    return Dynamic_SEResControlMode()
+def aims(choice: Choice, now: Station) -> dict[str, Any]:
+    """DepartureTime, MinimumSOC and TargetSOC of a driver who told the station.
+
+    MinimumSOC is not above TargetSOC [V2G20-1640].
+    """
+    promise = now.offer.promise
+    if not choice.by_station or promise is None:
+        return {}
+    target = _percent(promise.target_soc_pct)
+    return {
+        "DepartureTime": max(0, round(promise.departure_mono - now.now_mono)),
+        "MinimumSOC": min(target, _percent(promise.floor_soc_pct)),
+        "TargetSOC": target,
+    }
 
 
-def scheduled(
-    offered: Power, choice: Choice, now: Station, duration_s: int
-) -> Scheduled_SEResControlMode:
-    """One schedule of one entry, from now on."""
+def _percent(value: float) -> int:
+    return max(0, min(100, round(value)))
+
+
+def scheduled(plan: Plan, choice: Choice) -> Scheduled_SEResControlMode:
+    """One schedule for each direction that the service has."""
+    charging = ChargingSchedule(
+        PowerSchedule=_powers(plan, [span.charge_w for span in plan.spans]),
+        **_prices(plan, choice, lambda span: span.buy_per_kwh),
+    )
     discharging = None
     if choice.bidirectional:
-        discharging = _flat(offered.discharge_w, now, duration_s)
+        discharging = ChargingSchedule(
+            PowerSchedule=_powers(plan, [span.discharge_w for span in plan.spans]),
+            **_prices(plan, choice, lambda span: span.sell_per_kwh),
+        )
     only = ScheduleTuple(
         ScheduleTupleID=TUPLE_ID,
-        ChargingSchedule=_flat(offered.charge_w, now, duration_s),
+        ChargingSchedule=charging,
         DischargingSchedule=discharging,
     )
     return Scheduled_SEResControlMode(ScheduleTuple=[only])
 
 
-def _flat(power_w: float, now: Station, duration_s: int) -> ChargingSchedule:
-    entry = PowerScheduleEntry(Duration=duration_s, Power=rational(power_w))
-    return ChargingSchedule(
-        PowerSchedule=PowerSchedule(
-            TimeAnchor=now.setup.utc_s(now.now_mono),
-            PowerScheduleEntries=PowerScheduleEntryList(PowerScheduleEntry=[entry]),
-        )
+def _powers(plan: Plan, powers_w: Sequence[float]) -> PowerSchedule:
+    entries = [
+        PowerScheduleEntry(Duration=span.duration_s, Power=rational(power_w))
+        for span, power_w in zip(plan.spans, powers_w, strict=True)
+    ]
+    return PowerSchedule(
+        TimeAnchor=plan.anchor_s,
+        PowerScheduleEntries=PowerScheduleEntryList(PowerScheduleEntry=entries),
     )
 
 
+# --- prices ---------------------------------------------------------------------------
+
+
+def _prices(plan: Plan, choice: Choice, price: Price) -> dict[str, Any]:
+    """As agreed in service selection; nothing once the station knows none.
+
+    A span without a price ends the price schedule: 0 would be a price.
+    """
+    known: list[tuple[int, float]] = []
+    for span in plan.spans:
+        fee = price(span)
+        if fee is None:
+            break
+        known.append((span.duration_s, fee))
+    if not known or plan.source is None:
+        return {}
+    if choice.pricing is Pricing.LEVELS:
+        return {"PriceLevelSchedule": _levels(plan, known)}
+    if choice.pricing is Pricing.ABSOLUTE and plan.source.currency:
+        schedule = _absolute(plan, known, plan.source.currency)
+        return {"AbsolutePriceSchedule": schedule}
+    return {}
+
+
+def _absolute(
+    plan: Plan, known: list[tuple[int, float]], currency: str
+) -> AbsolutePriceSchedule:
+    """EnergyFee per kWh, for every power from 0 W on. Of the discharging schedule it
+    is what the driver gets: energy is negative there [K]."""
+    stacks = [
+        PriceRuleStack(
+            Duration=duration_s,
+            PriceRule=[PriceRule(EnergyFee=rational(fee), PowerRangeStart=rational(0))],
+        )
+        for duration_s, fee in known
+    ]
+    return AbsolutePriceSchedule(
+        TimeAnchor=plan.anchor_s,
+        PriceScheduleID=1,
+        Currency=currency[:3],
+        Language=LANGUAGE,
+        PriceAlgorithm=PRICE_ALGORITHM,
+        PriceRuleStacks=PriceRuleStackList(PriceRuleStack=stacks),
+    )
+
+
+def _levels(plan: Plan, known: list[tuple[int, float]]) -> PriceLevelSchedule:
+    """Level 0 is the cheapest of this schedule [K]; at most 255 levels."""
+    ranks = sorted({fee for _, fee in known})
+    step = max(1.0, len(ranks) / 255.0)
+    level = {fee: int(rank / step) for rank, fee in enumerate(ranks)}
+    entries = [
+        PriceLevelScheduleEntry(Duration=duration_s, PriceLevel=level[fee])
+        for duration_s, fee in known
+    ]
+    return PriceLevelSchedule(
+        TimeAnchor=plan.anchor_s,
+        PriceScheduleID=1,
+        NumberOfPriceLevels=max(level.values()) + 1,
+        PriceLevelScheduleEntries=PriceLevelScheduleEntryList(
+            PriceLevelScheduleEntry=entries
+        ),
+    )
+
+
+# --- the vehicle's plan ---------------------------------------------------------------
+
+
 def check(
-    profile: EVPowerProfile | None, choice: Choice, offered: dict[int, Power]
+    profile: EVPowerProfile | None, choice: Choice, plan: Plan | None
 ) -> ResponseCode | None:
     """What is wrong with the vehicle's plan; None = nothing.
 
     No plan is no fault in dynamic mode. In scheduled mode it names a tuple.
     """
     if profile is None:
-        scheduled_mode = choice.control is Control.SCHEDULED
-        return "FAILED_ScheduleSelectionInvalid" if scheduled_mode else None
+        return None if choice.dynamic else "FAILED_ScheduleSelectionInvalid"
     selected = profile.Scheduled_EVPPTControlMode
-    if (selected is None) is (choice.control is Control.SCHEDULED):
+    if (selected is None) is not choice.dynamic:
         return "FAILED_ScheduleSelectionInvalid"
     if selected is None:
         return None
-    frame = offered.get(selected.SelectedScheduleTupleID)
-    if frame is None:
+    if plan is None or selected.SelectedScheduleTupleID != TUPLE_ID:
         return "FAILED_ScheduleSelectionInvalid"
-    entries = profile.EVPowerProfileEntries.EVPowerProfileEntry
-    if not all(_inside(entry, frame) for entry in entries):
+    entries = [
+        (entry.Duration, _total(entry))
+        for entry in profile.EVPowerProfileEntries.EVPowerProfileEntry
+    ]
+    if not iso20_plan.fits(plan, profile.TimeAnchor, entries):
         return "FAILED_EVPowerProfileInvalid"
     return None
 
 
-def _inside(entry: PowerScheduleEntry, frame: Power) -> bool:
+def _total(entry: PowerScheduleEntry) -> float:
+    """W of all phases: a lone field is the sum [V2G20-1817]."""
     parts = (entry.Power, entry.Power_L2, entry.Power_L3)
-    total_w = sum(number(part) or 0.0 for part in parts)
-    slack = 1.0 + TOLERANCE_SHARE
-    low_w = frame.discharge_w * slack - TOLERANCE_W
-    return low_w <= total_w <= frame.charge_w * slack + TOLERANCE_W
+    return sum(number(part) or 0.0 for part in parts)

@@ -1,7 +1,7 @@
-"""ISO 15118-20 handlers of the session's frame: from SessionSetup to SessionStop.
+"""ISO 15118-20 handlers of the session's frame: setup, services, schedule, stop.
 
 Each takes the course, the request and the newest view, and says yes (Reply) or no
-(Refusal). Power is iso20_power.py's. Must never authorise: the station does.
+(Refusal). Power is iso20_power.py's, authorisation iso20_authorise.py's.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chargerd.vehicle.iso15118.messages import common
-from chargerd.vehicle.iso15118.messages.common_types import Processing
 from chargerd.vehicle.iso15118.secc import iso20_graph as at
-from chargerd.vehicle.iso15118.secc import iso20_schedule as schedule
+from chargerd.vehicle.iso15118.secc import iso20_plan, iso20_schedule
 from chargerd.vehicle.iso15118.secc import iso20_services as services
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
 from chargerd.vehicle.iso15118.secc.dc_table import DcTimes
 from chargerd.vehicle.iso15118.secc.iso20_course import (
+    NEVER,
     NO_SESSION,
     Course,
-    Paused,
     Refusal,
     Reply,
 )
 from chargerd.vehicle.iso15118.secc.iso20_needs import schedule_window
-from chargerd.vehicle.iso15118.secc.limits import Control
 from chargerd.vehicle.iso15118.secc.quirks import quirks_of
 from chargerd.vehicle.iso15118.secc.station import Station
 
@@ -37,12 +35,18 @@ def session_setup(
     course: Course, message: common.SessionSetupReq, now: Station
 ) -> Reply | Refusal:
     """A paused session is taken up only by the same vehicle with the same id."""
-    asked = message.Header.SessionID
-    known = Paused(asked, message.EVCCID)
-    joined = asked != NO_SESSION and course.paused == known
+    asked, paused = message.Header.SessionID, course.paused
+    joined = (
+        paused is not None
+        and asked != NO_SESSION
+        and (asked, message.EVCCID, course.peer)
+        == (paused.session_id, paused.evccid, paused.peer)
+    )
     course.session_id = asked if joined else course.fresh_id
     course.evccid = message.EVCCID
     course.quirks = quirks_of(message.EVCCID)
+    if joined and paused is not None:
+        course.choice, course.proof = paused.choice, paused.proof
     answer = common.SessionSetupRes(
         Header=course.header(now),
         ResponseCode="OK_OldSessionJoined" if joined else "OK_NewSessionEstablished",
@@ -51,55 +55,25 @@ def session_setup(
     return Reply(answer, at.JOINED if joined else at.AUTHORIZATION_SETUP)
 
 
-def authorization_setup(
-    course: Course, message: common.AuthorizationSetupReq, now: Station
-) -> Reply | Refusal:
-    """By other means than the vehicle: card, remote start."""
-    return Reply(
-        common.AuthorizationSetupRes(
-            Header=course.header(now),
-            ResponseCode="OK",
-            AuthorizationServices=["EIM"],
-            CertificateInstallationService=False,
-            EIM_ASResAuthorizationMode=common.EIM_ASResAuthorizationMode(),
-        )
-    )
-
-
-def authorization(
-    course: Course, message: common.AuthorizationReq, now: Station
-) -> Reply | Refusal:
-    """The station's own word, at each request anew; a contract was not offered."""
-    header = course.header(now)
-    if message.SelectedAuthorizationService != "EIM":
-        answer = common.AuthorizationRes(
-            Header=header,
-            ResponseCode="WARNING_AuthorizationSelectionInvalid",
-            EVSEProcessing="Finished",
-        )
-        return Reply(answer, at.AUTHORIZATION)
-    processing: Processing = "Finished"
-    if not now.authorised:
-        processing = "Ongoing_WaitingForCustomerInteraction"
-    answer = common.AuthorizationRes(
-        Header=header, ResponseCode="OK", EVSEProcessing=processing
-    )
-    return Reply(answer, at.SERVICE_DISCOVERY if now.authorised else at.AUTHORIZATION)
+# --- services -------------------------------------------------------------------------
 
 
 def service_discovery(
     course: Course, message: common.ServiceDiscoveryReq, now: Station
 ) -> Reply | Refusal:
     wanted = message.SupportedServiceIDs
-    offered = services.service_list(now.setup, wanted.ServiceID if wanted else None)
-    if offered is None:
+    ids = wanted.ServiceID if wanted is not None else None
+    energies = services.energy_list(now.setup, ids)
+    if energies is None:
         return Refusal("FAILED_ServiceIDInvalid", Cause.PARAMETER)
+    course.offered.clear()
     return Reply(
         common.ServiceDiscoveryRes(
             Header=course.header(now),
             ResponseCode="OK",
             ServiceRenegotiationSupported=True,
-            EnergyTransferServiceList=offered,
+            EnergyTransferServiceList=energies,
+            VASList=services.extra_list(now.setup, ids),
         )
     )
 
@@ -107,15 +81,23 @@ def service_discovery(
 def service_detail(
     course: Course, message: common.ServiceDetailReq, now: Station
 ) -> Reply | Refusal:
-    found = services.parameters(now.setup, message.ServiceID)
-    if found is None:
+    """What is told here can be selected, and nothing else [V2G20-433]."""
+    number = message.ServiceID
+    energy = services.ENERGIES.get(number)
+    if energy is not None and energy in now.setup.energies:
+        found = services.choices(energy, now)
+        course.offered.update({(number, each): found[each] for each in found})
+        sets = services.parameter_list(found, now.setup.ratings)
+    elif number == services.PARKING and now.setup.parking:
+        sets = services.parking_list()
+    else:
         return Refusal("FAILED_ServiceIDInvalid", Cause.PARAMETER)
     return Reply(
         common.ServiceDetailRes(
             Header=course.header(now),
             ResponseCode="OK",
-            ServiceID=message.ServiceID,
-            ServiceParameterList=found,
+            ServiceID=number,
+            ServiceParameterList=sets,
         )
     )
 
@@ -124,11 +106,15 @@ def service_selection(
     course: Course, message: common.ServiceSelectionReq, now: Station
 ) -> Reply | Refusal:
     """From here on there is a power path; it does nothing yet."""
-    selected = message.SelectedEnergyTransferService
+    selected, extras = message.SelectedEnergyTransferService, message.SelectedVASList
     if selected.ServiceID not in services.ENERGIES:
         return Refusal("FAILED_NoEnergyTransferServiceSelected", Cause.PARAMETER)
-    choice = services.choose(now.setup, selected)
-    if choice is None or message.SelectedVASList is not None:
+    choice = course.offered.get((selected.ServiceID, selected.ParameterSetID))
+    known = services.PARKING if now.setup.parking else None
+    wanted = extras.SelectedService if extras is not None else []
+    if choice is None or any(
+        each.ServiceID != known or each.ParameterSetID not in (1, 2) for each in wanted
+    ):
         return Refusal("FAILED_ServiceSelectionInvalid", Cause.PARAMETER)
     course.choice = choice
     renew_path(course, now)
@@ -146,9 +132,7 @@ def renew_path(course: Course, now: Station) -> bool:
     old = course.path
     if old is not None and not course.renewing:
         return True
-    if old is not None and old.next_timer() is not None:
-        return False
-    if old is not None and old.faults:
+    if old is not None and (old.next_timer() is not None or old.faults):
         return False
     if course.choice.direct:
         sensed = now.setup.outlet_sensed
@@ -159,40 +143,78 @@ def renew_path(course: Course, now: Station) -> bool:
     return True
 
 
+# --- schedule -------------------------------------------------------------------------
+
+
 def schedule_exchange(
     course: Course, message: common.ScheduleExchangeReq, now: Station
 ) -> Reply | Refusal:
-    """The needs are taken, the frame is told; Ongoing while an old path still ends."""
+    """The needs are taken, the plan is told; Ongoing while an old path still ends."""
     choice = course.choice
-    dynamic, plan = message.Dynamic_SEReqControlMode, message.Scheduled_SEReqControlMode
-    mode = dynamic if dynamic is not None else plan
+    dynamic, frame = (
+        message.Dynamic_SEReqControlMode,
+        message.Scheduled_SEReqControlMode,
+    )
+    mode = dynamic if dynamic is not None else frame
     if choice is None or mode is None:
         return Refusal("FAILED", Cause.PARAMETER)
-    if (choice.control is Control.DYNAMIC) is (dynamic is None):
+    if choice.dynamic is (dynamic is None):
         return Refusal("FAILED_WrongChargeParameter", Cause.PARAMETER)
     course.window = schedule_window(course.window, mode)
-    duration_s = schedule.DAY_S
-    if mode.DepartureTime is not None:
+    duration_s = iso20_plan.DAY_S
+    if mode.DepartureTime:
         course.departure_mono = now.now_mono + mode.DepartureTime
-        duration_s = max(1, min(duration_s, mode.DepartureTime))
-    if course.notify == "ScheduleRenegotiation":
-        course.notify = None
-    offered = schedule.power(choice, now)
-    course.schedules = {schedule.TUPLE_ID: offered}
+        duration_s = min(duration_s, mode.DepartureTime)
+    points = message.MaximumSupportingPoints
+    plan = iso20_plan.make(choice, now, points=points, duration_s=duration_s)
+    course.plan = plan
+    course.moved_mono = NEVER
     ready = renew_path(course, now)
     if ready and course.path is not None:
         course.path.lock()
-    plans = None
-    if plan is not None:
-        plans = schedule.scheduled(offered, choice, now, duration_s)
     answer = common.ScheduleExchangeRes(
         Header=course.header(now),
         ResponseCode="OK",
         EVSEProcessing="Finished" if ready else "Ongoing",
-        Dynamic_SEResControlMode=schedule.dynamic() if plan is None else None,
-        Scheduled_SEResControlMode=plans,
+        Dynamic_SEResControlMode=(
+            iso20_schedule.dynamic(plan, choice, now) if choice.dynamic else None
+        ),
+        Scheduled_SEResControlMode=(
+            None if choice.dynamic else iso20_schedule.scheduled(plan, choice)
+        ),
     )
     return Reply(answer, None if ready else course.state)
+
+
+# --- parking --------------------------------------------------------------------------
+
+
+def vehicle_check_in(
+    course: Course, message: common.VehicleCheckInReq, now: Station
+) -> Reply | Refusal:
+    """There is nothing to steer towards at a cable."""
+    if not now.setup.parking:
+        return Refusal("FAILED_SequenceError", Cause.SEQUENCE)
+    answer = common.VehicleCheckInRes(Header=course.header(now), ResponseCode="OK")
+    return Reply(answer, course.state)
+
+
+def vehicle_check_out(
+    course: Course, message: common.VehicleCheckOutReq, now: Station
+) -> Reply | Refusal:
+    """The vehicle may leave once the power path is at rest."""
+    if not now.setup.parking:
+        return Refusal("FAILED_SequenceError", Cause.SEQUENCE)
+    rests = course.path is None or course.path.next_timer() is None
+    answer = common.VehicleCheckOutRes(
+        Header=course.header(now),
+        ResponseCode="OK",
+        EVSECheckOutStatus="Completed" if rests else "Scheduled",
+    )
+    return Reply(answer, course.state)
+
+
+# --- the end --------------------------------------------------------------------------
 
 
 def session_stop(
@@ -207,7 +229,7 @@ def session_stop(
         if state not in at.SELECTED or course.choice is None:
             return Refusal("FAILED_NoServiceRenegotiationSupported", Cause.SEQUENCE)
         _end_path(course, Cause.VEHICLE_STOP)
-        course.renewing, course.notify = True, None
+        course.renewing, course.standby = True, None
         return Reply(_stopped(course, now), at.SERVICE_DISCOVERY)
     course.pausing = wish == "Pause" and state != at.FAILED
     cause = Cause.VEHICLE_PAUSE if course.pausing else Cause.VEHICLE_STOP

@@ -100,13 +100,15 @@ class EvLimits:
     voltage_min_v: float = 0.0
     target_a: float | None = None
     target_v: float | None = None
+    charge_min_w: float | None = None  # it can do nothing, or at least this
+    discharge_min_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Energy the vehicle asks for, Wh from now on; negative = it has too much.
 
-    `soc_*` in percent. None = said nothing.
+    `soc_*` in percent. None = said nothing. `complete`: it wants no more charge.
     """
 
     max_wh: float | None = None
@@ -114,11 +116,16 @@ class Window:
     v2x_min_wh: float | None = None
     soc_pct: float | None = None
     soc_min_pct: float | None = None
+    target_wh: float | None = None
+    v2x_max_wh: float | None = None
+    soc_target_pct: float | None = None
+    soc_max_pct: float | None = None
+    complete: bool = False
 
     @property
     def may_charge(self) -> bool:
-        """EVMaximumEnergyRequest is not used up."""
-        return self.max_wh is None or self.max_wh > 0.0
+        """Not complete, and EVMaximumEnergyRequest is not used up."""
+        return not self.complete and (self.max_wh is None or self.max_wh > 0.0)
 
     @property
     def may_discharge(self) -> bool:
@@ -196,12 +203,17 @@ def ac_limits(
 
 
 def ac_target(
-    setpoint_w: float, station: tuple[float, float], ev: VehicleLimits
+    setpoint_w: float,
+    station: tuple[float, float],
+    ev: VehicleLimits,
+    least: tuple[float, float] = (0.0, 0.0),
 ) -> float:
     """EVSETargetActivePower, W: the setpoint inside both sides' limits, signed.
 
-    `station` is (discharge <= 0, charge >= 0).
+    `station` and `least` are (discharge <= 0, charge >= 0); below `least` the vehicle
+    can do nothing, and is asked for nothing.
     """
     low_w = max(station[0], ev.discharge_w or 0.0)
     high_w = min(station[1], ev.charge_w or 0.0)
-    return max(min(0.0, low_w), min(max(0.0, high_w), finite(setpoint_w)))
+    target_w = max(min(0.0, low_w), min(max(0.0, high_w), finite(setpoint_w)))
+    return 0.0 if least[0] < target_w < least[1] else target_w

@@ -28,8 +28,17 @@ from tests.unit.vehicle_iso.secc.plant import SETUP, TICK_S, Plant
 
 SESSION_ID = bytes.fromhex("0102030405060708")
 EVCCID = "WMIV1234567890ABCDEX"
-BOTH_WAYS = (Energy.DC_BPT, Energy.DC, Energy.AC_BPT, Energy.AC)
-SETUP_20 = replace(SETUP, energies=BOTH_WAYS)
+SETUP_20 = replace(
+    SETUP,
+    energies=(
+        Energy.DC_BPT,
+        Energy.DC,
+        Energy.AC_BPT,
+        Energy.AC,
+        Energy.MCS_BPT,
+        Energy.MCS,
+    ),
+)
 
 CHARGE: dict[str, float | None] = {
     "EVMaximumChargePower": 50_000.0,
@@ -147,7 +156,7 @@ class Car:
 
     @property
     def both(self) -> bool:
-        return self.energy in (5, 6, 34)
+        return self.energy in (5, 6, 9)
 
     def setup(self, evccid: str = EVCCID) -> Any:
         return self.say(common.SessionSetupReq, EVCCID=evccid)
@@ -158,6 +167,14 @@ class Car:
             SelectedAuthorizationService="EIM",
             EIM_AReqAuthorizationMode=common.EIM_AReqAuthorizationMode(),
         )
+
+    def detail(self, service: int | None = None) -> Any:
+        return self.say(common.ServiceDetailReq, ServiceID=service or self.energy)
+
+    def choose(self) -> Any:
+        """Ask for the parameter sets, then take one."""
+        assert self.detail().ResponseCode == "OK"
+        return self.select()
 
     def select(self, vas: list[tuple[int, int]] | None = None) -> Any:
         chosen = common.SelectedService(
@@ -199,7 +216,7 @@ class Car:
 
     @property
     def dynamic(self) -> bool:
-        return self.parameter_set != 2
+        return self.parameter_set not in (2, 4)
 
     def schedule(self, departure_s: int | None = 3_600, **more: float | None) -> Any:
         if self.dynamic:
@@ -329,7 +346,7 @@ class Car:
             "authorization_setup": lambda: self.say(common.AuthorizationSetupReq),
             "authorization": self.authorise,
             "service_discovery": lambda: self.say(common.ServiceDiscoveryReq),
-            "service_detail": self.select,
+            "service_detail": self.choose,
             "parameters_dc": self.parameters,
             "parameters_ac": self.parameters,
             "schedule_dc": self.schedule,
