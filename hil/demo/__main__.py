@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hil.csms.server import Csms
 from hil.csms.wire import CallFailed, CsmsError
+from hil.demo.cars import CARS
 from hil.demo.judge import judge
 from hil.demo.live import Screen
 from hil.demo.report import Story, render
@@ -41,22 +42,24 @@ def parser() -> argparse.ArgumentParser:
         help="length of the evening, 45 to 3600 (default 60)",
     )
     top.add_argument("--out", type=Path, default=OUT, help="folder of the report")
-    top.add_argument("--ev", choices=["chademo"], default="chademo")
+    top.add_argument("--ev", choices=list(CARS), default="iso15118")
     return top
 
 
 async def play(args: argparse.Namespace, folder: Path) -> Story:
     """Start everything, run the evening, stop everything, judge."""
-    stand = Stand(folder)
+    stand, car = Stand(folder), CARS[args.ev]
+    if car.keys.get("tls"):
+        stand.make_pki()
     csms = await Csms.start("127.0.0.1", stand.csms_port, password=PASSWORD)
     screen = Screen(headless=args.headless)
     try:
         screen.say("starting the virtual bench and the daemon ...")
         await stand.start_rig()
-        await stand.start_daemon(**SAMPLING)
+        await stand.start_daemon(config=str(car.config), **SAMPLING)
         peer = await csms.wait_station(15, booted=True)
         screen.say("the station is connected and accepted")
-        evening = Evening(stand, peer, seconds=args.seconds, say=screen.say)
+        evening = Evening(stand, peer, car, seconds=args.seconds, say=screen.say)
         async with screen.follow(evening.latest):
             record = await evening.run()
     finally:
@@ -65,7 +68,7 @@ async def play(args: argparse.Namespace, folder: Path) -> Story:
     trace = (folder / "trace.jsonl").read_text().splitlines()
     record.rig = [json.loads(line) for line in trace]
     subtitle = (
-        f"CHAdeMO V2H on the virtual bench, {args.seconds:.0f} s. The battery is "
+        f"{car.title}, on the virtual bench, {args.seconds:.0f} s. The battery is "
         f"scaled to {BATTERY_WH:g} Wh so that a minute shows an evening; powers, "
         "protocols and times of reaction are real."
     )

@@ -235,6 +235,30 @@ def whys(record: Record) -> list[tuple[float, str]]:
     return out
 
 
+def vehicle(seen: Row) -> list[tuple[str, str]]:
+    """The vehicle's own view at the end of the session, in words."""
+    if not seen:
+        return []
+    into, out = seen["energy_in_wh"], seen["energy_out_wh"]
+    told = [
+        ("kind", str(seen["kind"])),
+        ("battery", f"{seen['soc_pct']:.2f} % of {seen['capacity_wh']:g} Wh"),
+        ("energy at its terminals", f"{into:.2f} Wh in, {out:.2f} Wh out"),
+        ("contactor opened under load", f"{seen['opened_under_load']} times"),
+    ]
+    if seen["kind"] != "iso15118":
+        return told
+    slowest = seen["worst_response_ms"]
+    loop = {name: ms for name, ms in slowest.items() if "Loop" in name}
+    worst = ", ".join(f"{name} {ms:.0f} ms" for name, ms in (loop or slowest).items())
+    return [
+        *told,
+        ("protocol", f"{seen['protocol']}, {seen['service']}, {seen['security']}"),
+        ("requests", f"{seen['requests']}; slowest response: {worst}"),
+        ("how its session ended", seen["why"] or "in order"),
+    ]
+
+
 def judge(record: Record, subtitle: str) -> Story:
     """Everything the report shows."""
     start = record.start_mono
@@ -262,6 +286,7 @@ def judge(record: Record, subtitle: str) -> Story:
         promise_soc_pct=record.promise_soc_pct,
         departure_t=record.departure_mono - start,
         why=whys(record),
+        vehicle=vehicle(record.vehicle),
         transaction=[
             (
                 event["t_mono"] - start,

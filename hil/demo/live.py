@@ -88,6 +88,7 @@ def table(latest: dict[str, Any]) -> Table:
     soc = (truth.get("ev") or {}).get("soc_pct")
     battery = "-" if soc is None else f"{soc:.2f} %"
     shown.add_row("battery", battery, _promise(evse.get("promise")))
+    shown.add_row("vehicle", "", _vehicle(truth.get("ev")))
     shown.add_row("session", str(evse.get("phase", "-")), _energy(evse))
     shown.add_row("grid", *_grid(rig.get("grid", {})))
     shown.add_row("central system", *_link(rig.get("link", {})))
@@ -105,6 +106,18 @@ def _promise(promise: dict[str, Any] | None) -> Text:
         return Text(f"{text}: charging now to keep it", style="bold")
     slack = promise["slack_s"]
     return Text(text if slack is None else f"{text}; {max(0.0, slack):.0f} s to spare")
+
+
+def _vehicle(ev: dict[str, Any] | None) -> str:
+    if not ev:
+        return "none"
+    words = (
+        ev.get("kind"),
+        ev.get("service"),
+        ev.get("security"),
+        ev.get("last_request"),
+    )
+    return ", ".join(str(word) for word in words if word)
 
 
 def _energy(evse: dict[str, Any]) -> str:

@@ -39,6 +39,7 @@ class Record:
     signals: list[Signal] = field(default_factory=list)
     rig: list[dict[str, Any]] = field(default_factory=list)
     transaction: list[dict[str, Any]] = field(default_factory=list)  # TransactionEvents
+    vehicle: dict[str, Any] = field(default_factory=dict)  # its own view, at the end
 
     def note(self, t_mono: float, text: str) -> None:
         self.events.append((t_mono, text))

@@ -80,6 +80,7 @@ class Story:
     departure_t: float
     why: Sequence[tuple[float, str]] = field(default=())  # decisions by reason
     transaction: Sequence[tuple[float, str]] = field(default=())
+    vehicle: Sequence[tuple[str, str]] = field(default=())  # what, as it saw it
 
     @property
     def ok(self) -> bool:
@@ -213,5 +214,9 @@ def render(story: Story) -> str:
                     numeric=1,
                 )
             )
+    if story.vehicle:
+        parts.append("<h2>The vehicle's own view</h2>")
+        words = [(html.escape(a), html.escape(b)) for a, b in story.vehicle]
+        parts.append(_table(("", ""), words))
     parts.append("</html>")
     return "\n".join(parts)

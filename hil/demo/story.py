@@ -13,6 +13,7 @@ from typing import Any
 
 from hil.csms.dispatch import set_setpoint
 from hil.csms.link import Peer
+from hil.demo.cars import DemoCar
 from hil.demo.record import Record, Signal, Tick
 from hil.stand import Stand, StandError
 
@@ -31,12 +32,14 @@ class Evening:
         self,
         stand: Stand,
         peer: Peer,
+        car: DemoCar,
         *,
         seconds: float,
         say: Callable[[str], None],
     ) -> None:
         self.stand = stand
         self.peer = peer
+        self.car = car
         self.record = Record()
         self.latest: dict[str, Any] = {}  # newest status and rig state, for the screen
         self._scale = seconds / SCRIPT_S
@@ -96,11 +99,12 @@ class Evening:
         await rig.ask(
             verb="plug_in",
             connector=1,
-            ev="chademo",
+            ev=self.car.kind,
             soc=START_SOC,
             capacity_wh=BATTERY_WH,
+            **self._keys(),
         )
-        self._note(f"a CHAdeMO car arrives with {START_SOC:g} %")
+        self._note(f"{self.car.name} arrives with {START_SOC:g} %")
         await rig.ask(verb="swipe", token=TOKEN, connectors=[1])
         self._note("the driver holds the card to the reader")
         await self._promise(record.departure_mono)
@@ -108,6 +112,13 @@ class Evening:
             f"the driver wants {PROMISE_SOC:g} % at departure, "
             f"in {DEPARTURE_S * self._scale:.0f} s"
         )
+
+    def _keys(self) -> dict[str, Any]:
+        """A vehicle on TLS needs its certificates and the port of its station."""
+        keys = dict(self.car.keys)
+        if self.stand.pki is not None:
+            keys |= {"pki": str(self.stand.pki), "sdp_port": self.stand.sdp_port(1)}
+        return keys
 
     async def _promise(self, departure_mono: float) -> None:
         """The owner's app speaks to the local API, like `chargerctl promise`."""
@@ -137,6 +148,9 @@ class Evening:
         await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
         self._note("the driver ends the session with the same card")
         await self._until(57.5)
+        self.record.vehicle = (await self.stand.rig.ask(verb="state"))["evses"]["1"][
+            "ev"
+        ]
         await self.stand.rig.ask(verb="plug_out", connector=1)
         self._note("the car leaves")
         await self._until(60)
