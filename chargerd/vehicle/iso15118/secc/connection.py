@@ -65,7 +65,7 @@ class Connection:
         self._framer = v2gtp.Framer()
         self._protocol: sap.Protocol | None = None
         self._session: Session | None = None
-        self._held: _Held | None = None
+        self._held: dict[int, _Held] = {}  # by stream: one request each at a time
         self._out = bytearray()
         self._setup_by_mono = now_mono + SETUP_S
         self.closing = False
@@ -92,7 +92,7 @@ class Connection:
             self._close(str(error))
 
     def _frame(self, frame: v2gtp.Frame, now_mono: float) -> None:
-        if self._held is not None:
+        if _stream(frame.payload_type) in self._held:
             self._close("a request before the last one was answered")
         elif self._protocol is None:
             self._negotiate(frame, now_mono)
@@ -136,12 +136,12 @@ class Connection:
             if answer.close:
                 self._close("the session ended")
             return
-        latest = now_mono + answer.hold_s
-        self._held = _Held(answer, frame.payload_type, now_mono, latest)
+        asked, latest = frame.payload_type, now_mono + answer.hold_s
+        self._held[_stream(asked)] = _Held(answer, asked, now_mono, latest)
 
     def _payload_type(self, message: Complex | None, asked: int) -> int:
         """Answers go on the stream they were asked on; else by their schema set."""
-        if message is None or asked in (PayloadType.EXI, *_SIDE_STREAMS):
+        if message is None or asked == PayloadType.EXI or _stream(asked) != _MAIN:
             return asked
         return _TYPE_OF_SCHEMA[codec_for(message).name]
 
@@ -149,12 +149,12 @@ class Connection:
 
     def to_send(self, now_mono: float) -> bytes:
         """Everything that may go out now; a held answer when it is its time."""
-        held, session = self._held, self._session
-        if held is not None and session is not None:
+        for stream, held in tuple(self._held.items()):
             hold = held.answer.hold_s > 0.0 and now_mono < held.latest_mono
-            if not hold or session.may_send(now_mono):
-                self._held = None
-                answer = session.late(now_mono) if held.answer.open else held.answer
+            if self._session and (not hold or self._session.may_send(now_mono)):
+                del self._held[stream]
+                late = held.answer.open
+                answer = self._session.late(now_mono) if late else held.answer
                 self._release(held, answer, now_mono)
         out = bytes(self._out)
         self._out.clear()
@@ -187,8 +187,7 @@ class Connection:
         if self._session is None:
             return self._setup_by_mono
         times = [self._session.next_timer()]
-        if self._held is not None:
-            times.append(self._held.latest_mono)
+        times += [held.latest_mono for held in self._held.values()]
         return min((time for time in times if time is not None), default=None)
 
     def on_timer(self, now_mono: float) -> None:
@@ -219,7 +218,13 @@ class Connection:
             self.closing, self.why = True, why
 
 
+_MAIN = 0
 _SIDE_STREAMS = (
     PayloadType.SCHEDULE_RENEGOTIATION,
     PayloadType.METERING_CONFIRMATION,
 )
+
+
+def _stream(payload_type: int) -> int:
+    """Requests may overlap only on different streams (ISO 15118-20, multiplexed)."""
+    return payload_type if payload_type in _SIDE_STREAMS else _MAIN

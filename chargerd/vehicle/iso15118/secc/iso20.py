@@ -88,7 +88,7 @@ class Iso20Session:
         paused: Paused | None = None,
         times: Times = TIMES_20,
     ) -> None:
-        """`peer`: the vehicle's TLS certificate; `paused`: what may be taken up again."""
+        """`peer`: the vehicle's TLS certificate; `paused`: what may be resumed."""
         fresh_id = random(len(NO_SESSION))
         if len(fresh_id) != len(NO_SESSION) or fresh_id == NO_SESSION:
             raise V2gError("a session id must be 8 bytes and not 0: mend `random`")

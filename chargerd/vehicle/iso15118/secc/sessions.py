@@ -20,12 +20,17 @@ from chargerd.vehicle.iso15118.secc.iso20 import Iso20Session
 from chargerd.vehicle.iso15118.secc.iso20_course import Paused as Iso20Paused
 from chargerd.vehicle.iso15118.secc.station import Energy, Setup
 
+# Each namespace of ISO 15118-20 has its own services.
+_ISO20 = {
+    sap.ISO20_AC: {Energy.AC, Energy.AC_BPT},
+    sap.ISO20_DC: {Energy.DC, Energy.DC_BPT, Energy.MCS, Energy.MCS_BPT},
+}
 # The configuration's name, the protocol, and what of it the connector must have.
 _PROTOCOLS = (
     ("din70121", sap.DIN, {Energy.DC}),
     ("iso15118-2", sap.ISO2, {Energy.AC, Energy.DC}),
-    ("iso15118-20", sap.ISO20_AC, {Energy.AC, Energy.AC_BPT}),
-    ("iso15118-20", sap.ISO20_DC, {Energy.DC, Energy.DC_BPT}),
+    ("iso15118-20", sap.ISO20_AC, _ISO20[sap.ISO20_AC]),
+    ("iso15118-20", sap.ISO20_DC, _ISO20[sap.ISO20_DC]),
 )
 
 
@@ -71,9 +76,10 @@ class Sessions:
                 tls=tls,
                 paused=paused if isinstance(paused, Iso2Paused) else None,
             )
-        if protocol in (sap.ISO20_AC, sap.ISO20_DC):
+        if protocol in _ISO20:
+            own = tuple(e for e in setup.energies if e in _ISO20[protocol])
             return Iso20Session(
-                setup,
+                replace(setup, energies=own),
                 self._random,
                 now_mono,
                 paused=paused if isinstance(paused, Iso20Paused) else None,
