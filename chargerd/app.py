@@ -52,6 +52,8 @@ from chargerd.vehicle.chademo.shell import ChademoDoor
 from chargerd.vehicle.chademo.view import Ratings
 from chargerd.vehicle.iso15118 import build as iso15118
 from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.slac.client import SlacClient
+from chargerd.vehicle.slac.door import SlacDoor
 from firmware_bridge.bridge import StationBridge, build_bridge
 from firmware_bridge.units import BridgeError
 
@@ -142,10 +144,17 @@ class App:
                     self._config.vehicle.chademo, dc_ratings(evse), bus, self._clock
                 )
             elif evse.iso15118 is not None:
-                doors[evse.id] = iso15118.door(
+                door = iso15118.door(
                     self._config, evse, evse.iso15118, security, self._clock
                 )
+                doors[evse.id] = self._behind_modem(door, evse.iso15118.slac)
         return doors
+
+    def _behind_modem(self, door: VehicleDoor, unit: Path | None) -> VehicleDoor:
+        """Where there is a power line, its SLAC unit tells of the link."""
+        if unit is None:
+            return door
+        return SlacDoor(door, SlacClient(unit, lambda: self._clock.now().mono))
 
     def _listen_to_readers(self) -> None:
         for evse in self._config.evse:

@@ -94,6 +94,10 @@ class Iso15118Port(Section):
     energies: Annotated[
         tuple[Literal["AC", "DC", "AC_BPT", "DC_BPT"], ...], Field(min_length=1)
     ] = ("DC_BPT", "DC")  # what is offered, in this order
+    # The SLAC unit's socket (docs/slac.md); None = no power line, as on Ethernet.
+    slac: Path | None = None
+    slac_init_s: Annotated[float, Field(ge=20, le=50)] = 40.0  # 5 % without an answer
+    ac_duty: Literal["5%", "nominal"] = "5%"  # AC: the pilot while talking
 
 
 class Evse(Section):
@@ -112,6 +116,7 @@ class Evse(Section):
     ac_phases: Literal[1, 3] = 1
     ac_voltage_v: Annotated[float, Field(ge=90, le=480)] = 230.0
     ac_current_max_a: Annotated[float, Field(ge=0, le=80)] = 32.0  # PWM charging
+    ac_wake_s: Annotated[float, Field(ge=0, le=3600)] = 30.0  # for sleepers; 0 = never
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 10_000.0
     command_lifetime_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
     devices: EvseDevices

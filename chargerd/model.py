@@ -92,6 +92,15 @@ class VehiclePhase(Enum):
     FAULT = "fault"  # over, and the reason is a fault
 
 
+class DataLink(Enum):
+    """The power-line link to a vehicle that talks through a modem (ISO 15118-3)."""
+
+    ABSENT = "absent"  # no modem, or none that answers
+    UNMATCHED = "unmatched"
+    MATCHING = "matching"  # a vehicle is measured, or joins
+    READY = "ready"
+
+
 @dataclass(frozen=True, slots=True)
 class VehicleLimits:
     """What the vehicle allows now, DC side. Discharge values are <= 0."""
@@ -216,6 +225,7 @@ class VehicleState:
     contract: Contract | None = None  # stays until the session ends
     certificate_question: CertificateQuestion | None = None  # stays until answered
     needs: VehicleNeeds | None = None
+    data_link: DataLink = DataLink.ABSENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ longer than the EVSE's `command_lifetime_s` or than the decision itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from chargerd.evse import pilot
+from chargerd.evse import hlc, pilot
 from chargerd.model import VehicleDemand, VehicleOffer, VehiclePhase, VehicleState
 from firmware_bridge.api import (
     Command,
@@ -40,6 +40,7 @@ class Ratings:
     efficiency: float
     ac_volts: float  # sum over the phases; 0 = no AC path
     lifetime_s: float
+    hlc: hlc.Settings = field(default_factory=hlc.Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Intent:
 class Memory:
     """What actuation must remember between ticks."""
 
+    hlc: hlc.State = field(default_factory=hlc.State)
     pwm: pilot.Pwm = field(default_factory=pilot.Pwm)
     ac: pilot.AcPath = field(default_factory=pilot.AcPath)
     mode: StageMode = StageMode.CHARGE
@@ -94,7 +96,9 @@ def actuate(
     volts = _volts(vehicle, telemetry, ratings)
     setpoint = _stage(intent, vehicle, volts, memory.mode, ratings)
     close_dc, opening = _contactor(memory, intent, vehicle.demand, telemetry)
-    pwm, ac, fault_mono = _pilot(memory, intent, reading, telemetry, ratings)
+    talk = _talk(memory, intent, reading, vehicle, ratings)
+    memory = replace(memory, hlc=talk)
+    pwm, ac, fault_mono = _pilot(memory, intent, vehicle, telemetry, ratings)
     demand = vehicle.demand
     live = not intent.unplugged
     pins = PilotOutputs(
@@ -110,7 +114,7 @@ def actuate(
     command = Command(until, pins, setpoint, demand.insulation_on and live)
     offer = _offer(intent, vehicle, telemetry, volts, setpoint, ratings)
     mode = memory.mode if setpoint.mode is StageMode.OFF else setpoint.mode
-    return Memory(pwm, ac, mode, close_dc, opening, fault_mono), command, offer
+    return Memory(talk, pwm, ac, mode, close_dc, opening, fault_mono), command, offer
 
 
 def _volts(vehicle: VehicleState, telemetry: Telemetry, ratings: Ratings) -> float:
@@ -197,36 +201,74 @@ def _contactor(
     return True, since
 
 
-def _pilot(
+def _talk(
     memory: Memory,
     intent: Intent,
     reading: PilotReading | None,
+    vehicle: VehicleState,
+    ratings: Ratings,
+) -> hlc.State:
+    """What the pilot is for in this tick; it waits while a fault has the pilot."""
+    if reading is None or intent.fault_stop or not intent.operative:
+        return memory.hlc
+    inputs = hlc.Inputs(
+        intent.now_mono,
+        reading.pilot_state,
+        intent.energise,
+        vehicle.data_link,
+        vehicle.phase,
+        pilot.offers_energy(memory.pwm.duty),
+    )
+    return hlc.step(memory.hlc, inputs, ratings.hlc)
+
+
+def _duty(memory: Memory, intent: Intent, ratings: Ratings, *, outlet: bool) -> float:
+    """The duty that is wanted now."""
+    if not intent.operative:
+        return pilot.STATE_F
+    if intent.fault_stop:
+        since = intent.now_mono if memory.fault_mono is None else memory.fault_mono
+        shown = intent.now_mono - since < STATE_F_S
+        return pilot.STATE_F if shown and outlet else pilot.STEADY
+    match hlc.show(memory.hlc):
+        case hlc.Show.STATE_F:
+            return pilot.STATE_F
+        case hlc.Show.DIGITAL:
+            return pilot.DIGITAL
+        case hlc.Show.NOMINAL if _offers_ac(intent, ratings) and outlet:
+            return pilot.duty_for_current(intent.power_w / ratings.ac_volts)
+    return pilot.STEADY
+
+
+def _offers_ac(intent: Intent, ratings: Ratings) -> bool:
+    permitted = intent.energise and intent.power_permitted
+    return intent.ac_path and permitted and ratings.ac_volts > 0.0
+
+
+def _pilot(
+    memory: Memory,
+    intent: Intent,
+    vehicle: VehicleState,
     telemetry: Telemetry,
     ratings: Ratings,
 ) -> tuple[pilot.Pwm, pilot.AcPath, float | None]:
     now = intent.now_mono
+    reading = telemetry.pilot.value if telemetry.pilot else None
     fault_mono = memory.fault_mono if intent.fault_stop else None
     if intent.fault_stop and fault_mono is None:
         fault_mono = now
-    energised = intent.ac_path and intent.energise and intent.power_permitted
-    wanted = pilot.STEADY
-    if not intent.operative or (
-        fault_mono is not None and now - fault_mono < STATE_F_S
-    ):
-        wanted = pilot.STATE_F
-    elif energised and ratings.ac_volts > 0.0:
-        wanted = pilot.duty_for_current(intent.power_w / ratings.ac_volts)
-    if reading is None or reading.ac_closed is None:
-        wanted = pilot.STEADY if intent.operative else wanted
+    outlet = reading is not None and reading.ac_closed is not None
+    wanted = _duty(memory, intent, ratings, outlet=outlet)
     pwm = pilot.step(memory.pwm, wanted, now)
     meter = telemetry.meter
     flowing = meter is None or abs(meter.value.power_w) >= ratings.ac_volts
-    state = reading.pilot_state if reading else PilotState.UNKNOWN
+    talks = vehicle.phase is not VehiclePhase.NONE  # then the door asks, not the duty
+    asked = vehicle.demand.close_ac and intent.energise and intent.power_permitted
     ac = pilot.step_contactor(
         memory.ac,
-        state,
-        energised=energised,
-        duty=pwm.duty,
+        reading.pilot_state if reading else PilotState.UNKNOWN,
+        energised=asked if talks else _offers_ac(intent, ratings),
+        invited=talks or pilot.offers_energy(pwm.duty),
         flowing=flowing,
         now_mono=now,
     )

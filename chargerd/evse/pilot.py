@@ -1,7 +1,7 @@
 """IEC 61851-1 control pilot: duty from current, and when the AC contactor may close.
 
 Owns the PWM rules (Table A.8: 6-51 A linear, 51-80 A), the 5 s between changes and the
-AC path without high-level communication. Must never close a contactor outside C and D.
+AC contactor. Must never close it outside C and D. When which duty is shown: `hlc.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from firmware_bridge.api import PilotState
 
 STEADY = 1.0  # +12 V: no energy offered
 STATE_F = 0.0  # -12 V: station not available
+DIGITAL = 0.05  # high-level communication is required (ISO 15118, DIN 70121)
 MIN_A = 6.0
 MAX_A = 80.0
 CHANGE_S = 5.0  # the vehicle has 5 s to follow, so PWM changes no faster
@@ -76,11 +77,12 @@ def step_contactor(
     state: PilotState,
     *,
     energised: bool,
-    duty: float,
+    invited: bool,
     flowing: bool,
     now_mono: float,
 ) -> AcPath:
-    """Close in C/D with energy offered; open within the tick when the state leaves.
+    """Close in C/D when the vehicle is `invited`: by a nominal duty, or at 5 % by what
+    was talked. Open within the tick when the state leaves.
 
     A normal stop (offer withdrawn) waits until the vehicle draws less than 1 A, at most
     3 s, so that the contactor does not break load. IEC 61851-1 Table A.6 seq 8.1:
@@ -88,7 +90,7 @@ def step_contactor(
     """
     if state not in READY:
         return AcPath()
-    if energised and offers_energy(duty):
+    if energised and invited:
         return AcPath(closed=True)
     if not path.closed:
         return AcPath()

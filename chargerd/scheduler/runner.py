@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import causes, faultset, plausibility, session
+from chargerd.evse import causes, faultset, hlc, plausibility, session
 from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
 from chargerd.model import (
     Decision,
@@ -426,6 +426,7 @@ def _constants(
         efficiency=evse.efficiency,
         ac_volts=volts,
         lifetime_s=evse.command_lifetime_s,
+        hlc=_talking(evse),
     )
     fitted = causes.Fitted(
         stage=evse.devices.stage is not None,
@@ -433,3 +434,17 @@ def _constants(
         mains_v=evse.ac_voltage_v,
     )
     return unit, ratings, fitted
+
+
+def _talking(evse: config.Evse) -> hlc.Settings:
+    port = evse.iso15118
+    if port is None:
+        return hlc.Settings(wake_s=evse.ac_wake_s)
+    return hlc.Settings(
+        enabled=True,
+        modem=port.slac is not None,
+        basic=any(energy.startswith("AC") for energy in port.energies),
+        nominal=port.ac_duty == "nominal",
+        init_s=port.slac_init_s,
+        wake_s=evse.ac_wake_s,
+    )

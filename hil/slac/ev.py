@@ -6,7 +6,7 @@ that station's network. Misbehaviours are for tests: they are named in `quirks`.
 
 from __future__ import annotations
 
-import random
+from collections.abc import Callable
 
 from hil.slac import frames
 
@@ -25,13 +25,13 @@ class EvSlac:
     def __init__(
         self,
         mac: bytes,
+        random: Callable[[int], bytes],
         *,
-        seed: int = 1,
         limit_db: float = 40.0,
         quirks: frozenset[str] = frozenset(),
     ) -> None:
         self.mac, self.limit_db, self.quirks = mac, limit_db, quirks
-        self._random = random.Random(seed)
+        self._random = random
         self.state = "idle"
         self.run = b""
         self.reports: dict[bytes, float] = {}  # station MAC -> average dB
@@ -61,7 +61,7 @@ class EvSlac:
 
     def _begin(self, now: float) -> None:
         self.state, self._tries = "parm", 0
-        self.run = self._random.randbytes(8)
+        self.run = self._random(8)
         self.reports, self.station = {}, b""
         self._due = now
 
@@ -89,9 +89,7 @@ class EvSlac:
                 body = frames.start_ind(self.run, self.mac)
                 self._say(frames.ALL, frames.START_IND, body)
         elif self._left > 0 and "no_sounds" not in self.quirks:
-            body = frames.sound_ind(
-                self.run, self._left - 1, self._random.randbytes(16)
-            )
+            body = frames.sound_ind(self.run, self._left - 1, self._random(16))
             self._say(frames.ALL, frames.SOUND_IND, body)
         self._left -= 1
         self._due = now + START_EVERY_S

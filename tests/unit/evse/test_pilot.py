@@ -60,32 +60,36 @@ def test_changes_every_5_s_but_stops_at_once(
 
 
 @pytest.mark.parametrize(
-    ("state", "energised", "duty", "closed"),
+    ("state", "energised", "invited", "closed"),
     [
-        (PilotState.C, True, 0.3, True),
-        (PilotState.D, True, 0.3, True),
-        (PilotState.B, True, 0.3, False),
-        (PilotState.A, True, 0.3, False),
-        (PilotState.E, True, 0.3, False),
-        (PilotState.F, True, 0.3, False),
-        (PilotState.UNKNOWN, True, 0.3, False),
-        (PilotState.C, False, 0.3, False),
-        (PilotState.C, True, 1.0, False),
-        (PilotState.C, True, 0.05, False),
+        (PilotState.C, True, True, True),
+        (PilotState.D, True, True, True),
+        (PilotState.B, True, True, False),
+        (PilotState.A, True, True, False),
+        (PilotState.E, True, True, False),
+        (PilotState.F, True, True, False),
+        (PilotState.UNKNOWN, True, True, False),
+        (PilotState.C, False, True, False),
+        (PilotState.C, True, False, False),
     ],
 )
 def test_closes_only_in_c_and_d(
-    state: PilotState, energised: bool, duty: float, closed: bool
+    state: PilotState, energised: bool, invited: bool, closed: bool
 ) -> None:
     path = pilot.step_contactor(
-        AcPath(), state, energised=energised, duty=duty, flowing=False, now_mono=0.0
+        AcPath(),
+        state,
+        energised=energised,
+        invited=invited,
+        flowing=False,
+        now_mono=0.0,
     )
     assert path.closed is closed
 
 
 def _stop(path: AcPath, state: PilotState, flowing: bool, now: float) -> AcPath:
     return pilot.step_contactor(
-        path, state, energised=False, duty=1.0, flowing=flowing, now_mono=now
+        path, state, energised=False, invited=False, flowing=flowing, now_mono=now
     )
 
 

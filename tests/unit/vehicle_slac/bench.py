@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable
 
 from chargerd.vehicle.slac.matching import Matching, Settings, State
@@ -43,7 +44,7 @@ class Line:
 
     def ev(self, name: str, quirks: frozenset[str] = frozenset()) -> EvSlac:
         own = self._modem(name)
-        self.evs[name] = EvSlac(own, seed=own[5], quirks=quirks)
+        self.evs[name] = EvSlac(own, random.Random(own[5]).randbytes, quirks=quirks)
         return self.evs[name]
 
     def stranger(self, name: str) -> bytes:

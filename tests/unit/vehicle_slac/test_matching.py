@@ -96,7 +96,7 @@ def test_a_station_that_heard_no_sound_says_nothing() -> None:
 def test_a_lost_report_is_repeated_three_times_at_most() -> None:
     line = pair()
     line.plug("near", "ev")
-    line.run(0.35)
+    line.run(0.5)
     line.power.cut.add("ev")  # the last sounds are lost, and all that follows
     line.run(2.0)
     reports = line.sent("near", frames.CHAR_IND)
