@@ -116,6 +116,7 @@ class App:
             reporters=(self._ocpp.report, self._read.report),
             ask=self._ocpp.ask,
             outcome=self._keep_outcome,
+            certificate_service=lambda: self._ocpp.certificate_service,
         )
         self._cycle.on_reset = self._reset
         self._outcomes: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
@@ -125,18 +126,16 @@ class App:
             notifier=self._notifier,
         )
         self._listen_to_readers()
-        if self._tls_problem:
-            logger.error("v2g_no_tls", why=self._tls_problem)
-            self._request(
-                FaultNotice(0, "SeccCertificateFault", True, self._tls_problem)
-            )
+        why = self._security.problem()
+        if why:
+            logger.error("v2g_certificates", why=why)
+        self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
 
     # -- building ----------------------------------------------------------------
 
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}
-        security = iso15118.security(self._config.vehicle.iso15118, self._clock)
-        self._tls_problem = security.problem
+        self._security = iso15118.security(self._config.vehicle.iso15118, self._clock)
         for evse in self._config.evse:
             bus = bridge.vehicle_bus(evse.id)
             if bus is not None:
@@ -145,7 +144,7 @@ class App:
                 )
             elif evse.iso15118 is not None:
                 door = iso15118.door(
-                    self._config, evse, evse.iso15118, security, self._clock
+                    self._config, evse, evse.iso15118, self._security, self._clock
                 )
                 doors[evse.id] = self._behind_modem(door, evse.iso15118.slac)
         return doors
@@ -292,7 +291,7 @@ class App:
             await self._store.sessions.append(await self._outcomes.get())
 
     async def _watch_partners(self) -> None:
-        """Faults of the station itself: no central system, no store."""
+        """Faults of the station itself: no central system, no store, certificates."""
         seen_mono = self._clock.now().mono
         while True:
             await asyncio.sleep(PARTNERS_S)
@@ -305,6 +304,8 @@ class App:
             self._request(FaultNotice(0, "CsmsLost", lost, why))
             fault = self._store.fault
             self._request(FaultNotice(0, "StoreFault", bool(fault), fault))
+            why = self._security.problem()
+            self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
 
     def _login(self, accepted: bool, uid: int) -> None:
         kind = "MaintenanceLoginAccepted" if accepted else "MaintenanceLoginFailed"

@@ -88,6 +88,7 @@ class VehiclePhase(Enum):
     PRECHARGE = "precharge"  # matching voltages, contactors closing
     ENERGY = "energy"  # power may flow
     STOPPING = "stopping"  # current to zero, contactors opening, weld check
+    PAUSED = "paused"  # the vehicle sleeps, dark; it will take its session up again
     ENDED = "ended"  # over until the connector is pulled or a new start is asked
     FAULT = "fault"  # over, and the reason is a fault
 
@@ -512,6 +513,14 @@ class ResetRequest:
     immediate: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class VehicleCertificate:
+    """What the central system answered to a vehicle's certificate question."""
+
+    evse_id: int
+    answer: CertificateAnswer
+
+
 Request = (
     TokenRead
     | Authorisation
@@ -522,12 +531,25 @@ Request = (
     | PromiseRequest
     | FaultNotice
     | ResetRequest
+    | VehicleCertificate
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AuthQuestion:
-    """The heart asks whoever can say: may this token start (or stop) a session?"""
+    """The heart asks whoever can say: may this token start (or stop) a session?
+
+    `contract`: the token is the eMAID of this contract (Plug & Charge).
+    """
 
     evse_id: int
     token: Token
+    contract: Contract | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateAsk:
+    """A vehicle's question for the central system; answered by VehicleCertificate."""
+
+    evse_id: int
+    question: CertificateQuestion

@@ -37,8 +37,14 @@ Phase = SessionPhase
 Event = AuthQuestion | FaultNotice | Outcome
 RUNNING = authorize.RUNNING
 
+CONTRACT_KIND = "eMAID"  # OCPP IdTokenEnumType
 _VEHICLE_OVER = (VehiclePhase.STOPPING, VehiclePhase.ENDED, VehiclePhase.FAULT)
-_VEHICLE_IDLE = (VehiclePhase.NONE, VehiclePhase.ENDED, VehiclePhase.FAULT)
+_VEHICLE_IDLE = (
+    VehiclePhase.NONE,
+    VehiclePhase.PAUSED,
+    VehiclePhase.ENDED,
+    VehiclePhase.FAULT,
+)
 _FLOWING_W = 50.0
 _REBASE_WH = 50_000.0  # a register that jumps by more was replaced or reset
 
@@ -80,6 +86,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The contract that the vehicle shows, and why it was refused; "" = it was not."""
+
+    emaid: str = field(default="", repr=False)
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """A session and what its steps must remember. Start with `fresh(evse_id)`."""
 
@@ -88,6 +102,7 @@ class State:
     operative: bool = True
     operative_wanted: bool = True
     question: Question | None = None
+    shown: Shown = Shown()
     hold_until_mono: float = 0.0  # an accepted token waits for the plug until then
     phase_mono: float = 0.0
     quiet_mono: float | None = None
@@ -122,6 +137,7 @@ def step(
     state = _plug(state, inputs, now, events)
     for request in inputs.requests:
         state = _request(state, request, inputs, now, settings, events)
+    state = _contract(state, inputs, now, events)
     if state.operative != state.operative_wanted and _quiet(state):
         state = replace(state, operative=state.operative_wanted)
     state = _timers(state, now, settings, events)
@@ -278,6 +294,26 @@ def _token(
     return replace(state, question=Question(token, now.mono))
 
 
+def _contract(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
+    """Plug & Charge: a contract is a token that the vehicle shows; asked about once."""
+    contract = inputs.vehicle.contract
+    if contract is None:
+        return state if state.shown == Shown() else replace(state, shown=Shown())
+    talks = inputs.vehicle.phase not in (*_VEHICLE_OVER, VehiclePhase.PAUSED)
+    if contract.emaid == state.shown.emaid or not talks:
+        return state
+    session = state.session
+    again = session.phase is Phase.FINISHED  # then only where the vehicle itself ended
+    ended_it = session.stop_reason is StopReason.STOPPED_BY_EV
+    wanted = ended_it if again else not session.authorised
+    if not wanted or state.question is not None or not _may_start(state, inputs):
+        return state
+    token = Token(contract.emaid, CONTRACT_KIND)
+    events.append(AuthQuestion(session.evse_id, token, contract))
+    question = Question(token, now.mono)
+    return replace(state, question=question, shown=Shown(contract.emaid))
+
+
 def _start(
     state: State,
     request: StartRequest,
@@ -316,6 +352,8 @@ def _answer(
             allowed = answer.discharge_allowed
             hold_s = _hold_s(answer, settings)
             return _accept(state, token, start_id, allowed, now, hold_s)
+        if not answer.accepted and answer.token.kind == CONTRACT_KIND:
+            return _refuse_contract(state, answer.info or "not accepted")
     if not (session.authorised and authorize.same(session.token, answer.token)):
         return state
     if not answer.accepted:
@@ -325,6 +363,10 @@ def _answer(
     return replace(
         state, session=replace(session, token=known, discharge_authorised=allowed)
     )
+
+
+def _refuse_contract(state: State, why: str) -> State:
+    return replace(state, shown=replace(state.shown, refused=why))
 
 
 def _hold_s(request: Authorisation | StartRequest, settings: Settings) -> float:
@@ -388,6 +430,8 @@ def _timers(state: State, now: Now, settings: Settings, events: list[Event]) -> 
     session, question = state.session, state.question
     if question and now.mono - question.at_mono >= settings.question_timeout_s:
         state = replace(state, question=None)
+        if question.token.kind == CONTRACT_KIND:
+            state = _refuse_contract(state, "no answer in time")
     held = session.phase is Phase.IDLE and session.authorised
     if held and now.mono >= state.hold_until_mono:
         late = Session(
@@ -455,6 +499,10 @@ def _stopping(
     """FINISHED when the vehicle's protocol is over, the contactors are open, 0 A."""
     reading = inputs.pilot
     closed = bool(reading and (reading.dc_closed or reading.ac_closed))
+    own_wish = state.session.stop_reason is StopReason.STOPPED_BY_EV
+    if inputs.vehicle.phase is VehiclePhase.PAUSED and own_wish:
+        session = replace(state.session, stop_reason=None)
+        return _enter(replace(state, session=session), Phase.SUSPENDED_EV, now)
     over = inputs.vehicle.phase in _VEHICLE_IDLE or not state.seen_vehicle
     if over and not closed and abs(inputs.current_a) < 1.0:
         return _finish(state, now, events)

@@ -20,7 +20,13 @@ from websockets.exceptions import ConnectionClosed
 
 from chargerd.clock import Clock, Now
 from chargerd.config import Ocpp
-from chargerd.model import AuthQuestion, DispatchSignal, EvseReport, Request
+from chargerd.model import (
+    AuthQuestion,
+    CertificateAsk,
+    DispatchSignal,
+    EvseReport,
+    Request,
+)
 from chargerd.ocpp import link
 from chargerd.ocpp.durable import Durable, Outbox
 from chargerd.ocpp.effects import (
@@ -57,7 +63,9 @@ class Station(Protocol):
         self, handle: int, action: str, request: Payload, answer: Answer, now: Now
     ) -> None: ...
     def observe(self, report: EvseReport, now: Now) -> None: ...
-    def ask(self, question: AuthQuestion, now: Now) -> None: ...
+    def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None: ...
+    @property
+    def certificate_service(self) -> bool: ...
     def link(self, up: bool, version: str, now: Now) -> None: ...
     def next_timer(self) -> float | None: ...
     def on_timer(self, now: Now) -> None: ...
@@ -112,8 +120,13 @@ class OcppClient:
         self._station.observe(report, now)
         self._drain(now)
 
-    def ask(self, question: AuthQuestion) -> None:
-        """The answer comes as an Authorisation request to the heart."""
+    @property
+    def certificate_service(self) -> bool:
+        """Whether vehicles' certificate questions can be answered now."""
+        return self._session is not None and self._station.certificate_service
+
+    def ask(self, question: AuthQuestion | CertificateAsk) -> None:
+        """The answer comes as a request to the heart."""
         now = self._clock.now()
         self._station.ask(question, now)
         self._drain(now)

@@ -197,6 +197,14 @@ _AUTH = (
     _seconds("AuthCacheCtrlr", "LifeTime", "604800", 0, 31_536_000),
 )
 
+_PNC = (
+    Row("ISO15118Ctrlr", "PnCEnabled", "boolean",
+        lambda p: _yes("PnC" in p.config.vehicle.iso15118.authorise)),
+    _flag("ISO15118Ctrlr", "CentralContractValidationAllowed", default=True),
+    _flag("ISO15118Ctrlr", "ContractValidationOffline", default=True),
+    _flag("ISO15118Ctrlr", "ContractCertificateInstallationEnabled", default=True),
+)  # fmt: skip
+
 _TX = (
     Row("TxCtrlr", "TxStartPoint", "MemberList", "PowerPathClosed", values=TX_POINTS),
     Row("TxCtrlr", "TxStopPoint", "MemberList", "EVConnected,Authorized",
@@ -327,5 +335,6 @@ _HARDWARE = (
 )  # fmt: skip
 
 TABLE: tuple[Row, ...] = (
-    *_COMM, *_AUTH, *_TX, *_DATA, *_DEVICE_DATA, *_SECURITY, *_SMART, *_V2X, *_HARDWARE,
+    *_COMM, *_AUTH, *_PNC, *_TX, *_DATA, *_DEVICE_DATA, *_SECURITY, *_SMART, *_V2X,
+    *_HARDWARE,
 )  # fmt: skip

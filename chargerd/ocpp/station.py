@@ -13,11 +13,12 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.config import Config
-from chargerd.model import AuthQuestion, EvseReport
+from chargerd.model import AuthQuestion, CertificateAsk, EvseReport
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.fault_events import FaultEvents
+from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
 from chargerd.ocpp.blocks.provisioning import BOOT_REASONS, Provisioning
 from chargerd.ocpp.blocks.remote_control import RemoteControl
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
@@ -49,6 +50,7 @@ class OcppStation:
         self._provisioning = Provisioning(desk, boot_reason)
         self._variables = Variables(desk)
         self._authorization = Authorization(desk)
+        self._certificates = EvCertificates(desk)
         self._availability = Availability(desk)
         self._faults = FaultEvents(desk)
         self._charging = SmartCharging(desk)
@@ -160,10 +162,22 @@ class OcppStation:
             self._second_mono = now.mono
             self._transactions.on_second(now)
 
-    def ask(self, question: AuthQuestion, now: Now) -> None:
-        """May this token start or stop? The answer is an Authorisation request."""
+    def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None:
+        """The answer is a request for the heart: may this token start or stop (an
+        Authorisation); what to tell a vehicle about certificates."""
         self._begin(now)
-        self._authorization.ask(question, now)
+        if isinstance(question, CertificateAsk):
+            self._certificates.ask(question, now)
+        else:
+            self._authorization.ask(question, now)
+
+    @property
+    def certificate_service(self) -> bool:
+        """Whether vehicles' certificate questions can be answered now."""
+        wanted = self._desk.model.flag(
+            "ISO15118Ctrlr", "ContractCertificateInstallationEnabled"
+        )
+        return wanted and self._desk.online and self._desk.accepted
 
     # The link and time.
 

@@ -23,6 +23,7 @@ from chargerd.evse.session import RUNNING
 from chargerd.model import (
     AuthQuestion,
     AvailabilityRequest,
+    CertificateAsk,
     Decision,
     DispatchSignal,
     EvseReport,
@@ -79,12 +80,14 @@ class Cycle:
         vehicles: Mapping[int, VehicleDoor],
         now: Callable[[], Now],
         reporters: tuple[Callable[[EvseReport], None], ...] = (),
-        ask: Callable[[AuthQuestion], None] = lambda question: None,
+        ask: Callable[[AuthQuestion | CertificateAsk], None] = lambda question: None,
         outcome: Callable[[Outcome], None] = lambda outcome: None,
+        certificate_service: Callable[[], bool] = lambda: False,
     ) -> None:
         self._site, self._owner = site, owner
         self._bridge, self._vehicles, self._now = bridge, vehicles, now
         self._reporters, self._ask, self._outcome = reporters, ask, outcome
+        self._certificate_service = certificate_service
         started_mono = now().mono
         self._runners = {e.id: Runner(e, owner, site, started_mono) for e in evses}
         self._signals = Signals()
@@ -244,7 +247,7 @@ class Cycle:
         for name in runner.faults.cleared:
             log.info("fault_cleared", evse_id=evse_id, fault=name)
         for event in result.events:
-            if isinstance(event, AuthQuestion):
+            if isinstance(event, AuthQuestion | CertificateAsk):
                 self._ask(event)
             elif isinstance(event, Outcome):
                 self._outcome(event)
@@ -349,6 +352,7 @@ class Cycle:
             other_discharge_w=sum(min(0.0, commanded) for _, commanded in powers),
             station_faults=self._station_faults,
             departure_mono=departure,
+            certificate_service=self._certificate_service(),
             ramp_down=self._stop_since_mono is not None,
         )
 

@@ -145,8 +145,14 @@ def is_ac(snap: Snapshot) -> bool:
     return snap.vehicle.phase is VehiclePhase.NONE and not chademo
 
 
+def on_ac(snap: Snapshot) -> bool:
+    """The vehicle charges (and gives) AC and talks about it: its limits are in W."""
+    limits = snap.vehicle.limits
+    return limits is not None and limits.charge_w is not None
+
+
 def path_closed(snap: Snapshot) -> bool:
-    """Power may be decided: DC in ENERGY, AC whenever the PWM may offer it."""
+    """Power may be decided: in ENERGY, by PWM whenever it may be offered."""
     if not is_ac(snap):
         return snap.vehicle.phase is VehiclePhase.ENERGY
     reading = snap.telemetry.pilot
@@ -157,7 +163,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     """Run the stages in the order of law 3."""
     ac_path = is_ac(snap)
     now_mono = snap.now.mono
-    ledger = _ratings(unit, ac_path)
+    ledger = _ratings(unit, snap)
     _safety(ledger, snap, ctx)
     permits = _vehicle(ledger, snap, unit, ac_path)
     permits = _grid(ledger, snap, unit) and permits
@@ -225,9 +231,13 @@ def _gate(snap: Snapshot, ctx: Context) -> str:
     return ""
 
 
-def _ratings(unit: Unit, ac_path: bool) -> _Ledger:
-    if ac_path:
-        return _Ledger(0.0, unit.ac_current_max_a * unit.ac_volts, "rating.ac")
+def _ratings(unit: Unit, snap: Snapshot) -> _Ledger:
+    outlet_w = unit.ac_current_max_a * unit.ac_volts
+    if is_ac(snap):
+        return _Ledger(0.0, outlet_w, "rating.ac")
+    if on_ac(snap):
+        low_w, high_w = -min(unit.discharge_w, outlet_w), min(unit.charge_w, outlet_w)
+        return _Ledger(low_w, high_w, "rating.ac")
     return _Ledger(-unit.discharge_w, unit.charge_w, "rating")
 
 
@@ -269,11 +279,16 @@ def _vehicle(ledger: _Ledger, snap: Snapshot, unit: Unit, ac_path: bool) -> bool
     if limits is None or now_mono - limits.at_mono > VEHICLE_MAX_AGE_S:
         ledger.cap("vehicle", source, 0.0, 0.0, "its limits are too old")
         return False
-    volts = dc_volts(snap, unit)
-    high = limits.charge_a * volts / unit.efficiency
     allowed = limits.discharge_allowed
-    low = limits.discharge_a * volts * unit.efficiency if allowed else 0.0
-    ledger.cap("vehicle", source, low, high, words.vehicle(limits, volts))
+    if limits.charge_w is not None:
+        low, high = limits.discharge_w or 0.0, limits.charge_w
+        note = words.vehicle_ac(limits)
+    else:
+        volts = dc_volts(snap, unit)
+        high = limits.charge_a * volts / unit.efficiency
+        low = limits.discharge_a * volts * unit.efficiency
+        note = words.vehicle(limits, volts)
+    ledger.cap("vehicle", source, low if allowed else 0.0, high, note)
     soc_age = now_mono - vehicle.soc_at_mono
     if vehicle.soc_pct is None or soc_age > SOC_MAX_AGE_S:
         ledger.cap("vehicle", f"{source}.soc", 0.0, math.inf, "discharge refused: SoC")

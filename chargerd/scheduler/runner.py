@@ -13,6 +13,8 @@ from chargerd.clock import Now
 from chargerd.evse import causes, faultset, hlc, plausibility, session
 from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
 from chargerd.model import (
+    CertificateAnswer,
+    CertificateAsk,
     Decision,
     DispatchSignal,
     EvseReport,
@@ -21,12 +23,13 @@ from chargerd.model import (
     SessionPhase,
     SiteState,
     Snapshot,
+    VehicleCertificate,
     VehicleOffer,
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
 from chargerd.scheduler import battery, envelope, follow, promise, ramp, share
-from chargerd.scheduler.decide import Context, Unit, Verdict, decide, is_ac
+from chargerd.scheduler.decide import Context, Unit, Verdict, decide, is_ac, on_ac
 from chargerd.scheduler.signals import SchedulerError
 from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
@@ -45,6 +48,7 @@ class Surroundings:
     other_discharge_w: float = 0.0
     station_faults: frozenset[str] = frozenset()
     departure_mono: float | None = None  # the owner's next standing departure
+    certificate_service: bool = False  # the central system can be asked for some
     ramp_down: bool = False  # a safe stop has begun
     reset: bool = False
 
@@ -56,7 +60,7 @@ class Result:
     command: Command
     offer: VehicleOffer
     report: EvseReport
-    events: tuple[session.Event, ...]
+    events: tuple[session.Event | CertificateAsk, ...]
 
 
 class Runner:
@@ -99,6 +103,8 @@ class Runner:
         self._verdict: Verdict | None = None
         self._session_id = ""
         self._promised_mono = 0.0
+        self._asked_number: int | None = None  # of the last certificate question
+        self._certificate: CertificateAnswer | None = None
         self.snapshot: Snapshot | None = None
         self.context = Context()
 
@@ -118,6 +124,7 @@ class Runner:
         """Run one tick. The order is the law: session before power, clamp last."""
         self._find_faults(now, telemetry, vehicle, around)
         self._measure(telemetry, now)
+        asks = self._certificates(vehicle, requests)
         events = self._step_session(now, telemetry, vehicle, requests, around)
         snap = Snapshot(
             now=now,
@@ -135,9 +142,36 @@ class Runner:
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
         command, offer = self._actuate(snap, verdict, decision)
+        offer = self._tell_vehicle(offer, around)
         report = EvseReport(snap, decision, self.power_w)
         self.power_w = decision.power_w
-        return Result(command, offer, report, events)
+        return Result(command, offer, report, (*events, *asks))
+
+    def _certificates(
+        self, vehicle: VehicleState, requests: tuple[Request, ...]
+    ) -> tuple[CertificateAsk, ...]:
+        """A new question goes out once; its answer stays for the door to take."""
+        for request in requests:
+            if isinstance(request, VehicleCertificate):
+                self._certificate = request.answer
+        question = vehicle.certificate_question
+        if question is None:
+            self._asked_number = None
+            return ()
+        if question.number == self._asked_number:
+            return ()
+        self._asked_number, self._certificate = question.number, None
+        return (CertificateAsk(self.evse_id, question),)
+
+    def _tell_vehicle(self, offer: VehicleOffer, around: Surroundings) -> VehicleOffer:
+        """What the vehicle may know beyond power."""
+        return replace(
+            offer,
+            contract_refused=self.state.shown.refused,
+            certificate_service=around.certificate_service,
+            certificate_answer=self._certificate,
+            promise=self.state.session.promise,
+        )
 
     def what_if(self, signal: DispatchSignal, now: Now) -> Decision:
         """What `signal` would lead to with all else as it is; changes nothing. A signal
@@ -279,7 +313,8 @@ class Runner:
     def _context(self, snap: Snapshot, around: Surroundings) -> Context:
         last = self._verdict
         ac_path = is_ac(snap)
-        fitted = replace(self._fitted, stage=False) if ac_path else self._fitted
+        no_stage = ac_path or on_ac(snap)
+        fitted = replace(self._fitted, stage=False) if no_stage else self._fitted
         return Context(
             fresh=causes.is_fresh(snap.telemetry, fitted, snap.now.mono),
             stops_power=self.faults.stops_power,
@@ -353,7 +388,10 @@ class Runner:
             meter.value.power_w if fresh and meter else None,
             meter.at_mono if meter else 0.0,
             now_mono,
-            limited=self._limited or ac_path or self._plausible.wrong_mono is not None,
+            limited=self._limited
+            or ac_path
+            or on_ac(snap)
+            or self._plausible.wrong_mono is not None,
         )
         power_w = follow.apply(self._trim, decision.power_w)
         intent = Intent(

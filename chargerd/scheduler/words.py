@@ -21,6 +21,7 @@ _GATES = {
     "vehicle.handshake": "the vehicle is greeted: power path open",
     "vehicle.cable_check": "the cable is being tested: power path open",
     "vehicle.precharge": "voltages are being matched: power path not closed yet",
+    "vehicle.paused": "the vehicle sleeps and will go on by itself",
     "vehicle.stopping": "the vehicle is stopping",
     "vehicle.ended": "the vehicle has ended the session",
     "vehicle.fault": "the vehicle's session ended in a fault",
@@ -59,6 +60,16 @@ def vehicle(limits: VehicleLimits, volts: float) -> str:
         else "does not permit discharge"
     )
     return f"takes {limits.charge_a:.0f} A, {out}, at {volts:.0f} V"
+
+
+def vehicle_ac(limits: VehicleLimits) -> str:
+    """The same for AC transfer, in W at the connector."""
+    out = (
+        f"gives {kw(-(limits.discharge_w or 0.0))}"
+        if limits.discharge_allowed
+        else "does not permit discharge"
+    )
+    return f"takes {kw(limits.charge_w or 0.0)}, {out}"
 
 
 def site(state: SiteState) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.model import Authorisation, AuthQuestion, StopReason, StopRequest, Token
+from chargerd.ocpp.blocks import plug_and_charge
 from chargerd.ocpp.blocks.desk import Desk, stamp
 from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
 from chargerd.ocpp.profiles import parse_time
@@ -63,6 +64,14 @@ class Authorization:
             self._decide_locally(question, now)
 
     def _authorize(self, question: AuthQuestion, now: Now) -> None:
+        payload: Payload = {"idToken": id_token(question.token)}
+        if question.contract is not None:
+            more, problem = plug_and_charge.asked_about(question.contract, self._desk)
+            if problem:
+                self._answer(question, accepted=False, info=problem)
+                return
+            payload.update(more)
+
         def answered(request: Payload, answer: Answer, at: Now) -> None:
             if isinstance(answer, dict):
                 self._authorized(question, answer, at)
@@ -71,7 +80,7 @@ class Authorization:
 
         self._desk.send(
             "Authorize",
-            {"idToken": id_token(question.token)},
+            payload,
             now,
             Durability.NOW_OR_NEVER,
             answered=answered,
@@ -82,17 +91,25 @@ class Authorization:
         self.learn(id_token(question.token), info, now)
         modes = answer.get("allowedEnergyTransfer")
         here = question.evse_id in info.get("evseId", [question.evse_id])
+        problem = "" if here else "NotAllowedTypeEVSE"
+        if question.contract is not None:
+            problem = plug_and_charge.certificate_problem(answer) or problem
         self._answer(
             question,
-            accepted=info["status"] == "Accepted" and here,
+            accepted=info["status"] == "Accepted" and not problem,
             group=group_of(info),
             discharge=modes is None or not BIDIRECTIONAL.isdisjoint(modes),
-            info=info["status"] if here else "NotAllowedTypeEVSE",
+            info=problem or info["status"],
         )
 
     def _decide_locally(self, question: AuthQuestion, now: Now) -> None:
         """C13, C15: a cached token, else unknown ones where that is allowed."""
         model = self._desk.model
+        if question.contract is not None:  # C07.FR.07 to .12
+            problem = plug_and_charge.offline_problem(question.contract, self._desk)
+            if problem:
+                self._answer(question, accepted=False, info=problem)
+                return
         entry = self._cached(question.token, now)
         if entry is not None and model.flag("AuthCtrlr", "LocalAuthorizeOffline"):
             self._answer(question, accepted=True, group=entry.get("group", ""))

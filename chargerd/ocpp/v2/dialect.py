@@ -145,6 +145,11 @@ def _authorize(payload: Payload) -> Payload:
     return {**payload, "idToken": _token(payload["idToken"])}
 
 
+def _ev_certificate(payload: Payload) -> Payload:
+    only_21 = ("maximumContractCertificateChains", "prioritizedEMAIDs")
+    return {k: v for k, v in payload.items() if k not in only_21}
+
+
 def _report_profiles(payload: Payload) -> Payload | None:
     kept = [p for p in map(_profile, payload["chargingProfile"]) if p is not None]
     return {**payload, "chargingProfile": kept} if kept else None
@@ -189,6 +194,7 @@ NO_LIMIT = 2_000_000.0  # W, the largest rating the configuration takes
 
 _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "Authorize": _authorize,
+    "Get15118EVCertificate": _ev_certificate,
     "MeterValues": _meter_message,
     "NotifyEvent": _notify_event,
     "NotifyReport": _notify_report,

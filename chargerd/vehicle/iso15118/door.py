@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import structlog
 
@@ -38,6 +39,7 @@ MAX_PEERS = 4  # sockets at once; one more drops the oldest that has no session
 NewTls = Callable[[], TlsLink]  # of one new connection
 LOOK_S = 1.0  # how often the interface's address is looked for
 _PLUGGED = (PilotState.B, PilotState.C, PilotState.D)
+_GREETED = (VehiclePhase.NONE, VehiclePhase.HANDSHAKE)
 _OVER = (VehiclePhase.NONE, VehiclePhase.ENDED, VehiclePhase.FAULT)
 
 
@@ -87,7 +89,13 @@ class SeccDoor:
 
     def state(self) -> VehicleState:
         """The session's; after its connection has gone, until unplug or the next."""
-        return self._holder.state() if self._holder else VehicleState()
+        holder = self._holder
+        if holder is None:
+            return VehicleState()
+        state = holder.state()
+        if state.phase is VehiclePhase.ENDED and self._sessions.paused:
+            return replace(state, phase=VehiclePhase.PAUSED)
+        return state
 
     def _see_plug(self, offer: VehicleOffer) -> None:
         """E, F and an unread pilot say nothing, so what was known stays."""
@@ -237,8 +245,13 @@ class SeccDoor:
         """Its connection has gone and its power path is dark."""
         return holder.gone and holder.state().phase in _OVER
 
-    def ended(self, peer: Peer, why: str) -> None:
-        """A peer's connection is gone; its session may still open its contactor."""
+    def ended(self, peer: Peer, why: str, was: VehiclePhase) -> None:
+        """A peer's connection is gone; its session may still open its contactor.
+
+        One that only was greeted leaves nothing: many vehicles try once more.
+        """
+        if peer is self._holder and was in _GREETED and not self._sessions.paused:
+            self._holder = None
         if peer in self._peers:
             self._peers.remove(peer)
         margins = peer.connection.margins if peer.connection else Margins()

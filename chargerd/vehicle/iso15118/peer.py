@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Protocol, cast
 
 from chargerd.clock import Clock
-from chargerd.model import VehicleOffer, VehicleState
+from chargerd.model import VehicleOffer, VehiclePhase, VehicleState
 from chargerd.vehicle.iso15118 import sap
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.secc.connection import Connection
@@ -28,7 +28,7 @@ class Host(Protocol):
 
     def admit(self, peer: Peer) -> bool: ...
     def begin(self, peer: Peer, protocol: sap.Protocol, now_mono: float) -> Session: ...
-    def ended(self, peer: Peer, why: str) -> None: ...
+    def ended(self, peer: Peer, why: str, was: VehiclePhase) -> None: ...
 
 
 class Peer(asyncio.Protocol):
@@ -94,11 +94,12 @@ class Peer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self.gone = True
+        was = self.state().phase
         why = self._why or (str(exc)[:200] if exc else "the vehicle closed it")
         if self.connection is not None:
             self.connection.disconnected(self._clock.now().mono)
             why = self.connection.why or why
-        self._host.ended(self, why)
+        self._host.ended(self, why, was)
 
     # -- the door's side -----------------------------------------------------------
 

@@ -55,6 +55,11 @@ class Sessions:
         self._last = self._new(protocol, setup, paused, now_mono, tls)
         return self._last
 
+    @property
+    def paused(self) -> bool:
+        """The last session was put to sleep by its vehicle."""
+        return self._last is not None and self._last.paused() is not None
+
     def forget(self) -> None:
         """The connector is out: nothing can be resumed."""
         self._last = None
