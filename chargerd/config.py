@@ -174,7 +174,7 @@ class Iso15118(Section):
         "EIM",  # card, app; "PnC" = the vehicle's contract certificate
     )
     certificates: tuple[StationCertificate, ...] = ()  # none = no TLS, no -20
-    # PEM bundles: whose chains are believed. None = nobody's.
+    # PEM bundles, or folders of them: whose chains are believed. None = nobody's.
     v2g_roots: Path | None = None
     mo_roots: Path | None = None  # contracts
     oem_roots: Path | None = None  # vehicles

@@ -6,8 +6,9 @@ Owns the translation of the configuration's words; opens nothing.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
 from cryptography import x509
 
@@ -18,7 +19,8 @@ from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.sessions import Sessions, protocols
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Ratings, Setup
-from chargerd.vehicle.iso15118.tls import Identity, TlsLink, TlsServer
+from chargerd.vehicle.iso15118.tls import Identity, TlsServer
+from chargerd.vehicle.iso15118.trust_store import read_roots
 
 
 def door(
@@ -41,45 +43,49 @@ def door(
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What the files gave. `problem`: why there is no TLS although it is wanted."""
+    """What the files gave: no `tls` where none is wanted, or none can be served."""
 
     tls: NewTls | None = None
     trust: Trust | None = None
-    problem: str = ""
+    problem: Callable[[], str] = str  # what is wrong with the files now; "" = nothing
 
 
 def security(words: Iso15118, clock: Clock) -> Security:
     """Reads the files of certificates, keys and roots: at the start, off the loop.
 
-    A broken file means no TLS at all and a problem to show, never less security.
+    A broken certificate means no TLS and a problem to show, never less security. A
+    broken file of roots is a problem, too; the other roots count.
     """
     if not words.certificates:
         return Security()
+    trust, broken = trust_of(words)
+    identities = [Identity(each.chain, each.key) for each in words.certificates]
     try:
-        trust = Trust(
-            roots(words.v2g_roots), roots(words.mo_roots), roots(words.oem_roots)
-        )
-        identities = [Identity(each.chain, each.key) for each in words.certificates]
         server = TlsServer(identities, trust)
     except V2gError as error:
-        return Security(problem=str(error))
+        why = "; ".join([str(error), *broken])
+        return Security(trust=trust, problem=lambda: why)
 
-    def new_tls() -> TlsLink:
+    def judged_utc() -> datetime | None:
         """Dates are judged once the clock is trusted."""
         now = clock.now()
-        return server.wrap(now.utc if now.trusted else None)
+        return now.utc if now.trusted else None
 
-    return Security(new_tls, trust)
+    def problem() -> str:
+        return "; ".join(filter(None, [server.problem(judged_utc()), *broken]))
+
+    return Security(lambda: server.wrap(judged_utc()), trust, problem)
 
 
-def roots(path: Path | None) -> tuple[x509.Certificate, ...]:
-    """The certificates of a PEM bundle; V2gError names the file."""
-    if path is None:
-        return ()
-    try:
-        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise V2gError(f"{path} is no PEM bundle of roots: {error}") from error
+def trust_of(words: Iso15118) -> tuple[Trust, list[str]]:
+    """The configured roots, and what of them cannot be read."""
+    broken: list[str] = []
+    kinds: list[tuple[x509.Certificate, ...]] = []
+    for place in (words.v2g_roots, words.mo_roots, words.oem_roots):
+        found, bad = read_roots(place) if place is not None else ([], [])
+        kinds.append(tuple(certificate for _, certificate in found))
+        broken += bad
+    return Trust(*kinds), broken
 
 
 def setup_of(

@@ -17,7 +17,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
@@ -33,6 +33,11 @@ MAX_PATH = 3  # certificates that do not sign themselves [V2G2-009]
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_ALGORITHMS = {
+    "SHA256": hashes.SHA256(),
+    "SHA384": hashes.SHA384(),
+    "SHA512": hashes.SHA512(),
+}
 _KNOWN_EXTENSIONS = (
     x509.BasicConstraints,
     x509.KeyUsage,
@@ -199,7 +204,7 @@ def common_name(certificate: x509.Certificate) -> str:
 
 def _check_leaf(leaf: x509.Certificate, use: Use) -> None:
     public_key(leaf, f"{use.value} certificate")
-    if _is_ca(leaf):
+    if is_ca(leaf):
         text = f"{use.value} certificate: it is a CA, not a leaf"
         raise CertificateError(Problem.CHAIN, text)
     if leaf.subject == leaf.issuer:
@@ -286,7 +291,8 @@ def _constraints(certificate: x509.Certificate) -> x509.BasicConstraints | None:
         return None
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether it may issue others."""
     constraints = _constraints(certificate)
     return constraints is not None and constraints.ca
 
@@ -310,30 +316,37 @@ def certificate_hashes(chain: Chain) -> tuple[CertificateHash, ...]:
 
 
 def certificate_hash(
-    subject: x509.Certificate, issuer: x509.Certificate
+    subject: x509.Certificate, issuer: x509.Certificate, algorithm: str = "SHA256"
 ) -> CertificateHash:
-    """A certificate as OCPP and OCSP (RFC 6960 4.1.1) name it."""
+    """A certificate as OCPP and OCSP (RFC 6960 4.1.1) name it.
+
+    `algorithm` is OCPP's word: who asks about a certificate chooses it.
+    """
     return CertificateHash(
-        algorithm="SHA256",
-        issuer_name_hash=_sha256(issuer.subject.public_bytes()),
-        issuer_key_hash=_sha256(key_bits(issuer)),
+        algorithm=algorithm,
+        issuer_name_hash=_digest(issuer.subject.public_bytes(), algorithm),
+        issuer_key_hash=_digest(key_bits(issuer), algorithm),
         serial=f"{subject.serial_number:x}",
         responder_url=_responder(subject),
     )
 
 
-def _sha256(data: bytes) -> str:
-    digest = hashes.Hash(hashes.SHA256())
+def _digest(data: bytes, algorithm: str) -> str:
+    digest = hashes.Hash(_ALGORITHMS[algorithm])
     digest.update(data)
     return digest.finalize().hex()
 
 
 def key_bits(certificate: x509.Certificate) -> bytes:
     """The subjectPublicKey BIT STRING without tag, length and unused bits."""
-    key = public_key(certificate)
+    key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    if isinstance(key, rsa.RSAPublicKey):  # roots of central systems
+        return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     if isinstance(key, ed448.Ed448PublicKey):
         return key.public_bytes_raw()
-    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    raise CertificateError(Problem.ALGORITHM, "its key is of an unknown kind")
 
 
 def _responder(certificate: x509.Certificate) -> str:
