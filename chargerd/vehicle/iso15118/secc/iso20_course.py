@@ -78,7 +78,7 @@ class Course:
     session_id: bytes = NO_SESSION
     evccid: str = ""
     # Authorisation.
-    challenge: bytes = b""  # the last one only; used by one good AuthorizationReq
+    challenge: bytes = b""  # the last one only
     refused: int = 0  # contracts that were not good
     proof: Proof | None = None
     question: CertificateQuestion | None = None  # while it is open
