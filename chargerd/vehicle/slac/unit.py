@@ -125,7 +125,11 @@ class Unit:
             return
         try:
             for _ in range(BATCH):
-                matching.receive(raw.recv(MAX_FRAME + 1), time.monotonic())
+                frame = raw.recv(MAX_FRAME + 1)
+                if not frame:
+                    self._raw = None
+                    break
+                matching.receive(frame, time.monotonic())
                 self._send()
         except BlockingIOError:
             pass
