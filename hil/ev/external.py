@@ -14,8 +14,8 @@ STATES = "ABCDEF"
 
 
 class ExternalEv:
-    """Draws `power_w` while it shows C or D and the AC output is live. Behind its DC
-    contactor is its battery."""
+    """Draws `power_w` (negative = feeds in) while it shows C or D and the AC output is
+    live. Behind its DC contactor is its battery."""
 
     kind = "external"
     faults: tuple[str, ...] = ()
@@ -29,17 +29,21 @@ class ExternalEv:
         self._before = "B"
         self._closed = False
 
-    def set_pilot(self, state: str, contactor: bool | None = None) -> None:
-        """Show `state` from now on; A to F. `contactor` None: stays as it is."""
+    def set_pilot(
+        self, state: str, contactor: bool | None = None, power_w: float | None = None
+    ) -> None:
+        """Show `state` from now on; A to F. None: the others stay as they are."""
         if contactor is not None:
             self._closed = contactor
+        if power_w is not None:
+            self.power_w = power_w
         if state not in STATES or len(state) != 1:
             raise ValueError(f"pilot state {state!r}: use one of {', '.join(STATES)}")
         self.pilot_state = state
 
     def step(self, now_s: float, dt_s: float, seen: Seen) -> Given:
-        flowed_w = max(0.0, seen.ac_power_w)
-        self.energy_in_wh += flowed_w * dt_s / 3600.0
+        flowed_w = seen.ac_power_w
+        self.energy_in_wh += max(0.0, flowed_w) * dt_s / 3600.0
         dc_a = seen.dc_current_a if self._closed else 0.0
         self.battery.step(self.battery.current_for(flowed_w) + dc_a, dt_s)
         draws = seen.ac_live and not self.paused and self.pilot_state in "CD"

@@ -30,6 +30,7 @@ _SCHEMAS = {
     PayloadType.DC: "dc",
 }
 _TYPES = {schema: kind for kind, schema in _SCHEMAS.items()}
+_SCHEMAS[PayloadType.METERING_CONFIRMATION] = "common"
 
 
 class Speaker(Protocol):
@@ -192,7 +193,7 @@ class Evcc:
             data += ZEROS
         if "coalesce" in self._car.active:
             self._pack(PRIVATE_TYPE, b"private")
-        self._pack(_TYPES.get(codec_for(message).name, PayloadType.EXI), data)
+        self._pack(_payload_type(name, message), data)
         self._wait_for(request_name(message), limit_s)
         self.requests += 1
 
@@ -238,6 +239,13 @@ class Evcc:
             self.closing, self.why = True, why
             self._script = self._asked = None
             self._car.off()
+
+
+def _payload_type(name: str, message: Complex) -> int:
+    """By the schema set; a confirmation has a stream of its own (refs 4.3)."""
+    if name == "MeteringConfirmationReq":
+        return PayloadType.METERING_CONFIRMATION
+    return _TYPES.get(codec_for(message).name, PayloadType.EXI)
 
 
 def request_name(message: Any) -> str:

@@ -31,6 +31,7 @@ TIMEOUTS_S = {  # refs 4.2; all others 2 s
     "CertificateInstallationReq": 5.0,
 }
 RENEW, SERVICE, PAUSE = "renew", "another service", "pause"
+CONFIRM = "MeteringConfirmation"
 ASKED = {  # EVSENotification -> how the loop ends
     "Terminate": "stopped by the station",
     "Pause": PAUSE,
@@ -128,10 +129,12 @@ class Iso20Script:
         return response.ResponseCode == "OK_OldSessionJoined"
 
     def authorise(self) -> Script:
-        response = yield from self.say(
-            common.AuthorizationSetupReq,
-        )
-        if "EIM" not in response.AuthorizationServices:
+        response = yield from self.say(common.AuthorizationSetupReq)
+        yield from self.by_card(response)
+
+    def by_card(self, offered: common.AuthorizationSetupRes) -> Script:
+        """By means that are not the vehicle's."""
+        if "EIM" not in offered.AuthorizationServices:
             raise EvError("the station knows contracts only", said=True)
         yield from self.until_authorised(
             SelectedAuthorizationService="EIM",
@@ -293,6 +296,8 @@ class Iso20Script:
             )
             self._note(response)
             self._note(response.CLResControlMode)
+            if self._asked(response) == CONFIRM and response.MeterInfo is not None:
+                yield from self._confirm(response.MeterInfo)
             ending = self._notified(response) or done or self._planned(since_s)
             if ending:
                 return ending
@@ -351,6 +356,8 @@ class Iso20Script:
             low_w = -car.ac_discharge_w() if self.both else 0.0
             inside_w = max(low_w, min(target_w, car.ac_charge_w()))
             car.ac_target_w = 0.0 if done else inside_w
+            if self._asked(response) == CONFIRM and response.MeterInfo is not None:
+                yield from self._confirm(response.MeterInfo)
             ending = self._notified(response) or done or self._planned(since_s)
             if ending:
                 return ending
@@ -376,9 +383,37 @@ class Iso20Script:
             return PAUSE
         return RENEW if 0.0 < profile.renew_after_s <= lasted_s else ""
 
-    def _notified(self, response: Any) -> str:
+    def _asked(self, response: Any) -> str:
         status = response.EVSEStatus
-        return "" if status is None else ASKED.get(status.EVSENotification, "")
+        return "" if status is None else str(status.EVSENotification)
+
+    def _notified(self, response: Any) -> str:
+        return ASKED.get(self._asked(response), "")
+
+    def _confirm(self, meter: Any) -> Script:
+        """The newest reading, on its own side stream."""
+        data = self._metering_data(meter)
+        yield from self.say(
+            common.MeteringConfirmationReq,
+            SignedMeteringData=data,
+            signature=self.seal(data),
+        )
+        self.station["receipts"] = self.station.get("receipts", 0) + 1
+
+    def seal(self, data: common.SignedMeteringData) -> Signature | None:
+        """Who pays by card signs nothing."""
+        return None
+
+    def _metering_data(self, meter: Any) -> common.SignedMeteringData:
+        plan = common.Scheduled_SMDTControlMode(SelectedScheduleTupleID=self._tuple_id)
+        dynamic = common.Dynamic_SMDTControlMode()
+        return common.SignedMeteringData(
+            Id="id1",
+            SessionID=self.id,
+            MeterInfo=meter,
+            Dynamic_SMDTControlMode=dynamic if self.dynamic else None,
+            Scheduled_SMDTControlMode=None if self.dynamic else plan,
+        )
 
     def _note(self, part: Any) -> None:
         """Remember each rational number of a message."""

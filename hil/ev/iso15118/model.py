@@ -17,6 +17,7 @@ from hil.ev.iso15118.evcc import Evcc
 from hil.ev.iso15118.link import Link, Wire, client_context
 from hil.ev.iso15118.profile import MISBEHAVIOURS, Profile
 from hil.ev.iso15118.speakers import offers, speaker
+from hil.ev.iso15118.wallet import Wallet, read_wallet
 
 NO_SESSION = bytes(8)
 
@@ -38,6 +39,7 @@ class Iso15118Ev:
         self.security = ""
         self.evcc: Evcc | None = None
         self._context = self._tls()
+        self._wallet = self._read_wallet()
         self._link: Link | None = None
         self._until_s = 0.0
         self._failed = 0
@@ -49,6 +51,13 @@ class Iso15118Ev:
         if not self.profile.pki:
             raise ValueError("tls needs pki: a folder made by `python -m hil.pki make`")
         return client_context(Path(self.profile.pki))
+
+    def _read_wallet(self) -> Wallet | None:
+        if self.profile.authorise != "contract":
+            return None
+        if not self.profile.pki:
+            raise ValueError("authorise: contract needs pki: a folder of hil.pki")
+        return read_wallet(Path(self.profile.pki))
 
     # -- the rig's side ---------------------------------------------------------------
 
@@ -145,7 +154,11 @@ class Iso15118Ev:
                 self.car,
                 spoken,
                 lambda protocol: speaker(
-                    protocol, self.car, self._session_id, utc_offset_s
+                    protocol,
+                    self.car,
+                    wallet=self._wallet,
+                    session_id=self._session_id,
+                    utc_offset_s=utc_offset_s,
                 ),
             )
             self._enter("talking", now_s)

@@ -7,8 +7,11 @@ from hil.ev.iso15118.car import Car
 from hil.ev.iso15118.din import DinScript
 from hil.ev.iso15118.evcc import Speaker
 from hil.ev.iso15118.iso2 import Iso2Script
+from hil.ev.iso15118.iso2_contract import Iso2ContractScript
 from hil.ev.iso15118.iso20 import Iso20Script
+from hil.ev.iso15118.iso20_contract import Iso20ContractScript
 from hil.ev.iso15118.profile import Profile
+from hil.ev.iso15118.wallet import Wallet
 
 
 def offers(profile: Profile, *, tls: bool) -> list[sap.Protocol]:
@@ -34,12 +37,18 @@ def _iso20(profile: Profile) -> list[sap.Protocol]:
 def speaker(
     protocol: sap.Protocol,
     car: Car,
+    *,
+    wallet: Wallet | None = None,
     session_id: bytes = bytes(8),
     utc_offset_s: float = 0.0,
 ) -> Speaker:
-    """The script for the protocol that the station chose."""
+    """The script for the protocol that the station chose; with `wallet` by contract."""
     if protocol == sap.DIN:
         return DinScript(car)
     if protocol == sap.ISO2:
+        if wallet is not None:
+            return Iso2ContractScript(car, wallet, session_id)
         return Iso2Script(car, session_id)
+    if wallet is not None:
+        return Iso20ContractScript(car, wallet, session_id, utc_offset_s)
     return Iso20Script(car, session_id, utc_offset_s)

@@ -6,6 +6,7 @@ protocols differ. Limits of time: refs/iso15118.md 4.1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -257,9 +258,17 @@ class TwoScript:
     # -- saying -------------------------------------------------------------------
 
     def say(
-        self, body: Complex, *, signature: Signature | None = None, learn: bool = False
+        self,
+        body: Complex,
+        *,
+        signature: Signature | None = None,
+        learn: bool = False,
+        look: Callable[[Any], None] | None = None,
     ) -> Script:
-        """One request; its response's body. EvError for FAILED or another session."""
+        """One request; its response's body. EvError for FAILED or another session.
+
+        `learn`: the session id is the response's. `look` sees the whole response.
+        """
         m = self.messages
         header = m.MessageHeader(SessionID=self.id, Signature=signature)
         message = m.V2G_Message(Header=header, Body=m.Body(BodyElement=body))
@@ -273,6 +282,8 @@ class TwoScript:
             self.id = answer.Header.SessionID
         elif answer.Header.SessionID != self.id:
             raise EvError(f"{name}: the session id is another")
+        if look is not None:
+            look(answer)
         return response
 
     def pv(self, value: float, unit: str) -> Any:

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chargerd.model import VehiclePhase, VehicleState
+from chargerd.model import (
+    CertificateAnswer,
+    CertificateQuestion,
+    VehiclePhase,
+    VehicleState,
+)
 from chargerd.vehicle.iso15118 import sap
 from chargerd.vehicle.iso15118.secc.connection import Connection
 from chargerd.vehicle.iso15118.secc.din import DinSession
@@ -21,6 +26,7 @@ from hil.ev.iso15118.car import Car
 from hil.ev.iso15118.evcc import Evcc
 from hil.ev.iso15118.profile import Profile
 from hil.ev.iso15118.speakers import offers, speaker
+from hil.ev.iso15118.wallet import Wallet
 from tests.unit.vehicle_iso.secc.plant import SETUP, Plant
 
 STEP_S = 0.01
@@ -49,6 +55,9 @@ class Bench:
     currents_a: list[float] = field(default_factory=list)
     setpoint_w: float = 6_000.0  # of AC
     last: Session | None = None
+    wallet: Wallet | None = None
+    answer: Callable[[CertificateQuestion], bytes] | None = None  # the central system
+    installed: CertificateAnswer | None = None
 
     def __post_init__(self) -> None:
         self.plant = Plant(setup=self.setup)
@@ -70,7 +79,9 @@ class Bench:
         self.evcc = Evcc(
             self.car,
             offers(self.profile, tls=self.mutual),
-            lambda protocol: speaker(protocol, self.car, session_id),
+            lambda protocol: speaker(
+                protocol, self.car, wallet=self.wallet, session_id=session_id
+            ),
         )
         self.gone = False
 
@@ -79,7 +90,9 @@ class Bench:
         if protocol == sap.DIN:
             self.last = DinSession(self.setup, random_bytes)
         elif protocol == sap.ISO2:
-            self.last = Iso2Session(self.setup, random_bytes, paused=paused)
+            self.last = Iso2Session(
+                self.setup, random_bytes, tls=self.mutual, paused=paused
+            )
         else:
             self.last = Iso20Session(self.setup, random_bytes, now_mono, paused=paused)
         return self.last
@@ -114,6 +127,7 @@ class Bench:
             charge_w=AC_W,
             discharge_w=-AC_W,
             setpoint_w=self.setpoint_w,
+            **self._central_system(),
         )
         self.secc.command(offer, now)
         self.secc.on_timer(now)
@@ -123,6 +137,18 @@ class Bench:
             self.evcc.lost(f"the station closed: {self.secc.why}")
             self.secc.disconnected(now)
         self._note()
+
+    def _central_system(self) -> dict[str, Any]:
+        """Says yes to a contract that was proved, and answers certificate questions."""
+        question = self.state.certificate_question
+        if self.answer is not None and question is not None:
+            exi = self.answer(question)
+            self.installed = CertificateAnswer(question.number, exi)
+        self.plant.energise = self.wallet is None or self.state.contract is not None
+        return {
+            "certificate_service": self.answer is not None,
+            "certificate_answer": self.installed,
+        }
 
     def _note(self) -> None:
         phase = self.state.phase

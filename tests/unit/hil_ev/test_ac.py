@@ -149,6 +149,22 @@ def test_external_shows_what_it_is_told() -> None:
             ev.set_pilot(wrong)
 
 
+def test_external_feeds_in_and_closes_its_contactor() -> None:
+    ev = make("external")
+    assert isinstance(ev, ExternalEv)
+    ev.set_pilot("C", power_w=-3_000.0)
+    before_wh = ev.battery.stored_wh
+    for step in range(200):
+        seen = Seen(ac_live=True, ac_power_w=-3_000.0)
+        assert ev.step(step * 0.05, 0.05, seen).ac_power_w == -3_000.0
+    assert before_wh - ev.battery.stored_wh == pytest.approx(3_000 / 360, rel=0.02)
+    assert ev.state()["ac_energy_in_wh"] == 0.0
+    ev.set_pilot("C", contactor=True)
+    given = ev.step(20.0, 0.05, Seen(ac_live=True, dc_current_a=10.0))
+    assert (given.contactor_closed, given.ac_power_w) == (True, 0.0)
+    assert given.emf_v > 300.0
+
+
 @pytest.mark.parametrize("kind", sorted(PROFILES))
 def test_catalogue(kind) -> None:
     for profile in ("", *PROFILES[kind]):
