@@ -16,6 +16,8 @@ from chargerd.vehicle.iso15118.errors import V2gError
 WINDOW_BYTES = 512  # above, one big integer would make reading quadratic
 BLOCK_BYTES = 128
 WINDOW_BITS = 128  # more than any generated read asks for at once
+PART_BYTES = 512
+PART_LOW_BITS = 1024  # an entry longer than this may have to be read once more
 SPILL = 1 << 2048
 POINT_BYTES = 3  # the most a character takes as groups of 7 bits
 MANY = 1024  # entries of lists without bound: one list out, one long message in
@@ -59,13 +61,24 @@ class Window:
         value = int.from_bytes(part, "big") >> (stop * 8 - end)
         return (value & ((1 << count * 8) - 1)).to_bytes(count, "big")
 
+    def part(self, p: int) -> tuple[int, int]:
+        """What stands at `p` as an integer, and the bits behind that."""
+        start = (self.bits - p) >> 3
+        part = self.data[start : start + PART_BYTES]
+        return int.from_bytes(part, "big"), self.bits - (start + len(part)) * 8
 
-def count_entry(v: Any, where: str) -> None:
+
+def part(v: Any, p: int) -> tuple[Any, int]:
+    """A long message's part at `p`, for entries of a list, and the bits behind it."""
+    return v.part(p) if type(v) is Window else (v, 0)
+
+
+def count_entry(v: Any, weight: int, where: str) -> None:
     """One more entry of a list without bound; a message may hold MANY in all."""
     if type(v) is Window:
-        v.entries += 1
+        v.entries += weight
         if v.entries > MANY:
-            raise bad(where, f"over {MANY} entries of lists without bound")
+            raise bad(where, f"with it over {MANY // weight} entries without bound")
 
 
 def take(v: Any, p: int, count: int) -> bytes:

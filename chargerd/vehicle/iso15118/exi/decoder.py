@@ -18,6 +18,7 @@ from chargerd.vehicle.iso15118.exi.grammar import (
     Term,
     Type,
     has_particles,
+    weight,
     width,
 )
 from chargerd.vehicle.iso15118.exi.open_content import OpenDecoder
@@ -45,6 +46,7 @@ class Decoders:
         self.space: dict[str, Any] = {
             "bad": bits.bad,
             "count_entry": bits.count_entry,
+            "part": bits.part,
             "read_more": bits.read_more,
             "read_signed": bits.read_signed,
             "read_string": bits.read_string,
@@ -111,6 +113,7 @@ class Writer:
         self.lines: list[str] = []
         self.depth = 1
         self.pend = 0
+        self.data = "v"
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -123,7 +126,8 @@ class Writer:
         total = count + self.pend
         self.pend = 0
         if total:
-            self.put(f"p -= {total}; {target} = v >> p & {(1 << total) - 1}")
+            mask = (1 << total) - 1
+            self.put(f"p -= {total}; {target} = {self.data} >> p & {mask}")
         return total
 
     def flush(self, where: str) -> None:
@@ -334,19 +338,59 @@ class Writer:
             if term.first:
                 self.put(f"e += {term.first}")
         self.put(f"o.{item.field.name} = r = []; n = 0")
+        in_parts = self.in_parts(term)
+        if in_parts:
+            self.put(f"if {self.test(term)}: w, b = part(v, p); p -= b")
+            self.put("else: b = 0")
+            self.data = "w"
         self.put(f"while {self.test(term)}:")
         self.depth += 1
-        if len(term.alternatives) == 1:
-            self.occurrence(item)
-        else:
-            table = self.owner.constant(
-                tuple(self.target(a) for a in term.alternatives)
-            )
-            which = f"e - {term.first}" if term.first else "e"
-            self.put(f"x, p = space[{table}[{which}]](v, p)")
+        self.entry(term, in_parts)
         self.put("r.append(x); n += 1")
         if term.max is None:
-            self.put(f"count_entry(v, {where!r})")
+            self.put(f"count_entry(v, {weight(self.cls)}, {where!r})")
+        if in_parts:
+            low = bits.PART_LOW_BITS
+            self.put(f"if b and p < {low}: p += b; w, b = part(v, p); p -= b")
+        self.after_entry(at, term)
+        self.depth -= 1
+        if in_parts:
+            self.put("p += b")
+            self.data = "v"
+        if term.min:
+            self.put(f"if n < {term.min}: raise bad({where!r}, 'too few')")
+        return True
+
+    def in_parts(self, term: Term) -> bool:
+        """Whether entries are read from parts: quicker, but nothing counts inside."""
+        grammar = self.owner.grammar
+        return all(
+            isinstance(item.type, type) and not grammar.open_inside(item.type)
+            for item in term.alternatives
+        )
+
+    def entry(self, term: Term, in_parts: bool) -> None:
+        """Read an entry; from the part at hand, or from the whole if it is longer."""
+        first = term.alternatives[0]
+        if len(term.alternatives) > 1:
+            table = self.owner.constant(tuple(map(self.target, term.alternatives)))
+            which = f"e - {term.first}" if term.first else "e"
+            function = f"space[{table}[{which}]]"
+        elif isinstance(first.type, type) and not first.closed:
+            function = self.owner.name(first.type)
+        else:
+            self.occurrence(first)
+            return
+        if not in_parts:
+            self.put(f"x, p = {function}(v, p)")
+            return
+        self.put(f"try: x, p = {function}(w, p)")
+        self.put("except ValueError:")
+        self.put("    if not b: raise")
+        self.put(f"    x, p = {function}(v, p + b); p -= b")
+
+    def after_entry(self, at: int, term: Term) -> None:
+        """The event code behind an entry, by how many there were."""
         pend = self.pend
         cases: list[tuple[str, tuple[int, int]]] = []
         if term.min > 1:
@@ -362,10 +406,6 @@ class Writer:
                 self.put(f"{word} {test}:" if test else "else:")
                 self.depth += 1
             self.pend = pend
-            self.settle(state, where)
+            self.settle(state, self.cls.__name__)
             if len(cases) > 1:
                 self.depth -= 1
-        self.depth -= 1
-        if term.min:
-            self.put(f"if n < {term.min}: raise bad({where!r}, 'too few')")
-        return True

@@ -27,6 +27,8 @@ from chargerd.vehicle.iso15118.messages.declare import (
 
 Type = type[Complex] | Simple
 QName = tuple[str, str]  # local name first: the order in which EXI sorts
+XMLDSIG = "http://www.w3.org/2000/09/xmldsig#"
+SIGNATURE_WEIGHT = 8  # an entry of a signature's lists costs as much as so many others
 # Abstract heads that a known vehicle takes, sent empty by a known station.
 TOLERATED_HEADS = ("SASchedules",)
 
@@ -84,6 +86,11 @@ class Row:
     def again(self, at: int) -> tuple[int, int]:
         """The same after an occurrence of term `at` that may come again."""
         return self.terms[at].first, self.allowed(at + 1)[1]
+
+
+def weight(cls: type[Complex]) -> int:
+    """What an entry of a list without bound in `cls` counts."""
+    return SIGNATURE_WEIGHT if cls.namespace_ == XMLDSIG else 1
 
 
 def width(first: int, last: int) -> int:
@@ -175,6 +182,22 @@ class Grammar:
             Alternative(field, item.name, item.type, item.abstract)
             for item in self.choices(field.name, field.namespace, field.type)
         ]
+
+    def open_inside(
+        self, cls: type[Complex], above: frozenset[type[Complex]] = frozenset()
+    ) -> bool:
+        """Whether a value of `cls` may hold lists without bound, or itself."""
+        if has_particles(cls) or cls in above:
+            return True
+        above |= {cls}
+        return any(
+            (field.many and field.max is None)
+            or any(
+                isinstance(item.type, type) and self.open_inside(item.type, above)
+                for item in self.alternatives(field)
+            )
+            for field in cls.fields_
+        )
 
     def row(self, cls: type[Complex]) -> Row:
         """The terms of a class without particles."""

@@ -18,7 +18,7 @@ from chargerd.vehicle.iso15118.exi.bits import (
     read_string,
     write_string,
 )
-from chargerd.vehicle.iso15118.exi.grammar import Type, grouped
+from chargerd.vehicle.iso15118.exi.grammar import SIGNATURE_WEIGHT, Type, grouped
 from chargerd.vehicle.iso15118.messages.declare import (
     Complex,
     Field,
@@ -207,7 +207,7 @@ class OpenDecoder:
                 continue
             if step.name == END:
                 return made, p
-            count_entry(v, where)
+            count_entry(v, SIGNATURE_WEIGHT, where)
             if step.read is None:
                 p -= 8
                 x, p = read_string(v, p, v >> p & 255, 0, None, where)
