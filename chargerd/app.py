@@ -392,6 +392,9 @@ def problems(config: Config) -> list[str]:
             build()
         except (BridgeError, OcppError) as error:
             found += str(error).splitlines()
+    found += filter(
+        None, [iso15118.security(config.vehicle.iso15118, Clock()).problem()]
+    )
     if not found:  # two devices on one line: only seen together
         try:
             build_bridge(config.evse, config.site.meter)

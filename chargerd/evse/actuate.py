@@ -164,7 +164,7 @@ def _energy(
 ) -> StageSetpoint:
     """Direction is the mode; 0 W keeps the mode, so that it can go on at once."""
     limits, demand = vehicle.limits, vehicle.demand
-    if limits is None:
+    if limits is None or limits.charge_w is not None:  # AC: no stage takes part
         return StageSetpoint()
     current = min(amps(power_w, volts, ratings.efficiency), ratings.current_max_a)
     if power_w < 0.0 or (power_w == 0.0 and mode is StageMode.DISCHARGE):
@@ -293,7 +293,9 @@ def _offer(
     discharge_a = min(top, amps(min(0.0, intent.offer_low_w), volts, efficiency))
     setpoint_a = min(top, amps(intent.power_w, volts, efficiency))
     sign = -1.0 if intent.power_w < 0.0 else 1.0
-    live = setpoint.mode is not StageMode.OFF and vehicle.phase is VehiclePhase.ENERGY
+    energy = vehicle.phase is VehiclePhase.ENERGY
+    live = energy and setpoint.mode is not StageMode.OFF
+    flows = energy and intent.energise and intent.power_permitted
     return VehicleOffer(
         at_mono=intent.now_mono,
         energise=intent.energise and not intent.fault_stop,
@@ -304,4 +306,7 @@ def _offer(
         voltage_min_v=ratings.voltage_min_v,
         fault_stop=intent.fault_stop,
         telemetry=telemetry,
+        charge_w=max(0.0, intent.offer_high_w),
+        discharge_w=min(0.0, intent.offer_low_w),
+        setpoint_w=intent.power_w if flows else 0.0,
     )

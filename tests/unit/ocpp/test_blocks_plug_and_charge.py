@@ -1,0 +1,197 @@
+"""C07 and M01: what is asked about a contract, and certificates passed through."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chargerd.model import (
+    Authorisation,
+    AuthQuestion,
+    CertificateAsk,
+    CertificateHash,
+    CertificateQuestion,
+    Contract,
+    Token,
+    VehicleCertificate,
+)
+from chargerd.ocpp.effects import CallError
+from tests.unit.ocpp.station_rig import V21, V201, Rig, config
+
+BOTH = pytest.mark.parametrize("version", [V21, V201])
+ROW = CertificateHash("SHA256", "ab" * 32, "cd" * 32, "3039", "http://ocsp.example/")
+TRUSTED = Contract("JPABCC123456789", "chain", (ROW,) * 3, trusted=True)
+STRANGE = replace(TRUSTED, trusted=False)
+ISO2 = "urn:iso:15118:2:2013:MsgDef"
+ACCEPTED = {"idTokenInfo": {"status": "Accepted"}}
+
+
+def ask(rig: Rig, contract: Contract) -> None:
+    question = AuthQuestion(1, Token(contract.emaid, "eMAID"), contract)
+    rig.station.ask(question, rig.now)
+    rig.drain()
+
+
+def answer(rig: Rig) -> Authorisation:
+    (found,) = [r for r in rig.asked() if isinstance(r, Authorisation)]
+    return found
+
+
+@BOTH
+def test_a_known_chain_is_asked_about_by_its_hashes(version: str) -> None:
+    rig = Rig(version=version).boot()
+    ask(rig, TRUSTED)
+    payload = rig.last("Authorize").payload
+    assert payload["idToken"] == {"idToken": TRUSTED.emaid, "type": "eMAID"}
+    rows = payload["iso15118CertificateHashData"]
+    assert len(rows) == 3
+    assert rows[0]["serialNumber"] == "3039"
+    assert "certificate" not in payload
+
+
+@BOTH
+def test_an_unknown_root_is_left_to_the_central_system(version: str) -> None:
+    """C07.FR.06."""
+    rig = Rig(version=version).boot()
+    ask(rig, STRANGE)
+    assert rig.last("Authorize").payload["certificate"] == "chain"
+
+
+def test_unless_that_is_not_allowed() -> None:
+    preset = {"ISO15118Ctrlr.CentralContractValidationAllowed": False}
+    rig = Rig(config(device_model=preset)).boot()
+    ask(rig, STRANGE)
+    assert not rig.payloads("Authorize")
+    assert not answer(rig).accepted
+    assert "root" in answer(rig).info
+
+
+@pytest.mark.parametrize(("version", "longest"), [(V21, 10_000), (V201, 5_500)])
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_chain_is_as_long_as_the_schema_takes(
+    version: str, longest: int, over: int
+) -> None:
+    rig = Rig(version=version).boot()
+    ask(rig, replace(STRANGE, chain_pem="x" * (longest + over)))
+    assert bool(rig.payloads("Authorize")) is not bool(over)
+
+
+@pytest.mark.parametrize(
+    ("told", "accepted", "info"),
+    [
+        (ACCEPTED, True, "Accepted"),
+        ({**ACCEPTED, "certificateStatus": "Accepted"}, True, "Accepted"),
+        (
+            {**ACCEPTED, "certificateStatus": "CertificateRevoked"},
+            False,
+            "CertificateRe",
+        ),
+        ({**ACCEPTED, "certificateStatus": "ContractCancelled"}, False, "ContractCanc"),
+        ({"idTokenInfo": {"status": "Blocked"}}, False, "Blocked"),
+    ],
+)
+def test_both_words_must_be_good(told: Any, accepted: bool, info: str) -> None:
+    rig = Rig().boot()
+    ask(rig, TRUSTED)
+    rig.answer(rig.last("Authorize"), told)
+    assert answer(rig).accepted is accepted
+    assert answer(rig).info.startswith(info)
+
+
+@pytest.mark.parametrize(
+    ("contract", "presets", "accepted"),
+    [
+        (TRUSTED, {}, False),  # nobody knows this eMAID
+        (TRUSTED, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": True}, True),
+        (STRANGE, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": True}, False),
+        (
+            TRUSTED,
+            {
+                "AuthCtrlr.OfflineTxForUnknownIdEnabled": True,
+                "ISO15118Ctrlr.ContractValidationOffline": False,
+            },
+            False,
+        ),
+    ],
+)
+def test_offline(contract: Contract, presets: dict[str, bool], accepted: bool) -> None:
+    """C07.FR.07 to .12."""
+    rig = Rig(config(device_model=presets))
+    ask(rig, contract)
+    assert answer(rig).accepted is accepted
+
+
+def test_offline_a_cached_contract_is_good() -> None:
+    rig = Rig().boot()
+    ask(rig, TRUSTED)
+    rig.answer(rig.last("Authorize"), ACCEPTED)
+    rig.link(up=False)
+    rig.clear()
+    ask(rig, TRUSTED)
+    assert answer(rig).accepted
+
+
+# -- certificates for vehicles -------------------------------------------------------
+
+QUESTION = CertificateQuestion(
+    7, ISO2, update=False, exi=b"\x80\x98raw", max_chains=2, emaids=("A", "B")
+)
+
+
+def certificate(rig: Rig) -> bytes | None:
+    (found,) = [r for r in rig.asked() if isinstance(r, VehicleCertificate)]
+    assert found.answer.number == 7
+    return found.answer.exi
+
+
+@BOTH
+def test_a_request_goes_out_and_its_answer_back_untouched(version: str) -> None:
+    rig = Rig(version=version).boot()
+    rig.station.ask(CertificateAsk(1, QUESTION), rig.now)
+    rig.drain()
+    send = rig.last("Get15118EVCertificate")
+    assert send.payload["iso15118SchemaVersion"] == ISO2
+    assert send.payload["action"] == "Install"
+    assert base64.b64decode(send.payload["exiRequest"]) == QUESTION.exi
+    assert ("maximumContractCertificateChains" in send.payload) is (version == V21)
+    reply = base64.b64encode(b"\x80\x98answer").decode()
+    rig.answer(send, {"status": "Accepted", "exiResponse": reply})
+    assert certificate(rig) == b"\x80\x98answer"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"status": "Failed", "exiResponse": "gJg="},
+        {"status": "Accepted", "exiResponse": ""},
+        {"status": "Accepted", "exiResponse": "not base64!"},
+        CallError("InternalError"),
+    ],
+)
+def test_nothing_to_pass_on(told: Any) -> None:
+    rig = Rig().boot()
+    rig.station.ask(CertificateAsk(1, QUESTION), rig.now)
+    rig.drain()
+    rig.answer(rig.last("Get15118EVCertificate"), told)
+    assert certificate(rig) is None
+
+
+def test_offline_there_is_no_service() -> None:
+    rig = Rig()
+    assert not rig.station.certificate_service
+    rig.station.ask(CertificateAsk(1, QUESTION), rig.now)
+    rig.drain()
+    assert certificate(rig) is None
+    rig.boot()
+    assert rig.station.certificate_service
+
+
+def test_a_request_too_long_for_the_schema_is_not_sent() -> None:
+    rig = Rig(version=V201).boot()
+    long = replace(QUESTION, exi=bytes(5_000))
+    rig.station.ask(CertificateAsk(1, long), rig.now)
+    rig.drain()
+    assert certificate(rig) is None
