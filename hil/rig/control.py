@@ -26,7 +26,7 @@ VERBS: Mapping[str, str] = {
     "pause": "connector: the vehicle takes a break",
     "resume": "connector: it goes on",
     "swipe": "token (uid in hex, or text), connectors (list)",
-    "pilot": "connector, state A to F, contactor (bool): an external vehicle",
+    "pilot": "connector, state A to F, contactor (bool), power_w (AC): an external vehicle",
     "ws": "up (bool), how (cut|freeze): the link to the CSMS",
     "diode_fail": "connector, on",
     "error": "error (name), on, connector",
@@ -180,7 +180,10 @@ class Control:
         contactor = question.get("contactor")
         if contactor is not None and not isinstance(contactor, bool):
             raise RigError(f"pilot: contactor={contactor!r} must be true or false")
-        setter(state, contactor)
+        power_w = None
+        if "power_w" in question:
+            power_w = _number(question, "power_w", 0.0, -22_000, 22_000)
+        setter(state, contactor, power_w)
         return {"connector": evse.id, "state": state}
 
     async def _ws(self, question: Mapping[str, Any]) -> Answer:
