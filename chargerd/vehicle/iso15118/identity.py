@@ -80,7 +80,7 @@ def load(files: Identity, trust: pki.Trust) -> Loaded:
             each.public_bytes(Encoding.DER)
             for each in x509.load_pem_x509_certificates(data)
         ]
-    except (OSError, ValueError) as error:
+    except (OSError, *pki.UNREADABLE) as error:
         raise V2gError(f"{files.chain} is no PEM chain, leaf first: {error}") from error
     try:
         chain = pki.check_chain(leaf, subs, trust, pki.Use.SECC, None)

@@ -32,7 +32,15 @@ MAX_PATH = 3  # certificates that do not sign themselves [V2G2-009]
 
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+# What `cryptography` raises for certificates that cannot be read.
+UNREADABLE = (
+    ValueError,
+    TypeError,  # a name of an odd string type
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _ALGORITHMS = {
     "SHA256": hashes.SHA256(),
     "SHA384": hashes.SHA384(),
@@ -123,9 +131,11 @@ def read(der: bytes, what: str = "certificate") -> x509.Certificate:
         ]
         certificate.subject.rfc4514_string()
         certificate.issuer.rfc4514_string()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         text = f"{what} cannot be read: {str(error)[:200]}"
         raise CertificateError(Problem.CHAIN, text) from error
+    if certificate.serial_number <= 0:
+        raise CertificateError(Problem.CHAIN, f"{what}: its serial number is none")
     if unknown:
         text = f"{what}: critical extension {unknown[0]} is not understood"
         raise CertificateError(Problem.CHAIN, text)
@@ -136,7 +146,7 @@ def public_key(certificate: x509.Certificate, what: str = "certificate") -> Publ
     """Its key, if it is of a curve that ISO 15118 knows."""
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as bad:
+    except UNREADABLE as bad:
         raise CertificateError(
             Problem.ALGORITHM, f"{what}: its key cannot be read: {bad}"
         ) from bad

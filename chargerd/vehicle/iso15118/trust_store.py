@@ -16,7 +16,6 @@ from enum import Enum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -139,7 +138,7 @@ def _readable(pem: bytes) -> list[x509.Certificate]:
         for each in found:
             pki.key_bits(each)
             pki.is_ca(each)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except pki.UNREADABLE as error:
         raise V2gError(f"it cannot be read: {error}") from error
     return found
 
