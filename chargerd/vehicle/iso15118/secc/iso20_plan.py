@@ -156,7 +156,8 @@ def fits(plan: Plan, anchor_s: int, profile: Sequence[tuple[int, float]]) -> boo
         first = bisect_right(ends_s, begin_s)
         begin_s += duration_s
         last = bisect_left(ends_s, begin_s)
-        if not all(_inside(power_w, span) for span in plan.spans[first : last + 1]):
+        during = plan.spans[first : last + 1] if duration_s else ()
+        if not all(_inside(power_w, span) for span in during):
             return False
     return True
 

@@ -104,6 +104,7 @@ class Car:
         self.id = bytes(8)
         self.answer = Answer(None)
         self.signature: Any = None  # of the next header
+        self.saying: dict[str, Any] = {}  # the station's word, beside the plant's
         self.session.command(self.plant.offer(), self.plant.now)
 
     # -- talking --------------------------------------------------------------------
@@ -131,7 +132,8 @@ class Car:
     def run(self, seconds: float = TICK_S) -> VehicleState:
         """Time passes; the hardware follows, nobody speaks."""
         for _ in range(max(1, round(seconds / TICK_S))):
-            self.session.command(self.plant.step(self.state), self.plant.now)
+            offer = replace(self.plant.step(self.state), **self.saying)
+            self.session.command(offer, self.plant.now)
         return self.state
 
     def offer(self, **values: Any) -> VehicleOffer:
