@@ -26,7 +26,7 @@ VERBS: Mapping[str, str] = {
     "pause": "connector: the vehicle takes a break",
     "resume": "connector: it goes on",
     "swipe": "token (uid in hex, or text), connectors (list)",
-    "pilot": "connector, state A to F, contactor (bool), power_w (AC): an external vehicle",
+    "pilot": "connector, state A to F, contactor, power_w (AC): an external vehicle",
     "ws": "up (bool), how (cut|freeze): the link to the CSMS",
     "diode_fail": "connector, on",
     "error": "error (name), on, connector",
