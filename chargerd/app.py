@@ -51,6 +51,7 @@ from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
 from chargerd.vehicle.chademo.shell import ChademoDoor
 from chargerd.vehicle.chademo.view import Ratings
 from chargerd.vehicle.iso15118 import build as iso15118
+from chargerd.vehicle.iso15118.door import SeccDoor
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.slac.client import SlacClient
 from chargerd.vehicle.slac.door import SlacDoor
@@ -136,6 +137,7 @@ class App:
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}
         self._security = iso15118.security(self._config.vehicle.iso15118, self._clock)
+        self._v2g: dict[int, SeccDoor] = {}
         for evse in self._config.evse:
             bus = bridge.vehicle_bus(evse.id)
             if bus is not None:
@@ -146,6 +148,7 @@ class App:
                 door = iso15118.door(
                     self._config, evse, evse.iso15118, self._security, self._clock
                 )
+                self._v2g[evse.id] = door
                 doors[evse.id] = self._behind_modem(door, evse.iso15118.slac)
         return doors
 
@@ -328,6 +331,7 @@ class App:
             "overruns": stats.overruns,
             "restarts": self._supervisor.restarts,
             "degraded": sorted(self._supervisor.degraded),
+            "v2g": {evse_id: margins(door) for evse_id, door in self._v2g.items()},
         }
 
 
@@ -345,6 +349,13 @@ def spread_ms(values_s: Sequence[float]) -> Json:
     last = len(ordered) - 1
     found = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
     return {name: ordered[int(share * last)] * 1e3 for name, share in found.items()}
+
+
+def margins(door: SeccDoor) -> Json:
+    """The least time an answer to a vehicle had left, ms, by request."""
+    found = door.margins()
+    least = {name: round(s * 1e3, 3) for name, s in found.worst_s.items()}
+    return {"late_answers": found.late, "refused": door.refused, "margins_ms": least}
 
 
 def dc_ratings(evse: Evse) -> Ratings:

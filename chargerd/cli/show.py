@@ -92,12 +92,26 @@ def _station(station: Json) -> list[Text]:
             style="dim",
         ),
     ]
+    lines += [
+        Text(_margins(evse_id, found), style="dim")
+        for evse_id, found in station.get("v2g", {}).items()
+        if found["margins_ms"]
+    ]
     restarts = station.get("restarts", {}).items()
     wrong = [f"{name} was restarted {count} times" for name, count in restarts if count]
     wrong += [f"{name} has given up" for name in station.get("degraded", ())]
     if station.get("store_fault"):
         wrong.append(f"store: {station['store_fault']}")
     return lines + [Text(line, style="bold red") for line in wrong]
+
+
+def _margins(evse_id: object, found: Json) -> str:
+    """How close answers to vehicles came to their limit."""
+    request, least_ms = min(found["margins_ms"].items(), key=lambda item: item[1])
+    return (
+        f"EVSE {evse_id}: least time that an answer had left {least_ms:.1f} ms "
+        f"({request}), {found['late_answers']} late"
+    )
 
 
 def why(answer: Json) -> RenderableType:

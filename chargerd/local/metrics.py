@@ -89,6 +89,14 @@ def render(evses: list[Json], station: Json) -> str:
         f'chargerd_faults{{evse="{evse["evse_id"]}"}} {len(evse.get("faults", ()))}'
         for evse in evses
     ]
+    for evse_id, found in station.get("v2g", {}).items():
+        lines.append(
+            f'chargerd_v2g_late_answers{{evse="{evse_id}"}} {found["late_answers"]}'
+        )
+        lines += [
+            f'chargerd_v2g_margin_ms{{evse="{evse_id}",request="{request}"}} {ms:.10g}'
+            for request, ms in found["margins_ms"].items()
+        ]
     for key, value in sorted(station.items()):
         if _is_number(value) and key.isidentifier():
             lines.append(f"chargerd_{key} {float(value):.10g}")

@@ -75,6 +75,7 @@ class SeccDoor:
         self._plugged = False
         self._told = VehicleState()  # what the log has
         self._offer = VehicleOffer(at_mono=float("-inf"))
+        self._margins = Margins()  # of connections that are over
         self.refused = 0
 
     # -- the heart's side --------------------------------------------------------
@@ -96,6 +97,15 @@ class SeccDoor:
         if state.phase is VehiclePhase.ENDED and self._sessions.paused:
             return replace(state, phase=VehiclePhase.PAUSED)
         return state
+
+    def margins(self) -> Margins:
+        """How much time answers had left since the start, by request name."""
+        total = Margins()
+        total.add(self._margins)
+        for peer in self._peers:
+            if peer.connection is not None:
+                total.add(peer.connection.margins)
+        return total
 
     def _see_plug(self, offer: VehicleOffer) -> None:
         """E, F and an unread pilot say nothing, so what was known stays."""
@@ -255,6 +265,7 @@ class SeccDoor:
         if peer in self._peers:
             self._peers.remove(peer)
         margins = peer.connection.margins if peer.connection else Margins()
+        self._margins.add(margins)
         self._log.info(
             "v2g_closed",
             why=why,

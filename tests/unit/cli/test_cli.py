@@ -150,6 +150,19 @@ def test_why_tells_the_ramp_and_what_flows() -> None:
         ),
         ({"degraded": ["vehicle2"]}, "vehicle2 has given up", "store"),
         ({"store_fault": "disk full"}, "store: disk full", "given"),
+        (
+            {
+                "v2g": {
+                    1: {
+                        "late_answers": 2,
+                        "margins_ms": {"CurrentDemandReq": 21.5, "X": 900.0},
+                    },
+                    2: {"late_answers": 0, "margins_ms": {}},
+                }
+            },
+            "EVSE 1: least time that an answer had left 21.5 ms (CurrentDemandReq), 2",
+            "EVSE 2",
+        ),
     ],
 )
 def test_status_says_what_is_wrong_with_the_station(

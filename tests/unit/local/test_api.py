@@ -252,6 +252,10 @@ def test_metrics_text_leaves_out_what_is_not_known() -> None:
     assert "chargerd_ticks 12" in text
     assert "nan" not in text
     assert "link" not in text
+    found = {"late_answers": 3, "margins_ms": {"CurrentDemandReq": 21.5}}
+    text = render([], {"v2g": {1: found}})
+    assert 'chargerd_v2g_late_answers{evse="1"} 3' in text
+    assert 'chargerd_v2g_margin_ms{evse="1",request="CurrentDemandReq"} 21.5' in text
     assert render([{"evse_id": 1}], {}).count("meter_watts") == 2  # its header only
 
 

@@ -155,6 +155,9 @@ async def test_a_whole_session() -> None:
         await made.tick(40)
         assert made.door.state().phase is VehiclePhase.ENDED
         assert not made.plant.dc_closed
+        margins = made.door.margins()  # also of connections that are over
+        assert 0.0 < margins.worst_s["CurrentDemandReq"] <= 0.025
+        assert margins.late == 0
 
 
 async def test_nobody_is_found_without_a_plug() -> None:

@@ -156,6 +156,12 @@ class Margins:
         self.late += margin_s < 0.0
         return margin_s
 
+    def add(self, other: Margins) -> None:
+        """Another connection's, too."""
+        for request, margin_s in other.worst_s.items():
+            self.worst_s[request] = min(self.worst_s.get(request, NEVER), margin_s)
+        self.late += other.late
+
 
 # --- the session ----------------------------------------------------------------------
 
