@@ -17,6 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from hil.pki.profiles import CA_USAGE, OCSP_URL, ROOT_DAYS, ROWS, Profile, Use
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | ed448.Ed448PublicKey
 CLOCK_SKEW = timedelta(hours=1)
 USAGES = (
     "digital_signature",
@@ -135,14 +136,10 @@ def _name(wanted: Wanted) -> x509.Name:
     )
 
 
-def _usage(key: PrivateKey, usage: Sequence[str]) -> x509.KeyUsage:
-    if isinstance(key, ed448.Ed448PrivateKey):
+def _usage(holder: PublicKey, usage: Sequence[str]) -> x509.KeyUsage:
+    if isinstance(holder, ed448.Ed448PublicKey):
         usage = [each for each in usage if each in ED448_USAGES]
     return x509.KeyUsage(**{each: each in usage for each in USAGES})
-
-
-def _key_id(holder: PrivateKey | x509.Certificate) -> x509.SubjectKeyIdentifier:
-    return x509.SubjectKeyIdentifier.from_public_key(holder.public_key())
 
 
 def _hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA512 | None:
@@ -154,25 +151,35 @@ def _hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA512 | None:
 
 def issue(wanted: Wanted, key: PrivateKey, issuer: Issued | None = None) -> Issued:
     """One certificate for `key`; without an issuer it signs itself."""
-    signer = issuer.key if issuer else key
+    if issuer is not None:
+        return Issued(issue_for(wanted, key.public_key(), issuer), key)
+    return Issued(_sign(wanted, key.public_key(), key, None), key)
+
+
+def issue_for(wanted: Wanted, holder: PublicKey, issuer: Issued) -> x509.Certificate:
+    """One certificate for a key that is elsewhere, as in an HSM."""
+    return _sign(wanted, holder, issuer.key, issuer.certificate)
+
+
+def _sign(
+    wanted: Wanted,
+    holder: PublicKey,
+    signer: PrivateKey,
+    issuer: x509.Certificate | None,
+) -> x509.Certificate:
     name = _name(wanted)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(issuer.certificate.subject if issuer else name)
-        .public_key(key.public_key())
+        .issuer_name(issuer.subject if issuer else name)
+        .public_key(holder)
         .serial_number(x509.random_serial_number())
         .not_valid_before(wanted.not_before)
         .not_valid_after(wanted.not_after)
         .add_extension(x509.BasicConstraints(wanted.ca, wanted.path_length), True)
-        .add_extension(_usage(key, wanted.usage), True)
-        .add_extension(_key_id(key), False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                _key_id(issuer.certificate if issuer else key)
-            ),
-            False,
-        )
+        .add_extension(_usage(holder, wanted.usage), True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(holder), False)
+        .add_extension(_issuer_id(issuer, holder), False)
     )
     if issuer is not None:
         access = x509.AccessDescription(
@@ -186,7 +193,18 @@ def issue(wanted: Wanted, key: PrivateKey, issuer: Issued | None = None) -> Issu
             x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(wanted.padding + 1)
         )
         builder = builder.add_extension(extra, wanted.critical_extra)
-    return Issued(builder.sign(signer, _hash(signer)), key)
+    return builder.sign(signer, _hash(signer))
+
+
+def _issuer_id(
+    issuer: x509.Certificate | None, holder: PublicKey
+) -> x509.AuthorityKeyIdentifier:
+    """Of the issuer's certificate, also when another key signs (bad.py forges)."""
+    if issuer is None:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(holder)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+        issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    )
 
 
 def make_root(profile: Profile, name: str, now_utc: datetime) -> Issued:
