@@ -18,13 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
 from tests.interop.exi_jar import install as install_wheel
 from tests.interop.namespaces import STATION_END, VEHICLE_END, Far
 
 CAR = Path(__file__).with_name("ecog_car.py")
 OUT = Path(__file__).parents[2] / "out" / "interop"
 PKI_MAX_AGE_S = 30 * 86_400.0  # its SECC leaf lives 60 days, its CPS leaf 90
-JVM = "-Xmx96m"
+JVM = "-Xmx96m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # quick to warm up
 LINE_MAX = 1 << 20
 Fact = dict[str, Any]
 
@@ -46,7 +53,7 @@ def package(python: Path) -> Path:
 def pki() -> Path:
     """The folder that the wheel calls PKI_PATH, made by the wheel's own script."""
     folder = OUT / "ecog-pki"
-    made = folder / "iso15118_2" / "certs" / "cpoCertChain.pem"
+    made = folder / "secc.key"
     if not made.exists() or time.time() - made.stat().st_mtime > PKI_MAX_AGE_S:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(package(install()) / "shared" / "pki", folder)
@@ -57,7 +64,25 @@ def pki() -> Path:
             timeout=120,
             capture_output=True,
         )
+        locked = (folder / "iso15118_2/private_keys/seccLeaf.key").read_bytes()
+        key = load_pem_private_key(locked, b"12345")
+        text = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (folder / "secc.key").write_bytes(text)
     return folder
+
+
+def station_files() -> dict[str, Path]:
+    """What our station needs of that PKI, by the name of its setting."""
+    certificates = pki() / "iso15118_2" / "certs"
+    return {
+        "CERTIFICATES__0__CHAIN": certificates / "cpoCertChain.pem",
+        "CERTIFICATES__0__KEY": pki() / "secc.key",
+        "V2G_ROOTS": certificates / "v2gRootCACert.pem",
+        "MO_ROOTS": certificates / "moRootCACert.pem",
+        "OEM_ROOTS": certificates / "oemRootCACert.pem",
+    }
 
 
 def environment(interface: str, *, tls_1_3: bool, **more: str) -> dict[str, str]:
@@ -91,7 +116,9 @@ class Car:
                 self.facts.append({"at": time.monotonic(), **json.loads(line)})
                 self.news.notify_all()
         async with self.news:
-            self.facts.append({"at": time.monotonic(), "ended": True})
+            self.facts.append(
+                {"at": time.monotonic(), "over": "the car's process ended"}
+            )
             self.news.notify_all()
 
     def command(self, **wish: Any) -> None:
@@ -117,8 +144,9 @@ class Car:
             try:
                 async with asyncio.timeout(limit_s):
                     while not ready():
-                        if self.facts and "ended" in self.facts[-1]:
-                            raise AssertionError(f"car ended before: {what}")
+                        over = [f for f in self.facts if "over" in f]
+                        if over:
+                            raise AssertionError(f"{over[0]['over']} before: {what}")
                         await self.news.wait()
             except TimeoutError:
                 raise AssertionError(f"not within {limit_s} s: {what}") from None

@@ -52,17 +52,17 @@ def rational(value: float) -> RationalNumber:
 
 
 class Electrics:
-    """The car's pins and contactor: those of the rig's external vehicle."""
+    """The car's pins, contactor and AC power: the rig's external vehicle's."""
 
     def __init__(self, path: str, connector: int) -> None:
         self._connector = connector
-        self._now: dict[str, Any] = {"state": "B", "contactor": False}
+        self._now: dict[str, Any] = {"state": "B", "contactor": False, "power_w": 0.0}
         link = socket.socket(socket.AF_UNIX)
         link.connect(path)
         self._lines = link.makefile("rw")
 
     def set(self, **wanted: Any) -> None:
-        """`state` (pilot), `contactor`."""
+        """`state` (pilot), `contactor`, `power_w` (AC; negative feeds in)."""
         if all(self._now.get(key) == value for key, value in wanted.items()):
             return
         self._now.update(wanted)
@@ -78,9 +78,9 @@ class Electrics:
 class Codec(ExificientEXICodec):
     """The wheel's own codec; tells every message and moves the pins in time."""
 
-    def __init__(self, electrics: Electrics) -> None:
+    def __init__(self, electrics: Electrics, car: Car) -> None:
         super().__init__()
-        self._electrics = electrics
+        self._electrics, self._car = electrics, car
         self._sent = 0.0
         self._stopping = False
 
@@ -100,6 +100,8 @@ class Codec(ExificientEXICodec):
         tell(heard=name, body=body, ms=round(taken_s * 1000.0, 2))
         if name == "PowerDeliveryRes" and self._stopping:
             self._electrics.set(state="B", contactor=False)
+        elif name in ("AC_ChargeLoopRes", "ChargingStatusRes"):
+            self._electrics.set(power_w=self._car.drawn_w(_ac_bounds_w(name, body)))
         return text
 
     def _before(self, name: str, body: dict[str, Any]) -> None:
@@ -112,8 +114,22 @@ class Codec(ExificientEXICodec):
                 self._electrics.set(state="C")
             elif progress in ("Stop", False):
                 self._stopping = True
+                self._electrics.set(power_w=0.0)
         elif name == "SessionStopReq":
             self._electrics.set(state="B", contactor=False)
+
+
+def _ac_bounds_w(name: str, body: dict[str, Any]) -> tuple[float, float]:
+    """What the station lets the on-board charger do: a target is both bounds."""
+    if name == "ChargingStatusRes":  # one phase of 230 V
+        most = body["EVSEMaxCurrent"]
+        return 0.0, 230.0 * most["Value"] * 10.0 ** most["Multiplier"]
+    (mode,) = (v for k, v in body.items() if k.endswith("CLResControlMode"))
+    target = mode.get("EVSETargetActivePower")
+    if target is None:
+        return -1e5, 1e5
+    target_w = target["Value"] * 10.0 ** target["Exponent"]
+    return target_w, target_w
 
 
 def _named(message: dict[str, Any], namespace: str) -> tuple[str, dict[str, Any]]:
@@ -173,6 +189,11 @@ class Car(SimEVController):
         self.ac_power_w = float(line.get("ac_power_w", self.ac_power_w))
         self._set_dc_params()
 
+    def drawn_w(self, bounds_w: tuple[float, float]) -> float:
+        """The on-board charger's power inside what the station lets it do."""
+        low_w, high_w = bounds_w
+        return 0.0 if self._stop else min(max(self.ac_power_w, low_w), high_w)
+
     # -- choices ---------------------------------------------------------------
 
     async def select_energy_service_v20(self, services: list[Any]) -> Any:
@@ -199,6 +220,19 @@ class Car(SimEVController):
 
     async def ready_to_charge(self) -> bool:
         return not self._stop
+
+    async def get_dynamic_se_params(self, selected_energy_service: Any) -> Any:
+        """5 kWh may be taken out before the V2X window's floor is met."""
+        return common20.DynamicScheduleExchangeReqParams(
+            departure_time=7_200,
+            min_soc=30,
+            target_soc=80,
+            ev_target_energy_request=rational(10_000),
+            ev_max_energy_request=rational(14_000),
+            ev_min_energy_request=rational(-10_000),
+            ev_max_v2x_energy_request=rational(5_000),
+            ev_min_v2x_energy_request=rational(-5_000),
+        )
 
     async def process_scheduled_se_params(self, *given: Any) -> Any:
         """The simulator's answer without its coin toss."""
@@ -328,12 +362,21 @@ async def main(case: dict[str, Any]) -> None:
     pins = Electrics(case["rig"], int(case.get("connector", 1)))
     car = Car(config, case, pins)
     threading.Thread(target=_listen, args=(car,), daemon=True).start()
-    codec = Codec(pins)
+    codec = Codec(pins, car)
+    logging.getLogger("iso15118.shared.comm_session").addHandler(_Ends())
     tell(ready=True)
     await EVCCHandler(
         evcc_config=config, iface=settings.iface, exi_codec=codec, ev_controller=car
     ).start()
-    tell(over=True)
+
+
+class _Ends(logging.Handler):
+    """Why the wheel ends a session is in its log alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text.startswith("Reason: "):
+            tell(over=text)
 
 
 if __name__ == "__main__":

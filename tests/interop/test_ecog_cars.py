@@ -65,6 +65,20 @@ CASES = [
     Case("DIN 70121, DC", "DIN_SPEC_70121", "DC"),
     Case("-2, DC, card", "ISO_15118_2", "DC"),
     Case("-2, AC, card", "ISO_15118_2", "AC"),
+    Case("-2, DC, contract", "ISO_15118_2", "DC", tls="1.2", contract=True),
+    Case("-2, AC, contract", "ISO_15118_2", "AC", tls="1.2", contract=True),
+    *(
+        Case(
+            f"-20, {service}, {control}",
+            f"ISO_15118_20_{service[:2]}",
+            service[:2],
+            service,
+            control,
+            "1.3",
+        )
+        for service in ("DC", "DC_BPT", "AC", "AC_BPT")
+        for control in ("Scheduled", "Dynamic")
+    ),
 ]
 
 
@@ -87,13 +101,25 @@ class Scene:
         return await self.plant.truth()
 
     def loops(self) -> list[ecog.Fact]:
-        return [fact for name in LOOPS for fact in self.car.heard(f"{name}Res")]
+        return [fact for name in LOOPS for fact in self.car.heard(name)]
 
     async def power_near(self, power_w: float, within_w: float = 500.0) -> None:
-        async def near() -> bool:
-            return abs(await self.plant.power_w() - power_w) < within_w
+        seen: list[float] = []
 
-        await until(f"{power_w} W at the terminals", near, 15.0)
+        async def stays() -> bool:
+            seen.append(await self.plant.power_w())
+            near = [abs(w - power_w) < within_w for w in seen[-20:]]
+            return len(near) == 20 and all(near)
+
+        await until(f"{power_w} W at the terminals for 1 s", stays, 15.0)
+
+    async def dispatch(self, power_w: float) -> None:
+        """A setpoint of the central system becomes flow and stays. In scheduled mode,
+        and in ISO 15118-2, the car has to want it, too."""
+        self.car.command(target_a=20.0 if power_w > 0 else -20.0)
+        self.car.command(ac_power_w=7_000.0 if power_w > 0 else -7_000.0)
+        await set_setpoint(self.plant.peer, 1, power_w, 600)
+        await self.power_near(power_w)
 
     async def phase(self, name: str, limit_s: float = 20.0) -> None:
         async def there() -> bool:
@@ -113,12 +139,16 @@ class Scene:
 def settings(case: Case) -> dict[str, str]:
     """The daemon's, for this case."""
     first = "CHARGERD__EVSE__0__ISO15118__"
+    door = "CHARGERD__VEHICLE__ISO15118__"
+    files = {door + name: str(path) for name, path in ecog.station_files().items()}
     energies = '["AC_BPT", "AC"]' if case.energy == "AC" else '["DC_BPT", "DC"]'
     return {
         "config": str(CCS),
         first + "INTERFACE": STATION_END,
         first + "SDP_PORT": "15118",
         first + "ENERGIES": energies,
+        door + "AUTHORISE": '["PnC"]' if case.contract else '["EIM"]',
+        **files,
     }
 
 
@@ -147,6 +177,7 @@ async def scene(
             try:
                 yield Scene(plant, car, case)
             except BaseException as error:
+                error.add_note(f"-- status\n{await plant.status()}")
                 error.add_note(car.story())
                 error.add_note("-- daemon\n" + plant.stand.log("daemon", 40))
                 raise
@@ -154,14 +185,25 @@ async def scene(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_charges(case: Case, tmp_path: Path, far: Far) -> None:
+async def test_energy_flows_as_dispatched(case: Case, tmp_path: Path, far: Far) -> None:
     async with scene(far, tmp_path, case) as here:
         await here.car.until("five loops", lambda: len(here.loops()) >= 5)
-        await set_setpoint(here.plant.peer, 1, 4_000.0, 600)
-        await here.power_near(4_000.0)
-        await set_setpoint(here.plant.peer, 1, 2_000.0, 600)
-        await here.power_near(2_000.0)
+        await here.dispatch(5_000.0)
+        await here.dispatch(2_500.0)
+        if case.bidirectional:
+            await discharges(here)
         await stops(here)
+
+
+async def discharges(here: Scene) -> None:
+    """Energy comes out of the battery, and the meter and the central system agree."""
+    await here.dispatch(-4_000.0)
+
+    async def flowed() -> bool:
+        return float((await here.truth())["ev"]["energy_out_wh"]) > 5.0
+
+    await until("5 Wh out of the battery", flowed, 20.0)
+    await here.dispatch(2_500.0)
 
 
 async def stops(here: Scene) -> None:
@@ -171,4 +213,20 @@ async def stops(here: Scene) -> None:
     await here.phase("finished")
     assert here.refusals() == []
     assert abs(await here.plant.power_w()) < 150.0
+    truth = await here.truth()
+    assert not any(truth["contactors"][name] for name in ("dc", "ac", "vehicle"))
+    assert truth["contactor_breaks_under_load"] == truth["contactors"]["inrush"] == 0
+    await agrees(here, truth)
     assert not here.plant.csms.violations
+
+
+async def agrees(here: Scene, truth: dict[str, Any]) -> None:
+    """Battery (DC, true), EVSE meter (AC) and the transaction tell one story."""
+    energies, ev = truth["energies"], truth["ev"]
+    (booked,) = here.plant.peer.ledger.transactions.values()
+    assert booked.import_wh == pytest.approx(energies["ac_import_wh"], abs=3.0)
+    assert booked.export_wh == pytest.approx(energies["ac_export_wh"], abs=1.0)
+    assert 0.85 * energies["ac_import_wh"] - 3.0 < ev["energy_in_wh"]
+    assert ev["energy_in_wh"] <= energies["ac_import_wh"]
+    assert 0.85 * ev["energy_out_wh"] - 1.0 <= energies["ac_export_wh"]
+    assert energies["ac_export_wh"] <= ev["energy_out_wh"]
