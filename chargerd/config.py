@@ -206,6 +206,25 @@ class Vehicle(Section):
     promise: Owner = Owner()
 
 
+class TariffPart(Section):
+    begins: Annotated[
+        str,
+        Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='HH:MM, e.g. "23:00"'),
+    ]
+    buy_per_kwh: Annotated[float, Field(ge=-1e6, le=1e6)]
+    sell_per_kwh: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
+
+
+class Tariff(Section):
+    """`[site.tariff]`: prices by local time (vehicle.promise.timezone), every day.
+
+    Vehicles that plan (ISO 15118) are told; the station itself does not follow them.
+    """
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
+    parts: Annotated[tuple[TariffPart, ...], Field(min_length=1, max_length=24)]
+
+
 class Site(Section):
     """The grid connection: limits and permits. Export needs an explicit permit."""
 
@@ -215,6 +234,7 @@ class Site(Section):
     export_permit: str = ""  # who allowed it, e.g. "TEPCO 2026-113"; "" = no export
     meter: Device | None = None
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 1.0e9
+    tariff: Tariff | None = None
 
 
 class Grid(Section):

@@ -42,6 +42,11 @@ def contradictions(config: Config) -> list[tuple[str, str]]:
     found += _shared_wires(config)
     found += _local_problems(config.local)
     found += _v2g_problems(config.vehicle.iso15118)
+    begins = (
+        [part.begins for part in config.site.tariff.parts] if config.site.tariff else []
+    )
+    if len(set(begins)) != len(begins):
+        found.append(("site.tariff.parts", "two begin at the same time"))
     timezone = config.vehicle.promise.timezone
     try:
         ZoneInfo(timezone)

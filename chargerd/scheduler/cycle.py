@@ -26,6 +26,7 @@ from chargerd.model import (
     CertificateAsk,
     Decision,
     DispatchSignal,
+    EnergySchedule,
     EvseReport,
     FaultNotice,
     Request,
@@ -42,6 +43,7 @@ from chargerd.model import (
 from chargerd.scheduler import promise, share
 from chargerd.scheduler.runner import Result, Runner, Surroundings
 from chargerd.scheduler.signals import SchedulerError, Signals, check
+from chargerd.scheduler.tariff import Prices
 from firmware_bridge.api import Bridge
 
 log = structlog.get_logger(__name__)
@@ -99,6 +101,7 @@ class Cycle:
         }
         self._station_faults: frozenset[str] = frozenset()
         self._zone = _zone(owner.timezone)
+        self._prices = Prices(site.tariff, self._zone)
         self._stop_since_mono: float | None = None
         self._stop_reason = StopReason.OTHER
         self._stop_sent = False
@@ -353,8 +356,16 @@ class Cycle:
             station_faults=self._station_faults,
             departure_mono=departure,
             certificate_service=self._certificate_service(),
+            schedule=self._schedule(runner, now),
             ramp_down=self._stop_since_mono is not None,
         )
+
+    def _schedule(self, runner: Runner, now: Now) -> EnergySchedule | None:
+        """The frame that a vehicle may plan in, with the tariff's prices."""
+        site, unit = self._site, runner.unit
+        charge_w = min(unit.charge_w, site.import_w)
+        discharge_w = -unit.discharge_w if site.export_permit else 0.0
+        return self._prices.schedule(runner.evse_id, now, charge_w, discharge_w)
 
     def _site_state(
         self, runner: Runner, powers: list[tuple[float, float]], now: Now

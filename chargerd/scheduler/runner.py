@@ -17,6 +17,7 @@ from chargerd.model import (
     CertificateAsk,
     Decision,
     DispatchSignal,
+    EnergySchedule,
     EvseReport,
     FaultNotice,
     Request,
@@ -49,6 +50,7 @@ class Surroundings:
     station_faults: frozenset[str] = frozenset()
     departure_mono: float | None = None  # the owner's next standing departure
     certificate_service: bool = False  # the central system can be asked for some
+    schedule: EnergySchedule | None = None  # a frame for vehicles that plan
     ramp_down: bool = False  # a safe stop has begun
     reset: bool = False
 
@@ -170,6 +172,7 @@ class Runner:
             contract_refused=self.state.shown.refused,
             certificate_service=around.certificate_service,
             certificate_answer=self._certificate,
+            schedule=around.schedule,
             promise=self.state.session.promise,
         )
 
