@@ -47,7 +47,9 @@ LIVE = frozenset(
 # The power path should be up here: its end is the session's, too.
 POWER = LIVE | {READY_AC}
 # A service has been selected before: it may be selected anew.
-SELECTED = frozenset({PARAMETERS_DC, PARAMETERS_AC, SCHEDULE_DC, SCHEDULE_AC, STOPPED})
+SELECTED = frozenset(
+    {PARAMETERS_DC, PARAMETERS_AC, SCHEDULE_DC, SCHEDULE_AC, WELDING, STOPPED}
+)
 
 _DC_DELIVERY = (STARTED_DC, PRE_CHARGE, WELDING)
 _STOPS = {"SessionStopReq": (ENDED, SERVICE_DISCOVERY)}

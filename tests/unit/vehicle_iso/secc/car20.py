@@ -104,6 +104,7 @@ class Car:
         self.id = bytes(8)
         self.answer = Answer(None)
         self.signature: Any = None  # of the next header
+        self.said_mono = self.plant.now  # the newest request
         self.saying: dict[str, Any] = {}  # the station's word, beside the plant's
         self.session.command(self.plant.offer(), self.plant.now)
 
@@ -114,7 +115,7 @@ class Car:
         header = MessageHeader(
             SessionID=self.id, TimeStamp=1_700_000_000, Signature=self.signature
         )
-        self.signature = None
+        self.signature, self.said_mono = None, self.plant.now
         message = kind(Header=header, **fields)
         raw = exi.encode(message)
         self.answer = self.session.request(message, self.plant.now, raw)
