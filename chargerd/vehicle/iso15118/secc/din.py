@@ -20,7 +20,7 @@ from chargerd.vehicle.iso15118.secc.station import Setup
 # As ISO 15118-2, but every message except the loop has 2 s, ours are 3/4 of them.
 TIMES_DIN = Times(
     answer_s={"CurrentDemandReq": 0.025},
-    ongoing_s={"CableCheckReq": 38.0, "PreChargeReq": 5.0},
+    ongoing_s={"CableCheckReq": 38.0, "PreChargeReq": 5.0, steps.CP_STATE: 1.5},
 )
 
 HANDLERS: Mapping[str, Handler] = {
@@ -30,7 +30,7 @@ HANDLERS: Mapping[str, Handler] = {
     "ServicePaymentSelectionReq": steps.selection,
     "ContractAuthenticationReq": steps.authentication,
     "ChargeParameterDiscoveryReq": steps.parameters,
-    "CableCheckReq": dc.cable_check,
+    "CableCheckReq": steps.cable_check,
     "PreChargeReq": dc.precharge,
     "PowerDeliveryReq": steps.power_delivery,
     "CurrentDemandReq": dc.current_demand,

@@ -19,6 +19,7 @@ CHARGE_SERVICE = 1
 ENERGY_TRANSFER: m.EVSESupportedEnergyTransfer = "DC_extended"
 DAY_S = 86_400
 PMAX_MAX_W = 32_767  # a short without multiplier: what is above cannot be told
+CP_STATE = "CPState"  # V2G_SECC_CPState_Detection, in Times.ongoing_s
 NO_EVSE_ID = b"\x00"  # "cannot provide one", as charging stations in the field send it
 
 
@@ -160,6 +161,15 @@ def parameters_res(session: TwoSession, code: str) -> Complex:
         SASchedules=m.SAScheduleList(SAScheduleTuple=[schedule]),
         EVSEChargeParameter=dc.charge_parameter(session),
     )
+
+
+def cable_check(session: TwoSession, request: m.CableCheckReq) -> str:
+    """The vehicle shows C or D soon after it asks [V2G-DC-547]."""
+    waits = not session.view.energised_pilot
+    if waits and not session.ongoing(CP_STATE):
+        session.end(Cause.CABLE_CHECK)
+        return dc.BROKEN
+    return dc.cable_check(session, request)
 
 
 # --- power ----------------------------------------------------------------------------

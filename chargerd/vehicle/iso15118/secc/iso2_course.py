@@ -84,6 +84,7 @@ class Iso2Course(TwoSession):
         self._same = True
         self._differs_mono = NEVER
         self.before = paused
+        self.joined: Paused | None = None  # taken up again: payment and mode stay
         self.left: Paused | None = None  # set by SessionStop(Pause)
         super().__init__(setup, random, times=times)
 
@@ -184,26 +185,29 @@ def _is(kind: type[Complex], data: bytes) -> bool:
 # --- what is on offer -----------------------------------------------------------------
 
 
-def modes(setup: Setup) -> list[Any]:
-    """EnergyTransferModes on offer."""
+def modes(session: Iso2Course) -> list[Any]:
+    """EnergyTransferModes on offer; a session that is taken up again keeps its own
+    [V2G2-741]."""
+    setup, kept = session.setup, session.joined
     modes: list[Any] = []
     for energy in setup.energies:
         if energy is Energy.DC:
             modes.extend(dc.DC_MODES)
         elif energy is Energy.AC:
             modes.extend(AC_MODES.get(setup.ratings.ac_phases, ()))
-    return modes
+    return [mode for mode in modes if kept is None or kept.mode in ("", mode)]
 
 
 def payments(session: Iso2Course) -> list[m.PaymentOption]:
-    """Ways to pay on offer; a contract only over TLS [V2G2-633] to [V2G2-635]."""
-    setup, options = session.setup, list[m.PaymentOption]()
+    """Ways to pay on offer; a contract only over TLS [V2G2-633] to [V2G2-635]. A
+    session that is taken up again keeps its own [V2G2-741]."""
+    setup, kept, options = session.setup, session.joined, list[m.PaymentOption]()
     for way in setup.authorise:
         if way is Authorise.EIM:
             options.append("ExternalPayment")
         elif session.tls and setup.trust is not None:
             options.append("Contract")
-    return options
+    return [way for way in options if kept is None or kept.payment in ("", way)]
 
 
 def said(code: str) -> m.ResponseCode:

@@ -36,7 +36,7 @@ _AFTER_PARAMETERS = {"dc_again": "dc_power", "ac_again": "ac_power"}
 def parameters(session: Iso2Course, request: m.ChargeParameterDiscoveryReq) -> str:
     mode, told = request.RequestedEnergyTransferMode, request.EVChargeParameter
     again = session.at in _AFTER_PARAMETERS
-    if mode not in modes(session.setup) or (again and mode != session.vehicle.mode):
+    if mode not in modes(session) or (again and mode != session.vehicle.mode):
         return "FAILED_WrongEnergyTransferMode"
     if not understood(session, told, mode):
         return dc.PARAMETER

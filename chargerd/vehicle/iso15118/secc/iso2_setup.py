@@ -36,7 +36,7 @@ def session_setup(session: Iso2Course, request: m.SessionSetupReq) -> str:
     code = session.open(request.EVCCID)
     before, told = session.before, session.header.SessionID
     if before is not None and told == before.id:
-        session.id = before.id
+        session.id, session.joined = before.id, before
         return "OK_OldSessionJoined"
     return code
 
@@ -55,7 +55,7 @@ def discovery(session: Iso2Course, request: m.ServiceDiscoveryReq) -> str:
     asked = request.ServiceCategory in (None, "ContractCertificate")
     if asked and "Contract" in ways and session.view.offer.certificate_service:
         session.offered = (CERTIFICATE_SERVICE,)
-    return "OK" if ways else "FAILED"
+    return "OK" if ways and modes(session) else "FAILED"
 
 
 def discovery_res(session: Iso2Course, code: str) -> Complex:
@@ -80,7 +80,7 @@ def discovery_res(session: Iso2Course, code: str) -> Complex:
             ServiceCategory="EVCharging",
             FreeService=setup.free,
             SupportedEnergyTransferMode=m.SupportedEnergyTransferMode(
-                EnergyTransferMode=modes(setup)
+                EnergyTransferMode=modes(session) or ["DC_extended"]
             ),
         ),
         ServiceList=m.ServiceList(Service=services) if services else None,
@@ -176,6 +176,8 @@ def session_stop(session: Iso2Course, request: m.SessionStopReq) -> str:
             session.id, session.payment, session.vehicle.mode, session.schedule_id
         )
         session.end(Cause.VEHICLE_PAUSE)
+        if session.path.cause is Cause.VEHICLE_STOP:  # the stop was for this pause
+            session.path.cause = Cause.VEHICLE_PAUSE
     return "OK"
 
 

@@ -315,6 +315,18 @@ def test_each_answer_names_its_time(name: str, within_s: float) -> None:
     assert TIMES_DIN.answer(name) == within_s
 
 
+def test_the_vehicle_shows_c_soon_after_it_asks_for_the_cable_check() -> None:
+    car = DinCar()
+    car.to("cable_check")
+    assert car.say(car.cable_check()).ResponseCode == "OK"
+    car.run(1.4)
+    assert car.say(car.cable_check()).ResponseCode == "OK"
+    car.run(0.2)
+    response = car.say(car.cable_check())
+    assert response.ResponseCode == "FAILED"
+    assert car.state.faults == {"CableCheckFault"}
+
+
 def test_the_station_asks_to_stop() -> None:
     car = DinCar()
     car.to("current_demand")

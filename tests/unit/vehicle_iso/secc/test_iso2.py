@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,8 +46,7 @@ def test_a_dc_session() -> None:
     assert car.state.capacity_wh == 60_000.0
     assert car.state.vehicle_id == "02AABBCCDDEE"
     assert car.say(power("Stop")).ResponseCode == "OK"
-    car.run(0.1)
-    assert car.state.phase is VehiclePhase.STOPPING
+    assert car.run(0.1).phase is VehiclePhase.STOPPING
     car.plant.ev_closed = False
     car.plant.pilot = PilotState.B
     car.run(0.4)
@@ -54,8 +54,7 @@ def test_a_dc_session() -> None:
     stop = car.say(m.SessionStopReq(ChargingSession="Terminate"))
     assert stop.ResponseCode == "OK"
     assert car.answer.close
-    car.run(0.5)
-    assert car.state.phase is VehiclePhase.ENDED
+    assert car.run(0.5).phase is VehiclePhase.ENDED
     assert car.state.faults == frozenset()
     assert car.state.stop_cause == "vehicle_stop"
     assert not car.plant.locked
@@ -113,6 +112,7 @@ def test_a_paused_session_is_joined_again() -> None:
     assert isinstance(car.session, Iso2Session)
     paused = car.session.paused()
     assert paused == Paused(SESSION_ID, "ExternalPayment", "DC_extended", 1)
+    assert car.state.stop_cause == "vehicle_pause"  # the link stays
     again = Car(paused=paused)
     again.id = paused.id
     assert again.say(again.setup()).ResponseCode == "OK_OldSessionJoined"
@@ -120,6 +120,28 @@ def test_a_paused_session_is_joined_again() -> None:
     other.id = bytes(range(1, 9))
     assert other.say(other.setup()).ResponseCode == "OK_NewSessionEstablished"
     assert other.answer.message.Header.SessionID == SESSION_ID  # type: ignore[union-attr]
+
+
+def _joined(paused: Paused) -> Car:
+    car = Car(replace(SETUP, authorise=(Authorise.EIM,)), paused=paused)
+    car.id = paused.id
+    return car
+
+
+def test_a_joined_session_keeps_its_way_to_pay_and_its_mode() -> None:
+    """[V2G2-741]."""
+    car = _joined(Paused(SESSION_ID, "ExternalPayment", "DC_extended", 1))
+    car.to("discovery")
+    service = car.say(m.ServiceDiscoveryReq()).ChargeService
+    assert service.SupportedEnergyTransferMode.EnergyTransferMode == ["DC_extended"]
+    car.to("parameters")
+    code = car.say(car.ac_parameters()).ResponseCode
+    assert code == "FAILED_WrongEnergyTransferMode"
+    car = _joined(Paused(SESSION_ID, "Contract", "DC_extended", 1))
+    car.to("discovery")
+    assert car.say(m.ServiceDiscoveryReq()).ResponseCode == "FAILED"
+    car = _joined(Paused(SESSION_ID, "", "", 1))  # paused before it chose
+    car.to("current_demand")
 
 
 @pytest.mark.parametrize("at", ["cable_check", "precharge", "power", "current_demand"])
@@ -270,7 +292,7 @@ def test_parameters_wait_for_authorisation() -> None:
 
 
 def _wrong(car: Car, name: str) -> Any:
-    return {
+    says: dict[str, Callable[[], Any]] = {
         "mode": lambda: car.parameters("DC_unique"),
         "ac_in_dc": lambda: m.ChargeParameterDiscoveryReq(
             RequestedEnergyTransferMode="DC_extended",
@@ -289,7 +311,8 @@ def _wrong(car: Car, name: str) -> Any:
         "ac_amperes": lambda: car.ac_parameters(EVMaxCurrent=-1.0),
         "ac_volts": lambda: car.ac_parameters(EVMaxVoltage=0.0),
         "ac_min": lambda: car.ac_parameters(EVMinCurrent=40.0),
-    }[name]()
+    }
+    return says[name]()
 
 
 @pytest.mark.parametrize(
