@@ -1,8 +1,8 @@
 """The EVSE's side of ISO 15118-3 matching: frames, pilot and `now` in; frames out.
 
-One connector, one modem. Every frame is bound to a run (run id and vehicle MAC); up to
-five runs go on side by side, so no stranger's request ends somebody's match. The key of
-the network is fresh for each match and given only to a vehicle that was measured.
+One connector, one modem. Every frame is bound to a run (run id and vehicle MAC); many
+runs go on side by side, so no stranger's request ends somebody's match. The key of the
+network is fresh for each match and given only to a vehicle that was measured.
 Nothing a stranger sends raises, waits longer or keeps more. Pure.
 """
 

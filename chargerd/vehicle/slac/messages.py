@@ -16,7 +16,6 @@ SET_KEY = 0x6008
 SLAC_PARM = 0x6064
 START_ATTEN_CHAR = 0x6068
 ATTEN_CHAR = 0x606C
-MNBC_SOUND = 0x6074
 VALIDATE = 0x6078
 SLAC_MATCH = 0x607C
 ATTEN_PROFILE = 0x6084
@@ -65,13 +64,6 @@ class StartAttenChar:
         if len(body) < 19 or body[:2] != _PEV_EVSE_OPEN or body[4] != OTHER_STATION:
             return None
         return StartAttenChar(body[11:19], body[2], body[3] / 10.0)
-
-
-def mnbc_sound_ind(body: bytes) -> bytes | None:
-    """CM_MNBC_SOUND.IND: the run id."""
-    if len(body) < 52 or body[:2] != _PEV_EVSE_OPEN:
-        return None
-    return body[20:28]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Times:
     match_session_s: float = 10.0  # TT_EVSE_match_session: measurement to MATCH.REQ
     match_join_s: float = 12.0  # TT_match_join: key given to link seen
     reports: int = 3  # ATTEN_CHAR.IND: once, and C_EV_match_retry times more
-    parallel: int = 5  # C_EVSE_match_parallel (Table 3)
+    parallel: int = 128  # C_EVSE_match_parallel is 5; more, so that a flood costs less
     sounds: int = 10  # C_EV_match_MNBC
 
 
@@ -48,7 +48,7 @@ class Run:
     wanted: int = 10  # sounds that end the measurement
     counted: int = 0
     reports: int = 0
-    _sums_db: list[int] = field(default_factory=lambda: [0] * GROUPS)
+    _sums_db: list[int] = field(default_factory=list)  # once it sounds
 
     def start(self, message: StartAttenChar, now_mono: float, times: Times) -> None:
         """CM_START_ATTEN_CHAR.IND comes three times: only the first one counts. The
@@ -57,6 +57,7 @@ class Run:
             return
         self.step = Step.SOUNDING
         self.wanted = max(1, min(message.sounds, times.sounds))
+        self._sums_db = [0] * GROUPS
         self.due_mono = now_mono + times.match_mnbc_s
 
     def add(self, groups_db: bytes) -> None:
