@@ -76,6 +76,7 @@ class Evcc:
         self._asked: Asked | None = None
         self._out = bytearray()
         self._first: Any = None  # our SessionSetupReq
+        self._held: tuple[float, Complex] | None = None  # a request of a slow vehicle
         self.speaker: Speaker | None = None
         self.last_request = ""
         self.closing = False
@@ -106,6 +107,8 @@ class Evcc:
                 pass
             elif asked is not None and self._car.now_s >= asked.until_s:
                 self._fail(f"{asked.name}: no response in time")
+            elif self._held is not None and self.speaker is not None:
+                self._release(self.speaker)
             elif asked is None and self._script is not None:
                 self._advance(None)
         except (V2gError, EvError) as error:
@@ -124,6 +127,9 @@ class Evcc:
     # -- SupportedAppProtocol -----------------------------------------------------
 
     def _offer(self) -> None:
+        if not self._protocols:
+            self._fail("it has no protocol for this connection")
+            return
         offers = [
             sap.Offer(each.namespace, each.major, each.minor, number, number)
             for number, each in enumerate(self._protocols, 1)
@@ -181,20 +187,29 @@ class Evcc:
             raise EvError(f"our own {name} is out of order: mend the script")
         order.sent(name)
         self.last_request = name
-        limit_s = speaker.timeouts_s.get(name, TIMEOUT_S)
+        self._first = self._first or message
         for kind in sorted(self._beginning(name)):
             if kind in ("silent", "hang_up", "unplug"):
                 self._vanish(kind)
                 return
             message = self._spoilt(kind, message)
-        self._first = self._first or message
+        wait_s = self._car.profile.slow_s if "slow" in self._car.active else 0.0
+        self._held = (self._car.now_s + wait_s, message)
+        self._release(speaker)
+
+    def _release(self, speaker: Speaker) -> None:
+        """Send the request that is due."""
+        if self._held is None or self._car.now_s < self._held[0]:
+            return
+        message, self._held = self._held[1], None
+        name = request_name(message)
         data = exi.encode(message)
         if "trailing_zeros" in self._car.active:
             data += ZEROS
         if "coalesce" in self._car.active:
             self._pack(PRIVATE_TYPE, b"private")
         self._pack(_payload_type(name, message), data)
-        self._wait_for(request_name(message), limit_s)
+        self._wait_for(name, speaker.timeouts_s.get(name, TIMEOUT_S))
         self.requests += 1
 
     def _pack(self, payload_type: int, payload: bytes) -> None:
@@ -216,12 +231,13 @@ class Evcc:
         return self._car.active & AT_A_MESSAGE
 
     def _vanish(self, kind: str) -> None:
+        """Silent, or unplugged: no word any more, not even of TCP; so nobody is told."""
+        if kind == "hang_up":
+            self._fail(f"misbehaves: {kind}")
+            return
+        self._script = None  # a silent one's contactor stays as it is
         if kind == "unplug":
             self._car.plugged = False
-        if kind == "silent":
-            self._script = None  # the contactor stays as it is: so do bad vehicles
-            return
-        self._fail(f"misbehaves: {kind}")
 
     def _spoilt(self, kind: str, message: Any) -> Complex:
         """SessionSetupReq is out of order wherever it comes again."""
@@ -237,7 +253,7 @@ class Evcc:
     def _fail(self, why: str) -> None:
         if not self.closing:
             self.closing, self.why = True, why
-            self._script = self._asked = None
+            self._script = self._asked = self._held = None
             self._car.off()
 
 

@@ -145,9 +145,6 @@ class Iso15118Ev:
             self.security = link.security
             tls_1_3 = link.security == "TLSv1.3"
             spoken = offers(self.profile, tls=tls_1_3)
-            if not spoken:
-                link.close("ISO 15118-20 only, and no TLS 1.3")
-                return
             self.sessions += 1
             utc_offset_s = time.time() - now_s
             self.evcc = Evcc(

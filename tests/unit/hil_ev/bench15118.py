@@ -130,6 +130,8 @@ class Bench:
             **self._central_system(),
         )
         self.secc.command(offer, now)
+        if plant.pilot is PilotState.A and not self.gone:
+            self.secc.unplugged(now)  # as the door does
         self.secc.on_timer(now)
         self.evcc.receive(self.secc.to_send(now))
         if (self.secc.closing or self.evcc.closing) and not self.gone:
