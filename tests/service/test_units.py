@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from chargerd.config import Local, StoreConfig
+from chargerd.vehicle.slac.__main__ import parser as slac_arguments
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 SERVICE = UNITS / "chargerd.service"
+SLAC = UNITS / "chargerd-slac@.service"
+BOTH = pytest.mark.parametrize("service", [SERVICE, SLAC], ids=lambda path: path.name)
 
 
 def _tool(name: str) -> str:
@@ -31,33 +34,37 @@ def _run(*args: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def _service() -> configparser.SectionProxy:
+def _service(path: Path = SERVICE) -> configparser.SectionProxy:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(SERVICE)
+    parser.read(path)
     return parser["Service"]
 
 
-def test_verify_finds_no_unknown_key_and_no_bad_value(tmp_path: Path) -> None:
+@BOTH
+def test_verify_finds_no_unknown_key_and_no_bad_value(
+    tmp_path: Path, service: Path
+) -> None:
     analyze = _tool("systemd-analyze")
-    program = tmp_path / "chargerd"
+    program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = tmp_path / "chargerd.service"
-    text = SERVICE.read_text(encoding="utf-8")
-    unit.write_text(text.replace("/usr/bin/chargerd", str(program)))
+    unit = tmp_path / service.name.replace("@", "@plc0")
+    text = service.read_text(encoding="utf-8")
+    unit.write_text(re.sub(r"/usr/bin/chargerd\S*", str(program), text))
     done = _run(analyze, "verify", "--man=no", str(unit))
     assert done.returncode == 0, done.stderr
-    assert "chargerd.service" not in done.stderr
+    assert unit.name not in done.stderr
 
     unit.write_text(unit.read_text().replace("[Service]", "[Service]\nProtectAll=yes"))
     assert "ProtectAll" in _run(analyze, "verify", "--man=no", str(unit)).stderr
 
 
-def test_exposure_is_at_most_2_5() -> None:
+@BOTH
+def test_exposure_is_at_most_2_5(service: Path) -> None:
     analyze = _tool("systemd-analyze")
     gate = ("security", "--offline=yes", "--no-pager", "--threshold=25")
-    done = _run(analyze, *gate, str(SERVICE))
+    done = _run(analyze, *gate, str(service))
     assert done.returncode == 0, done.stdout[-200:]
 
 
@@ -95,6 +102,33 @@ def test_the_default_paths_are_those_the_unit_may_write() -> None:
     assert Local().socket.parent == Path("/run") / service["RuntimeDirectory"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("CapabilityBoundingSet", "CAP_NET_RAW"),
+        ("AmbientCapabilities", "CAP_NET_RAW"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_PACKET"),
+        ("IPAddressDeny", "any"),
+        ("NoNewPrivileges", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("Restart", "always"),
+    ],
+)
+def test_the_slac_unit_has_the_raw_socket_and_nothing_else(
+    key: str, value: str
+) -> None:
+    assert _service(SLAC)[key] == value
+
+
+def test_the_slac_unit_takes_the_arguments_it_is_started_with() -> None:
+    service = _service(SLAC)
+    command = service["ExecStart"].replace("%i", "plc0").replace("$SLAC_ARGS", "")
+    args = slac_arguments().parse_args(command.split()[1:])
+    folder = service["RuntimeDirectory"].replace("%i", "plc0")
+    assert args.socket.parent == Path("/run") / folder
+    assert args.peer == [_service()["User"]]
+
+
 def test_the_user_and_folders_can_be_made(tmp_path: Path) -> None:
     sysusers, tmpfiles = _tool("systemd-sysusers"), _tool("systemd-tmpfiles")
     if os.geteuid() != 0:
@@ -106,7 +140,9 @@ def test_the_user_and_folders_can_be_made(tmp_path: Path) -> None:
     root = f"--root={tmp_path}"
     done = _run(sysusers, root, str(UNITS / "chargerd.sysusers"))
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^chargerd:", (etc / "passwd").read_text(), re.M)
+    users = (etc / "passwd").read_text()
+    assert re.search(r"^chargerd:", users, re.M)
+    assert re.search(r"^chargerd-slac:", users, re.M)
     assert "dialout:x:20:chargerd" in (etc / "group").read_text()
 
     done = _run(tmpfiles, root, "--create", str(UNITS / "chargerd.tmpfiles"))
