@@ -231,7 +231,7 @@ class Evcc:
         return self._car.active & AT_A_MESSAGE
 
     def _vanish(self, kind: str) -> None:
-        """Silent, or unplugged: no word any more, not even of TCP; so nobody is told."""
+        """Silent, or unplugged: no word any more, not even of TCP."""
         if kind == "hang_up":
             self._fail(f"misbehaves: {kind}")
             return

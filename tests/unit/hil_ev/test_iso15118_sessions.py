@@ -68,7 +68,7 @@ def test_an_ac_session(name: str) -> None:
     ends_well(b)
 
 
-# --- more than one way through ---------------------------------------------------------
+# --- more than one way through -------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [*(k for k in DC_CARS if k != "din")])
