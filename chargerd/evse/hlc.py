@@ -17,7 +17,13 @@ from chargerd.evse.pilot import PLUGGED, READY
 from chargerd.model import DataLink, VehiclePhase
 from firmware_bridge.api import PilotState
 
-_SILENT = (VehiclePhase.NONE, VehiclePhase.ENDED, VehiclePhase.FAULT)
+_SILENT = (
+    VehiclePhase.NONE,
+    VehiclePhase.ENDED,
+    VehiclePhase.PAUSED,
+    VehiclePhase.FAULT,
+)
+_WELL = (VehiclePhase.ENDED, VehiclePhase.PAUSED)
 
 
 class Show(Enum):
@@ -135,7 +141,7 @@ def _digital(state: State, inputs: Inputs, settings: Settings) -> State:
             return _by_way_of(state, Stage.STEP_X1, Stage.BASIC, now_mono)
         return replace(state, talked=True)
     if state.talked:
-        if inputs.phase is VehiclePhase.ENDED:
+        if inputs.phase in _WELL:
             return _enter(state, Stage.REST, now_mono)
         return _failed(state, Stage.STEP_X1, settings, now_mono)  # [V2G3-M06-06]
     if not settings.modem or inputs.link is DataLink.READY:
@@ -200,10 +206,11 @@ def _basic(state: State, inputs: Inputs, settings: Settings) -> State:
 
 
 def _rest(state: State, inputs: Inputs, settings: Settings) -> State:
-    """On a new authorisation, or when the vehicle itself goes from B to C."""
+    """On a new authorisation, or when the vehicle itself goes from B to C, or talks."""
     rested = inputs.now_mono - state.since_mono >= settings.step_x1_s
     asked = inputs.authorised and not state.asked
-    if asked or (state.opened and rested and inputs.pilot in READY):
+    woke = state.opened and rested and inputs.pilot in READY
+    if asked or woke or inputs.talking:
         return _enter(replace(state, tries=0), Stage.DIGITAL, inputs.now_mono)
     return replace(state, opened=state.opened or inputs.pilot is PilotState.B)
 

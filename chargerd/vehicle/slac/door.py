@@ -20,7 +20,6 @@ from chargerd.vehicle.slac.client import SlacClient
 from chargerd.vehicle.slac.matching import Leave, State
 
 LEAVE_S = 5.0  # after the session: its connection closes first
-PAUSED = "vehicle_pause"  # stop cause of a session that goes on later: the link stays
 _LINKS = {
     State.NO_MODEM: DataLink.ABSENT,
     State.UNMATCHED: DataLink.UNMATCHED,
@@ -63,7 +62,7 @@ class SlacDoor:
         state = self._inner.state()
         if state.phase is not self._phase:
             self._phase = state.phase
-            over = state.phase in _LEAVES and state.stop_cause != PAUSED
+            over = state.phase in _LEAVES  # a paused session keeps its link
             self._leave_mono = now_mono + LEAVE_S if over else None
         if self._leave_mono is not None and now_mono >= self._leave_mono:
             self._leave_mono = None

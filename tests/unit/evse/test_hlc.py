@@ -179,12 +179,23 @@ ROWS = {
         {
             0.0: {**PLUG, "authorised": True, "link": READY},
             8.0: {"phase": HANDSHAKE, "pilot": C},
-            50.0: {"phase": ENDED},
+            50.0: {"phase": VehiclePhase.PAUSED},
             52.0: {"pilot": B},
             70.0: {"pilot": C},
         },
         80.0,
         [(0.0, "5 %"), (50.0, "x1"), (70.0, "5 %")],
+    ),
+    "who talks again gets 5 % at once": (
+        DC,
+        {
+            0.0: {**PLUG, "authorised": True, "link": READY},
+            8.0: {"phase": HANDSHAKE, "pilot": C},
+            50.0: {"phase": VehiclePhase.PAUSED},
+            60.0: {"phase": HANDSHAKE},
+        },
+        80.0,
+        [(0.0, "5 %"), (50.0, "x1"), (60.0, "5 %")],
     ),
     "nominal duty while talking, where it is configured [V2G2-931]": (
         replace(AC, nominal=True),

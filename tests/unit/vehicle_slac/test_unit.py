@@ -260,7 +260,7 @@ async def test_the_pilot_goes_on_to_the_unit() -> None:
     [
         (VehiclePhase.ENDED, "vehicle_stop", [Leave.TERMINATE]),
         (VehiclePhase.FAULT, "silent", [Leave.ERROR]),
-        (VehiclePhase.ENDED, "vehicle_pause", []),
+        (VehiclePhase.PAUSED, "vehicle_pause", []),
     ],
 )
 async def test_after_a_session_the_link_is_given_up_once(
