@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help demo test test-O lint format types bench interop service clean
+.PHONY: help demo test test-O lint format types bench interop fuzz service clean
 
 help:
 	@sed -n '1,2p' Makefile; echo "make demo ARGS='--headless --seconds 60' runs without a terminal"
@@ -43,6 +43,16 @@ bench: $(STAMP)
 
 interop: $(STAMP)
 	$(BIN)/python -m pytest -m interop $(ARGS)
+
+# Coverage-guided, in a venv of its own: make fuzz SECONDS=600 TARGETS=decode
+FUZZ := out/fuzz/venv/bin/python
+SECONDS ?= 60
+TARGETS ?= all
+fuzz:
+	@test -x $(FUZZ) || $(PYTHON) -m venv out/fuzz/venv
+	@$(FUZZ) -m pip install --quiet --disable-pip-version-check -e . 'atheris>=3'
+	@$(FUZZ) -m tests.fuzz.run $(TARGETS) --seconds $(SECONDS) 2>out/fuzz/log \
+	  || { tail -40 out/fuzz/log; false; }
 
 service: $(STAMP)
 	$(BIN)/python -m pytest tests/service $(ARGS)
