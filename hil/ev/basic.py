@@ -30,6 +30,8 @@ class BasicEv:
 
     Gone PWM (steady +12 V): no power and back to B within `stop_s` (<= 3 s). State E
     or F, or a dead AC line: no power at once (within 100 ms, here one step).
+    `asleep`: does not react to PWM until state F was there for `wake_step_s`
+    (IEC 61851-1 A.5.3).
     """
 
     kind = "basic"
@@ -47,6 +49,8 @@ class BasicEv:
         ramp_a_per_s: float = 10.0,
         efficiency: float = 0.92,
         target_soc_pct: float = 100.0,
+        asleep: bool = False,
+        wake_step_s: float = 3.0,
     ) -> None:
         if min(phases, voltage_v, efficiency) <= 0:
             raise ValueError("phases, voltage_v, efficiency: must be above 0")
@@ -60,6 +64,8 @@ class BasicEv:
         self.current_a = 0.0
         self.pilot_state = "B"
         self.paused = False
+        self.asleep, self.wake_step_s = asleep, wake_step_s
+        self._state_f_s = 0.0
         self.energy_in_wh = 0.0
         self._active: set[str] = set()
         self._since_s: float | None = None  # the wish to change B <-> C, since
@@ -68,6 +74,7 @@ class BasicEv:
     def step(self, now_s: float, dt_s: float, seen: Seen) -> Given:
         """One step: take what flowed, decide the pilot state, ramp the wish."""
         self._duty = seen.pilot_duty
+        self._sleep(dt_s)
         flowed_w = max(0.0, seen.ac_power_w)
         self.energy_in_wh += flowed_w * dt_s / 3600.0
         self.battery.step(self.battery.current_for(flowed_w * self.efficiency), dt_s)
@@ -98,16 +105,31 @@ class BasicEv:
     def state(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "phase": "paused" if self.paused else self.pilot_state,
+            "phase": self._phase(),
             "current_a": round(self.current_a, 3),
             "ac_energy_in_wh": round(self.energy_in_wh, 4),
             "faults": sorted(self._active),
             **self.battery.state(),
         }
 
+    def _phase(self) -> str:
+        if self.asleep:
+            return "asleep"
+        return "paused" if self.paused else self.pilot_state
+
     def _wants(self) -> bool:
         full = self.battery.soc_pct >= self.target_soc_pct
-        return not self.paused and not full and duty_to_current_a(self._duty) > 0.0
+        idle = self.paused or self.asleep or full
+        return not idle and duty_to_current_a(self._duty) > 0.0
+
+    def _sleep(self, dt_s: float) -> None:
+        """Wakes when the pilot comes back from a state F that was long enough."""
+        if self._duty <= 0.0:
+            self._state_f_s += dt_s
+            return
+        if self._state_f_s >= self.wake_step_s:
+            self.asleep = False
+        self._state_f_s = 0.0
 
     def _pilot(self, now_s: float) -> None:
         wanted = "C" if self._wants() else "B"

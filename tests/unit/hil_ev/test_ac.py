@@ -63,6 +63,21 @@ def test_waits_in_b_then_draws_what_the_duty_allows() -> None:
     assert line.run(5.0, pilot_duty=0.90).ac_power_w == pytest.approx(32.0 * 230.0)
 
 
+def test_a_sleeper_wakes_after_a_long_state_f_only() -> None:
+    line = Line(make("basic", asleep=True), duty=0.20)
+    assert line.run(60.0).pilot_state == "B"
+    assert line.ev.state()["phase"] == "asleep"
+    line.run(0.3, pilot_duty=0.0)
+    assert line.run(5.0, pilot_duty=0.20).pilot_state == "B"
+    line.run(4.0, pilot_duty=0.0)
+    assert line.run(2.0, pilot_duty=0.20).pilot_state == "C"
+
+
+def test_five_percent_is_no_offer() -> None:
+    line = Line(make("basic"), duty=0.05)
+    assert line.run(30.0).pilot_state == "B"
+
+
 def test_current_ramps_up() -> None:
     line = Line(make("basic", max_a=32.0, ramp_a_per_s=10.0), duty=0.50)
     powers = [line.run(0.1).ac_power_w for _ in range(60)]
