@@ -7,6 +7,7 @@ lists. Where the jar errs the table here says so and why.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from importlib import import_module
 from random import Random
@@ -28,10 +29,10 @@ from tests.exi_random import Maker, roots, within
 from tests.interop import exi_xml
 from tests.interop.exi_jar import Jar, JarRefusedError
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
-
 SETS = ("sap", "din", "iso2", "common", "ac", "dc", "acdp", "wpt", "xmldsig")
-PER_ROOT, PER_ENVELOPE = 20, 400  # an envelope holds one of 34 bodies
+ROUNDS = int(os.environ.get("EXI_ROUNDS", "1"))  # 100 takes an hour
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300 * ROUNDS)]
+PER_ROOT, PER_ENVELOPE = 20 * ROUNDS, 400 * ROUNDS  # an envelope: one of 34 bodies
 
 # The grammars baked into the jar are not those of the XSDs beside it in the wheel: an
 # element that may come this often, or more often, is baked as if without bound, so the
