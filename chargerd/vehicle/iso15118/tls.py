@@ -1,9 +1,9 @@
 """TLS of the station, sans-I/O: 1.2 for ISO 15118-2, 1.3 with the vehicle's certificate
 for ISO 15118-20, on one port.
 
-The only file that knows the TLS engine (docs/adr/010). A broken certificate means no
-TLS service, said as V2gError; never silent plain text. Sources: ISO 15118-2 section
-7.7.3, [V2G20-1235], [V2G20-2356].
+Together with staple.py it is all that knows the TLS engine (docs/adr/010). A broken
+certificate means no TLS service, said as V2gError; never silent plain text. Sources:
+ISO 15118-2 section 7.7.3, [V2G20-1235], [V2G20-2356].
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
-from chargerd.vehicle.iso15118 import client_hello
+from chargerd.vehicle.iso15118 import client_hello, staple
 from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.identity import (
@@ -43,7 +43,7 @@ CIPHERS_1_3 = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 MAX_HANDSHAKE_BYTES = 32_768
 _READ_BYTES = 65_536
 _REFERENCE = b"-----BEGIN PKCS#11 PROVIDER URI-----"
-_DATE_ERRORS = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, _CERT_HAS_EXPIRED
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
 
 
 class TlsServer:
@@ -59,10 +59,7 @@ class TlsServer:
         if not identities:
             raise V2gError("TLS: no certificate of the station is configured")
         self.known = tuple(load(each, trust) for each in identities)
-        self._contexts = {
-            each.files: (_context_1_2(each), _context_1_3(each, trust))
-            for each in self.known
-        }
+        self._engines = {each.files: _Engines(each, trust) for each in self.known}
         self._staples: dict[int, Staple] = {}
 
     def problem(self, now_utc: datetime | None) -> str:
@@ -75,26 +72,26 @@ class TlsServer:
 
     def staple(self, der: bytes) -> None:
         """Show this OCSP response from now on to vehicles that ask for one."""
-        staple = read_staple(der, self.known)
-        self._staples[staple.serial] = staple
+        response = read_staple(der, self.known)
+        self._staples[response.serial] = response
 
     def wrap(self, now_utc: datetime | None) -> TlsLink:
         """TLS of one new connection. None: the clock is not trusted."""
         return TlsLink(self, now_utc)
 
-    def accept(self, hello: ClientHello, link: TlsLink) -> SSL.Connection:
+    def accept(self, hello: ClientHello, now_utc: datetime | None) -> SSL.Connection:
         """The engine for a vehicle that said this. V2gError: `problem`."""
-        now_utc = link.now_utc
         usable = [each for each in self.known if not each.problem(now_utc)]
         if not usable:
             raise V2gError(f"TLS: {self.problem(now_utc)}")
         chosen = choose(usable, hello)
-        staple = self._staples.get(chosen.leaf.serial_number)
-        if staple is not None and staple.fresh(now_utc):
-            link.staple = staple.der
-        connection = SSL.Connection(self._contexts[chosen.files][hello.speaks_1_3])
-        connection.set_app_data(link)
+        connection = SSL.Connection(
+            self._engines[chosen.files].pick(hello, now_utc is not None)
+        )
         connection.set_accept_state()
+        response = self._staples.get(chosen.leaf.serial_number)
+        if response is not None and response.fresh(now_utc):
+            staple.put(connection, response.der)
         return connection
 
 
@@ -105,9 +102,7 @@ class TlsLink:
     """
 
     def __init__(self, server: TlsServer, now_utc: datetime | None) -> None:
-        self._server = server
-        self.now_utc = now_utc
-        self.staple = b""
+        self._server, self._now_utc = server, now_utc
         self._hello = bytearray()  # until there is an engine
         self._tls: SSL.Connection | None = None
         self._handshake_bytes = 0
@@ -125,7 +120,7 @@ class TlsLink:
             hello = client_hello.read(bytes(self._hello))
             if hello is None:
                 return b""
-            self._tls = self._server.accept(hello, self)
+            self._tls = self._server.accept(hello, self._now_utc)
             data = bytes(self._hello)
         try:
             self._tls.bio_write(data)
@@ -211,6 +206,20 @@ class TlsLink:
 # --- the engine's settings ------------------------------------------------------------
 
 
+class _Engines:
+    """OpenSSL's contexts for one certificate of the station."""
+
+    def __init__(self, identity: Loaded, trust: Trust) -> None:
+        self._1_2 = _context_1_2(identity)
+        self._1_3 = _context_1_3(identity, trust, dated=True)
+        self._1_3_undated = _context_1_3(identity, trust, dated=False)
+
+    def pick(self, hello: ClientHello, dated: bool) -> SSL.Context:
+        if not hello.speaks_1_3:
+            return self._1_2
+        return self._1_3 if dated else self._1_3_undated
+
+
 def _context(identity: Loaded) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_options(
@@ -219,7 +228,7 @@ def _context(identity: Loaded) -> SSL.Context:
     # No resumption: each session shows its certificates. TLS 1.3 tickets that OpenSSL
     # sends all the same open nothing.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_ocsp_server_callback(_staple_of)
+    staple.enable(context)
     files = identity.files
     try:
         context.use_certificate(identity.leaf)
@@ -270,10 +279,11 @@ def _context_1_2(identity: Loaded) -> SSL.Context:
     return context
 
 
-def _context_1_3(identity: Loaded, trust: Trust) -> SSL.Context:
+def _context_1_3(identity: Loaded, trust: Trust, *, dated: bool) -> SSL.Context:
     """ISO 15118-20: the vehicle is asked for a certificate; what it shows must be good.
 
     One that shows none goes on, but never gets ISO 15118-20 (`mutual_1_3`).
+    `dated`: lives are judged, by the machine's own clock.
     """
     context = _context(identity)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
@@ -284,23 +294,11 @@ def _context_1_3(identity: Loaded, trust: Trust) -> SSL.Context:
         for root in roots:
             store.add_cert(X509.from_cryptography(root))
             context.add_client_ca(root)
-        context.set_verify(SSL.VERIFY_PEER, _judge)
+        if not dated:
+            store.set_flags(_NO_CHECK_TIME)
+        context.set_verify(SSL.VERIFY_PEER)
         context.set_verify_depth(MAX_PATH - 1)  # CAs between leaf and root
     return context
-
-
-def _judge(
-    connection: SSL.Connection, _shown: X509, error: int, _depth: int, good: int
-) -> bool:
-    """OpenSSL's word, but for dates while our clock is not trusted."""
-    link = connection.get_app_data()
-    undated = isinstance(link, TlsLink) and link.now_utc is None
-    return bool(good) or (undated and error in _DATE_ERRORS)
-
-
-def _staple_of(connection: SSL.Connection, _data: object) -> bytes:
-    link = connection.get_app_data()
-    return link.staple if isinstance(link, TlsLink) else b""
 
 
 def _reason(error: SSL.Error) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -422,3 +424,18 @@ def test_staples_that_are_not_taken(pkis: dict[Profile, Pki], tmp_path: Path) ->
     ]:  # fmt: skip
         with pytest.raises(V2gError, match=said):
             server.staple(der)
+
+
+def test_under_the_units_memory_rule(tmp_path: Path) -> None:
+    """systemd's MemoryDenyWriteExecute: callbacks made by cffi would fail there."""
+    module = "tests.unit.vehicle_iso.pki.hardened_child"
+    child = subprocess.run(
+        [sys.executable, "-m", module, str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[4],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "cannot forbid it" in child.stdout:
+        pytest.skip(child.stdout)
+    assert child.stdout == "mutual True", child.stderr
