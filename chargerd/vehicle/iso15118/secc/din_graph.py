@@ -1,4 +1,4 @@
-"""The order of an DIN 70121 session: states, and which request may come in which.
+"""The order of a DIN 70121 session: states, and which request may come in which.
 
 Owns the ordering graph and nothing else; the bench's vehicle uses it, too (ADR 009).
 """
@@ -6,7 +6,7 @@ Owns the ordering graph and nothing else; the bench's vehicle uses it, too (ADR 
 from __future__ import annotations
 
 from chargerd.vehicle.iso15118.secc.flow import Graph
-from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED, OVER
+from chargerd.vehicle.iso15118.secc.iso2_graph import DC_CABLE, FAILED, OVER
 
 _STOP = {"SessionStopReq": (OVER,)}
 GRAPH = Graph(
@@ -27,21 +27,7 @@ GRAPH = Graph(
             "ChargeParameterDiscoveryReq": ("parameters", "cable_check"),
             **_STOP,
         },
-        "cable_check": {
-            "CableCheckReq": ("cable_check", "precharge"),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "precharge": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "power": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding", "current_demand"),
-            **_STOP,
-        },
+        **DC_CABLE,
         "current_demand": {
             "CurrentDemandReq": ("current_demand",),
             "PowerDeliveryReq": ("welding",),

@@ -105,7 +105,7 @@ def _signed(
         )
         return
     chain = request.ContractSignatureCertChain
-    _read(session, chain)
+    _read(session, chain, request.eMAID)
     signature.verify(sealed, parts, contract.key(chain.Certificate), signature.ISO2)
 
 
@@ -137,22 +137,25 @@ def payment_details(session: Iso2Course, request: m.PaymentDetailsReq) -> str:
     """The chain holds and names the account; the key is proved by AuthorizationReq."""
     chain = request.ContractSignatureCertChain
     try:
-        found = _read(session, chain)
-        if contract.normal_emaid(request.eMAID) != found.emaid:
-            return CODES[Problem.EMAID]
+        found = _read(session, chain, request.eMAID)
         session.key = contract.key(chain.Certificate)
     except ContractError as error:
+        session.end(Cause.NOT_AUTHORISED)
         return CODES[error.problem]
     session.presented = found
     session.challenge = session.random(CHALLENGE_BYTES)
     return "OK"
 
 
-def _read(session: Iso2Course, chain: m.CertificateChain) -> Contract:
+def _read(session: Iso2Course, chain: m.CertificateChain, emaid: str) -> Contract:
+    """The contract, which must be the account's that the message names."""
     subs = chain.SubCertificates.Certificate if chain.SubCertificates else []
-    return contract.read(
+    found = contract.read(
         chain.Certificate, subs, trust(session), now_utc(session), signature.ISO2
     )
+    if contract.normal_emaid(emaid) != found.emaid:
+        raise ContractError(Problem.EMAID, "contract: the eMAID told is another")
+    return found
 
 
 def payment_details_res(session: Iso2Course, code: str) -> Complex:

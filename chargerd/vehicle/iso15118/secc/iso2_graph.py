@@ -5,11 +5,33 @@ Owns the ordering graph and nothing else; the bench's vehicle uses it, too (ADR 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chargerd.vehicle.iso15118.secc.flow import Graph
+
+Rows = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 FAILED, OVER = "failed", "over"  # states every graph of this family has
 
 _STOP = {"SessionStopReq": (OVER,)}
+# Until DC power may start; DIN 70121 has the same.
+DC_CABLE: Rows = {
+    "cable_check": {
+        "CableCheckReq": ("cable_check", "precharge"),
+        "PowerDeliveryReq": ("welding",),
+        **_STOP,
+    },
+    "precharge": {
+        "PreChargeReq": ("power",),
+        "PowerDeliveryReq": ("welding",),
+        **_STOP,
+    },
+    "power": {
+        "PreChargeReq": ("power",),
+        "PowerDeliveryReq": ("welding", "current_demand"),
+        **_STOP,
+    },
+}
 GRAPH = Graph(
     "setup",
     {
@@ -35,21 +57,7 @@ GRAPH = Graph(
             "ChargeParameterDiscoveryReq": ("parameters", "cable_check", "ac_power"),
             **_STOP,
         },
-        "cable_check": {
-            "CableCheckReq": ("cable_check", "precharge"),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "precharge": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding",),
-            **_STOP,
-        },
-        "power": {
-            "PreChargeReq": ("power",),
-            "PowerDeliveryReq": ("welding", "current_demand"),
-            **_STOP,
-        },
+        **DC_CABLE,
         "current_demand": {
             "CurrentDemandReq": ("current_demand",),
             "MeteringReceiptReq": ("current_demand",),

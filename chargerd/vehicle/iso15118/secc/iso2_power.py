@@ -41,9 +41,9 @@ def parameters(session: Iso2Course, request: m.ChargeParameterDiscoveryReq) -> s
     if not understood(session, told, mode):
         return dc.PARAMETER
     session.vehicle.mode = mode
-    departure_s = told.DepartureTime
-    if departure_s is not None:
-        session.vehicle.departure_mono = session.view.now_mono + departure_s
+    if told.DepartureTime:  # 0: as soon as possible, no departure is planned [K]
+        departure_mono = session.view.now_mono + told.DepartureTime
+        session.vehicle.departure_mono = departure_mono
     session.path.lock()
     if session.broken:
         return "FAILED"

@@ -269,6 +269,30 @@ def test_parameters_tell_both_sides() -> None:
     assert car.plant.locked
 
 
+def test_no_departure_is_no_departure() -> None:
+    car = Car()
+    car.to("parameters")
+    car.say(car.parameters(told=car.dc_parameters(DepartureTime=0)))
+    assert car.state.departure_mono is None
+
+
+def test_the_heart_sees_what_the_vehicle_needs() -> None:
+    car = Car()
+    car.to("parameters")
+    told = car.dc_parameters(EVEnergyRequest=car.pv(18_000.0, "Wh"), FullSOC=94)
+    car.say(car.parameters(told=told))
+    needs = car.state.needs
+    assert needs is not None
+    assert (needs.energy, needs.target_wh, needs.max_soc_pct) == ("DC", 18_000.0, 94.0)
+    car = Car()
+    car.to("parameters")
+    car.say(car.ac_parameters())
+    needs = car.state.needs
+    assert needs is not None
+    assert (needs.energy, needs.target_wh) == ("AC", 20_000.0)
+    assert needs.min_charge_w == pytest.approx(6.0 * 3 * 230.0)
+
+
 def test_ac_parameters_tell_both_sides() -> None:
     car = Car()
     car.to("parameters")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chargerd.model import CertificateAnswer, VehicleOffer
 from chargerd.vehicle.iso15118 import exi
@@ -24,9 +26,12 @@ NOW_UTC = datetime.fromtimestamp(1_000_001_000, UTC)  # as the plant's clock
 CONTRACT = "Contract"
 
 
-@pytest.fixture(scope="module")
+_PKI = make_pki(Profile.ISO2, NOW_UTC)
+
+
+@pytest.fixture
 def pki() -> Pki:
-    return make_pki(Profile.ISO2, NOW_UTC)
+    return _PKI
 
 
 def tell(car: Car, **change: Any) -> VehicleOffer:
@@ -151,6 +156,20 @@ def test_chains_that_are_refused(pki: Pki, flaw: Flaw, code: str) -> None:
     response = car.say(car.details(make_bad(pki, Use.MO, flaw, NOW_UTC)))
     assert response.ResponseCode == code
     assert (car.session.at, car.state.contract) == (FAILED, None)
+    assert (car.state.stop_cause, car.state.faults) == ("not_authorised", frozenset())
+
+
+@given(st.binary(max_size=400), st.lists(st.binary(max_size=60), max_size=3))
+@settings(max_examples=50, deadline=None)
+def test_any_bytes_for_certificates(leaf: bytes, subs: list[bytes]) -> None:
+    car = ContractCar(_PKI)
+    car.to_contract()
+    chain = m.CertificateChain(
+        Certificate=leaf,
+        SubCertificates=m.SubCertificates(Certificate=subs) if subs else None,
+    )
+    request = m.PaymentDetailsReq(eMAID=EMAID, ContractSignatureCertChain=chain)
+    assert car.say(request).ResponseCode.startswith("FAILED")
 
 
 def test_without_a_trusted_clock_dates_are_left_to_the_central_system(pki: Pki) -> None:
