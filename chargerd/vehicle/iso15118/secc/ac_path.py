@@ -72,10 +72,13 @@ class AcPath:
             self._enter(AcStep.LOCK)
 
     def start(self) -> bool:
-        """PowerDelivery(Start): whether power can flow once the pilot shows C or D."""
+        """PowerDelivery(Start): whether power can flow once the pilot shows C or D and
+        the lock holds. A vehicle that is faster than our lock is not sent away."""
         if self.step in (AcStep.START, AcStep.ENERGY):
             return True
-        if self.step is not AcStep.LOCK or not self._ready():
+        if self.step is not AcStep.LOCK or not (
+            self._now.authorised and self._now.safe
+        ):
             return False
         self._enter(AcStep.START)
         self._move()
@@ -159,7 +162,7 @@ class AcPath:
             return Cause.PILOT_LOST
         if pilot.safe_state:
             return Cause.STATION_SAFE_STATE
-        if pilot.locked is False:
+        if pilot.locked is False and self.energy:
             return Cause.LOCK
         if now.offer.fault_stop:
             return Cause.STATION_FAULT
@@ -173,8 +176,10 @@ class AcPath:
         grace_s = self.times.unwanted_s if energy else 0.0
         if now.now_mono - self._unwanted_mono >= grace_s:
             return Cause.STATION
-        late = now.now_mono - self._step_mono >= self.times.start_s
-        return Cause.PILOT_LEFT if not energy and late else None
+        if energy or now.now_mono - self._step_mono < self.times.start_s:
+            return None
+        held = now.pilot is not None and now.pilot.locked is not False
+        return Cause.PILOT_LEFT if held else Cause.LOCK
 
     def _ready(self) -> bool:
         """The station's half. `locked` None: a fixed cable, there is no lock."""

@@ -86,12 +86,30 @@ def test_a_session_that_goes_well() -> None:
     assert not path.faults
 
 
+def test_a_vehicle_faster_than_the_lock_waits_for_it() -> None:
+    stand = Stand(pilot=PilotReading(PilotState.C, locked=False))
+    stand.path.lock()
+    assert stand.path.start()
+    stand.turn(0.5)
+    assert not stand.path.energy
+    stand.shows(PilotState.C, locked=True)
+    assert stand.path.energy
+
+
+def test_a_lock_that_never_holds_ends_the_start() -> None:
+    stand = Stand(pilot=PilotReading(PilotState.C, locked=False))
+    stand.path.lock()
+    assert stand.path.start()
+    stand.turn(3.0)
+    assert stand.path.ended
+    assert stand.path.cause is Cause.LOCK
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
         lambda s: setattr(s, "energise", False),
         lambda s: setattr(s, "fault_stop", True),
-        lambda s: setattr(s, "pilot", replace(s.pilot, locked=False)),
         lambda s: setattr(s, "pilot", replace(s.pilot, safe_state=True)),
     ],
 )
