@@ -340,7 +340,7 @@ def test_an_update_is_signed_by_the_old_contract(pki: Pki) -> None:
     request = m.CertificateUpdateReq(
         Id="id1",
         ContractSignatureCertChain=car.chain(),
-        eMAID="DEXYZ000000001",
+        eMAID=EMAID,
         ListOfRootCertificateIDs=ROOTS,
     )
     assert car.say_signed(request) is None
@@ -353,6 +353,9 @@ def test_an_update_is_signed_by_the_old_contract(pki: Pki) -> None:
     other = _asking(pki)
     code = other.say_signed(request, pki.oem).ResponseCode
     assert code == "FAILED_SignatureError"
+    request.eMAID = "DEXYZ000000001"
+    code = _asking(pki).say_signed(request).ResponseCode
+    assert code == "FAILED_CertificateNotAllowedAtThisEVSE"
 
 
 def _given(car: ContractCar, name: str, number: int) -> CertificateAnswer | None:
