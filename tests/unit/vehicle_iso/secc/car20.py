@@ -352,8 +352,8 @@ class Car:
             "service_detail": self.choose,
             "parameters_dc": self.parameters,
             "parameters_ac": self.parameters,
-            "schedule_dc": self.schedule,
-            "schedule_ac": self.schedule,
+            "schedule_dc": self.agree,
+            "schedule_ac": self.agree,
             "cable_check": self.check_cable,
             "pre_charge_first": self.precharge,
             "pre_charge": self.start,
@@ -367,6 +367,15 @@ class Car:
             response = way[self.at]()
             assert response.ResponseCode.startswith("OK"), response
         assert self.at == at
+
+    def agree(self) -> Any:
+        """ScheduleExchange until it is finished: an AC lock may still move."""
+        for _ in range(20):
+            response = self.schedule()
+            if response.EVSEProcessing == "Finished":
+                return response
+            self.run()
+        raise AssertionError("the schedule is never ready")
 
     def check_cable(self) -> Any:
         """CableCheck until it is finished."""
