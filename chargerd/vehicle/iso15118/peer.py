@@ -110,8 +110,9 @@ class Peer(asyncio.Protocol):
         """The station's word of this tick; also after the end, to open in order."""
         if self.connection is not None:
             self.connection.command(offer, self._clock.now().mono)
-        if not self.gone:
-            self.turn()
+        # No timers here: after a stall of ours the tick may come before the bytes that
+        # wait in the socket, and a vehicle is not silent because we were deaf.
+        self._send()
 
     def unplugged(self) -> None:
         """The connector is out: the session ends, then the connection."""
@@ -119,8 +120,7 @@ class Peer(asyncio.Protocol):
             self.abort("the connector is out")
             return
         self.connection.unplugged(self._clock.now().mono)
-        if not self.gone:
-            self.turn()
+        self._send()
 
     def abort(self, why: str) -> None:
         """At once, whatever is unsent."""
@@ -130,21 +130,9 @@ class Peer(asyncio.Protocol):
 
     def turn(self) -> None:
         """Timers, then whatever is due to go out."""
-        transport, connection = self._transport, self.connection
-        if transport is None or transport.is_closing():
-            return
-        if connection is None:  # the handshake goes on
-            self._flush(b"")
-            return
-        now_mono = self._clock.now().mono
-        connection.on_timer(now_mono)
-        self._flush(connection.to_send(now_mono))
-        if transport.get_write_buffer_size() > UNREAD_MAX_BYTES:
-            self.abort("the vehicle does not read its answers")
-        elif connection.closing:
-            self._close(connection.why)
-        else:
-            self._wake_at(connection.next_timer(), now_mono)
+        if self.connection is not None and not self._closing():
+            self.connection.on_timer(self._clock.now().mono)
+        self._send()
 
     # -- inside --------------------------------------------------------------------
 
@@ -155,6 +143,26 @@ class Peer(asyncio.Protocol):
             mutual_tls_1_3=mutual_tls_1_3,
             now_mono=self._clock.now().mono,
         )
+
+    def _closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def _send(self) -> None:
+        """Whatever is due to go out; the next timer is set."""
+        transport, connection = self._transport, self.connection
+        if transport is None or transport.is_closing():
+            return
+        if connection is None:  # the handshake goes on
+            self._flush(b"")
+            return
+        now_mono = self._clock.now().mono
+        self._flush(connection.to_send(now_mono))
+        if transport.get_write_buffer_size() > UNREAD_MAX_BYTES:
+            self.abort("the vehicle does not read its answers")
+        elif connection.closing:
+            self._close(connection.why)
+        else:
+            self._wake_at(connection.next_timer(), now_mono)
 
     def _flush(self, data: bytes) -> None:
         if self._tls is not None:
@@ -189,7 +197,7 @@ class Peer(asyncio.Protocol):
         self._timer = None
         if self.connection is None:
             self.abort(f"no TLS handshake within {HANDSHAKE_S:.0f} s")
-        elif self._transport is not None and self._transport.is_closing():
+        elif self._closing():
             self.abort("")
         else:
             self.turn()
