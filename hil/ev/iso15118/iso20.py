@@ -255,24 +255,29 @@ class Iso20Script:
             self.car.pilot = "C"
         if progress == "Stop":
             self.car.ac_target_w = 0.0
-        scheduled = progress == "Start" and not self.dynamic
         yield from self.say(
             common.PowerDeliveryReq,
             EVProcessing="Finished",
             ChargeProgress=progress,
-            EVPowerProfile=self._profile() if scheduled else None,
+            EVPowerProfile=self._profile() if progress == "Start" else None,
         )
 
     def _profile(self) -> common.EVPowerProfile:
-        """One entry: what it takes at most, inside the schedule."""
+        """One entry: what it takes at most, inside the schedule if there is one. In
+        dynamic control EcoG's SECC demands one, too."""
         own_w = self.profile.charge_max_w if self.dc else self.car.ac_charge_w()
-        top_w = max(0.0, min(own_w, *self.station["schedule_w"]))
+        top_w = max(0.0, min([own_w, *self.station.get("schedule_w", ())]))
         entry = common.PowerScheduleEntry(Duration=3600, Power=rational(int(top_w)))
+        mode: dict[str, Any] = {
+            "Scheduled_EVPPTControlMode": common.Scheduled_EVPPTControlMode(
+                SelectedScheduleTupleID=self._tuple_id
+            )
+        }
+        if self.dynamic:
+            mode = {"Dynamic_EVPPTControlMode": common.Dynamic_EVPPTControlMode()}
         return common.EVPowerProfile(
             TimeAnchor=self._utc(),
-            Scheduled_EVPPTControlMode=common.Scheduled_EVPPTControlMode(
-                SelectedScheduleTupleID=self._tuple_id
-            ),
+            **mode,
             EVPowerProfileEntries=common.EVPowerProfileEntryList(
                 EVPowerProfileEntry=[entry]
             ),
