@@ -237,6 +237,10 @@ class SeccDoor:
         self._peers.append(peer)
         return True
 
+    def broken(self) -> Collection[sap.Protocol]:
+        """Protocols in which a session of this plug-in broke."""
+        return self._sessions.broken()
+
     def begin(self, peer: Peer, protocol: sap.Protocol, now_mono: float) -> Session:
         """The session of a peer that agreed on a protocol. V2gError: it may not."""
         holder = self._holder

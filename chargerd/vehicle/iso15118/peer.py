@@ -29,6 +29,7 @@ class Host(Protocol):
     def admit(self, peer: Peer) -> bool: ...
     def begin(self, peer: Peer, protocol: sap.Protocol, now_mono: float) -> Session: ...
     def ended(self, peer: Peer, why: str, was: VehiclePhase) -> None: ...
+    def broken(self) -> Collection[sap.Protocol]: ...
 
 
 class Peer(asyncio.Protocol):
@@ -142,6 +143,7 @@ class Peer(asyncio.Protocol):
             lambda protocol, now_mono: self._host.begin(self, protocol, now_mono),
             mutual_tls_1_3=mutual_tls_1_3,
             now_mono=self._clock.now().mono,
+            broken=self._host.broken(),
         )
 
     def _closing(self) -> bool:

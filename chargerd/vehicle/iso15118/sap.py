@@ -81,8 +81,12 @@ def speakable(
     )
 
 
-def choose(offers: Collection[Offer], protocols: Collection[Protocol]) -> Choice:
-    """The vehicle's best offer that the station speaks.
+def choose(
+    offers: Collection[Offer],
+    protocols: Collection[Protocol],
+    broken: Collection[Protocol] = (),
+) -> Choice:
+    """The vehicle's best offer that the station speaks; what is `broken` comes last.
 
     The namespace and the major version must be equal; another minor version is said
     in the code. Unknown namespaces (a maker's own beside DIN's) are passed over.
@@ -93,7 +97,9 @@ def choose(offers: Collection[Offer], protocols: Collection[Protocol]) -> Choice
         return Choice(ResponseCode.FAILED)
     known = {(p.namespace, p.major): p for p in protocols}
     ids = [offer.schema_id for offer in offers]
-    for offer in sorted(offers, key=lambda offer: offer.priority):
+    last = {(p.namespace, p.major) for p in broken}
+    order = sorted(offers, key=lambda o: ((o.namespace, o.major) in last, o.priority))
+    for offer in order:
         protocol = known.get((offer.namespace, offer.major))
         if protocol is None or ids.count(offer.schema_id) > 1:
             continue

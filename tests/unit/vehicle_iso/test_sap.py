@@ -59,6 +59,22 @@ def test_choice(
     assert sap.choose(offers, protocols) == expected
 
 
+@pytest.mark.parametrize(
+    ("broken", "chosen"),
+    [
+        ((), ISO20_DC),
+        ((ISO20_DC,), ISO2),  # fallback: -20, -2, DIN
+        ((ISO20_DC, ISO2), DIN),
+        ((ISO20_DC, ISO2, DIN), ISO20_DC),  # all broke: the vehicle's wish again
+    ],
+)
+def test_what_broke_before_comes_last(
+    broken: tuple[sap.Protocol, ...], chosen: sap.Protocol
+) -> None:
+    offers = [offer(ISO20_DC, 1, 1), offer(ISO2, 2, 2), offer(DIN, 3, 3)]
+    assert sap.choose(offers, (DIN, ISO2, ISO20_DC), broken).protocol is chosen
+
+
 def test_messages_on_the_wire() -> None:
     offers = [TESLA, offer(DIN, 0, 2), offer(ISO2, 255, 20, minor=1)]
     assert sap.decode_request(sap.encode_request(offers)) == offers

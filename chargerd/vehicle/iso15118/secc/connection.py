@@ -58,9 +58,12 @@ class Connection:
         *,
         mutual_tls_1_3: bool,
         now_mono: float,
+        broken: Collection[sap.Protocol] = (),
     ) -> None:
-        """`mutual_tls_1_3` is the handshake's own result."""
+        """`mutual_tls_1_3` is the handshake's own result. `broken`: agreed on only
+        when the vehicle offers nothing else."""
         self._protocols = sap.speakable(protocols, mutual_tls_1_3=mutual_tls_1_3)
+        self._broken = broken
         self._make_session = make_session
         self._framer = v2gtp.Framer()
         self._protocol: sap.Protocol | None = None
@@ -106,7 +109,7 @@ class Connection:
             self._close("no SupportedAppProtocol first")
             return
         offers = sap.decode_request(frame.payload)
-        choice = sap.choose(offers, self._protocols)
+        choice = sap.choose(offers, self._protocols, self._broken)
         why = "no protocol in common"
         if choice.protocol is not None:
             try:

@@ -42,6 +42,8 @@ class Sessions:
     ) -> None:
         self._setup, self._random, self._now = setup, random, now
         self._last: Session | None = None
+        self._protocol = sap.ISO2  # of the last session
+        self._broken: set[sap.Protocol] = set()
 
     def make(self, protocol: sap.Protocol, now_mono: float, *, tls: bool) -> Session:
         """A new session; V2gError for a protocol that no session speaks."""
@@ -52,6 +54,8 @@ class Sessions:
             utc_trusted=now.trusted,
         )
         paused = self._last.paused() if self._last is not None else None
+        self._broken.update(self.broken())
+        self._protocol = protocol
         self._last = self._new(protocol, setup, paused, now_mono, tls)
         return self._last
 
@@ -60,9 +64,18 @@ class Sessions:
         """The last session was put to sleep by its vehicle."""
         return self._last is not None and self._last.paused() is not None
 
+    def broken(self) -> frozenset[sap.Protocol]:
+        """Those in which this vehicle and we did not understand each other: the next
+        session had better be in another one, if the vehicle speaks any."""
+        last = self._last
+        if last is not None and "V2gFault" in last.state().faults:
+            return frozenset((*self._broken, self._protocol))
+        return frozenset(self._broken)
+
     def forget(self) -> None:
         """The connector is out: nothing can be resumed."""
         self._last = None
+        self._broken.clear()
 
     def _new(
         self,
