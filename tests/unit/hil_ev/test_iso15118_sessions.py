@@ -154,6 +154,17 @@ def test_ac_feeds_in_at_a_word_of_the_station(name: str) -> None:
     assert b.car.battery.energy_out_wh > b.car.ac_energy_out_wh  # the charger's loss
 
 
+@pytest.mark.parametrize("name", AC_CARS)
+def test_an_ac_vehicle_waits_for_a_slow_lock(name: str) -> None:
+    b = Bench(AC_CARS[name])
+    b.plant.broken.add("lock")
+    b.run(5.0)
+    exchange = ("ScheduleExchangeReq", "ChargeParameterDiscoveryReq")
+    assert b.evcc.last_request in exchange
+    b.plant.broken.clear()
+    b.to_energy()
+
+
 def test_a_full_vehicle_ends_the_session_by_itself() -> None:
     b = Bench(DC_CARS["iso20 dynamic"], soc_pct=89.99, capacity_wh=600.0)
     b.to_energy()

@@ -149,7 +149,8 @@ def renew_path(course: Course, now: Station) -> bool:
 def schedule_exchange(
     course: Course, message: common.ScheduleExchangeReq, now: Station
 ) -> Reply | Refusal:
-    """The needs are taken, the plan is told; Ongoing while an old path still ends."""
+    """The needs are taken, the plan is told; Ongoing while an old path still ends, or
+    the lock still moves."""
     choice = course.choice
     dynamic, frame = (
         message.Dynamic_SEReqControlMode,
@@ -172,6 +173,7 @@ def schedule_exchange(
     ready = renew_path(course, now)
     if ready and course.path is not None:
         course.path.lock()
+        ready = not _locking(course, now)
     answer = common.ScheduleExchangeRes(
         Header=course.header(now),
         ResponseCode="OK",
@@ -184,6 +186,12 @@ def schedule_exchange(
         ),
     )
     return Reply(answer, None if ready else course.state)
+
+
+def _locking(course: Course, now: Station) -> bool:
+    """An AC connector whose lock still moves; in DC CableCheck waits for it."""
+    moving = now.pilot is not None and now.pilot.locked is False
+    return isinstance(course.path, AcPath) and moving
 
 
 # --- parking --------------------------------------------------------------------------
