@@ -36,16 +36,18 @@ class Wire:
         return "::1" if self.interface == "lo" else sdp.MULTICAST_GROUP
 
 
-def client_context(pki: Path) -> ssl.SSLContext:
-    """TLS 1.2 and 1.3 with the roots and, if there is one, the vehicle certificate of
-    a PKI folder (hil/pki/store.py). ValueError: which file is wrong."""
+def client_context(pki: Path, *, tls_1_3: bool) -> ssl.SSLContext:
+    """The roots of a PKI folder (hil/pki/store.py), and in TLS 1.3 the vehicle's
+    certificate. ISO 15118-2 alone has TLS 1.2. ValueError: which file is wrong."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # a SECC's certificate names no host
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not tls_1_3:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.set_ciphers(CIPHERS_1_2)
         context.load_verify_locations(pki / "v2g" / "root.pem")
-        if (pki / "oem" / "chain.pem").exists():
+        if tls_1_3:
             context.load_cert_chain(pki / "oem" / "chain.pem", pki / "oem" / "leaf.key")
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"pki {pki}: {error}") from error

@@ -50,7 +50,8 @@ class Iso15118Ev:
             return None
         if not self.profile.pki:
             raise ValueError("tls needs pki: a folder made by `python -m hil.pki make`")
-        return client_context(Path(self.profile.pki))
+        newest = "iso15118-20" in self.profile.protocols
+        return client_context(Path(self.profile.pki), tls_1_3=newest)
 
     def _read_wallet(self) -> Wallet | None:
         if self.profile.authorise != "contract":
