@@ -92,7 +92,8 @@ class Iso15118Port(Section):
         ),
     ]
     energies: Annotated[
-        tuple[Literal["AC", "DC", "AC_BPT", "DC_BPT"], ...], Field(min_length=1)
+        tuple[Literal["AC", "DC", "AC_BPT", "DC_BPT", "MCS", "MCS_BPT"], ...],
+        Field(min_length=1),
     ] = ("DC_BPT", "DC")  # what is offered, in this order
     # The SLAC unit's socket (docs/slac.md); None = no power line, as on Ethernet.
     slac: Path | None = None
@@ -180,6 +181,8 @@ class Iso15118(Section):
     oem_roots: Path | None = None  # vehicles
     receipts_every_s: Seconds | None = None  # metering receipts; None = not asked for
     free: bool = False  # charging costs nothing
+    standby: bool = True  # -20: a vehicle may rest with its session open
+    parking: bool = False  # -20: vehicles may check in and out
     # Who measures the outlet's voltage: "connector" = the insulation monitor, wired
     # there; "stage" = the power stage alone.
     voltage_sense: Literal["connector", "stage"] = "connector"

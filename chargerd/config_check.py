@@ -123,9 +123,12 @@ def _v2g_problems(words: Iso15118) -> Iterator[tuple[str, str]]:
 def _iso15118_problems(evse: Evse, port: Iso15118Port) -> Iterator[tuple[str, str]]:
     if evse.devices.chademo is not None:
         yield "iso15118", "stands beside devices.chademo: one kind of vehicle an EVSE"
-    needs_stage = any(energy.startswith("DC") for energy in port.energies)
+    needs_stage = any(not energy.startswith("AC") for energy in port.energies)
     if needs_stage and evse.devices.stage is None:
-        yield "devices.stage", "is missing: DC in iso15118.energies needs a power stage"
+        yield (
+            "devices.stage",
+            "is missing: DC or MCS in iso15118.energies needs a power stage",
+        )
     if port.sdp_port != _SDP_PORT and port.interface != "lo":
         yield "iso15118.sdp_port", f'vehicles ask {_SDP_PORT}; others only on "lo"'
 

@@ -101,6 +101,8 @@ def setup_of(
         authorise=tuple(Authorise(name) for name in words.authorise),
         trust=trust if "PnC" in words.authorise else None,
         receipt_s=words.receipts_every_s,
+        standby=words.standby,
+        parking=words.parking,
         free=words.free,
         meter_id=f"{config.station.id}-{evse.id}"[:32],
         outlet_sensed=words.voltage_sense == "connector"

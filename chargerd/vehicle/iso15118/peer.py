@@ -168,9 +168,13 @@ class Peer(asyncio.Protocol):
 
     def _flush(self, data: bytes) -> None:
         if self._tls is not None:
-            if data:
-                self._tls.send(data)
-            data = self._tls.to_send()
+            try:
+                if data:
+                    self._tls.send(data)
+                data = self._tls.to_send()
+            except V2gError as error:
+                self.abort(str(error))
+                return
         if data and self._transport is not None:
             self._transport.write(data)
 
