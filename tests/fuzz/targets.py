@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chargerd.cli import pcap
 from chargerd.cli.client import CliError
 from chargerd.cli.v2g_trace import trace
-from chargerd.vehicle.iso15118 import exi, sap, sdp, v2gtp
+from chargerd.vehicle.iso15118 import client_hello, exi, pki, sap, sdp, v2gtp
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi.codec import codec
 from chargerd.vehicle.iso15118.exi.plain import message_to_plain
+from chargerd.vehicle.iso15118.identity import read_staple
+from hil.pki.bad import ocsp_answer
+from hil.pki.make import make_pki
+from hil.pki.profiles import Profile
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 STATION = sdp.Station(sdp.ipaddress.IPv6Address("fe80::1"), 50_000, 50_001)
@@ -105,14 +112,54 @@ def capture(data: bytes) -> None:
                 raise AssertionError("an event says both or nothing")
 
 
+def hello(data: bytes) -> None:
+    """What a whole ClientHello says does not change with what follows it."""
+    try:
+        found = client_hello.read(data)
+    except V2gError:
+        return
+    if found is not None and client_hello.read(data + b"more") != found:
+        raise AssertionError(f"{data.hex()} reads as another ClientHello with more")
+
+
+def certificate(data: bytes) -> None:
+    """A certificate that was read has a key and a name for OCPP, or our error."""
+    with suppress(V2gError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "will be refused by a later version"
+        found = pki.read(data)
+        pki.public_key(found)
+        pki.certificate_hash(found, found)
+        pki.check_chain(data, [data], pki.Trust((found,)), pki.Use.SECC, None)
+
+
+def staple(data: bytes) -> None:
+    """An OCSP response that is not about us is refused, whatever it is."""
+    with suppress(V2gError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read_staple(data, ())
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     each.__name__: each
-    for each in (decode, fragment, framer, discovery, handshake, capture)
+    for each in (
+        decode,
+        fragment,
+        framer,
+        discovery,
+        handshake,
+        capture,
+        hello,
+        certificate,
+        staple,
+    )
 }
 
 
 def seeds(target: str) -> Iterator[bytes]:
-    """Good inputs to begin with, from our own vectors."""
+    """Good inputs to begin with, from our own vectors and test PKI."""
+    if target in ("hello", "certificate", "staple"):
+        yield from _tls_seeds(target)
+        return
     if target in ("discovery", "framer"):
         yield b"\x07" * (target == "framer") + bytes.fromhex("01fe9000000000021000")
     name = "exi_own_fragments.jsonl" if target == "fragment" else "exi_own.jsonl"
@@ -127,6 +174,25 @@ def seeds(target: str) -> Iterator[bytes]:
             yield data
         elif target == "capture" and vector["schema"] == "dc":
             yield in_a_capture(v2gtp.pack(v2gtp.PayloadType.DC, data))
+
+
+def _tls_seeds(target: str) -> Iterator[bytes]:
+    if target == "hello":
+        out = ssl.MemoryBIO()
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(
+            ssl.MemoryBIO(), out, server_hostname="secc"
+        )
+        with suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        yield out.read()
+        return
+    now_utc = datetime.now(UTC)
+    for profile in Profile:
+        chain = make_pki(profile, now_utc).secc
+        if target == "certificate":
+            yield chain.leaf.der
+        else:
+            yield ocsp_answer(chain.leaf, chain.subs[0], now_utc)
 
 
 def in_a_capture(data: bytes) -> bytes:

@@ -107,6 +107,19 @@ def test_ed448_on_both_sides(
     assert peer.link.mutual_1_3
 
 
+@pytest.mark.parametrize("group", ["secp521r1", "X448", "prime256v1"])
+def test_key_shares_of_iso20(
+    pkis: dict[Profile, Pki], server: TlsServer, tmp_path: Path, group: str
+) -> None:
+    """secp521r1 and x448 are ISO 15118-20's; P-256 is what others offer."""
+    pki = pkis[Profile.ISO20]
+    context = client_context(root_file(pki.secc, tmp_path), V1_3, pki.oem)
+    context.set_ecdh_curve(group)
+    peer = pair(server, context, NOW)
+    peer.pump()
+    assert peer.link.mutual_1_3
+
+
 @pytest.mark.parametrize(
     ("profile", "version"), [(Profile.ISO2, V1_2), (Profile.ISO20, V1_3)]
 )
