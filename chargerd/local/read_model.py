@@ -237,6 +237,7 @@ def _vehicle(report: EvseReport) -> Json:
     return {
         "protocol": vehicle.protocol,
         "phase": vehicle.phase.value,
+        "data_link": vehicle.data_link.value,
         "soc_pct": vehicle.soc_pct,
         "capacity_wh": vehicle.capacity_wh,
         "charge_a": limits.charge_a if limits else None,

@@ -19,7 +19,9 @@ import pytest
 from chargerd.vehicle.slac.client import SlacClient
 from chargerd.vehicle.slac.matching import State, Status
 from chargerd.vehicle.slac.raw import open_raw
+from hil.stand import CCS
 from tests.interop.namespaces import refusal
+from tests.process import station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
 
@@ -146,6 +148,39 @@ async def test_a_modem_interface_that_comes_late(star: Star) -> None:
         _run(*inside, "set", "s-near", "up")
         await wait(client, State.UNMATCHED)
         task.cancel()
+
+
+@pytest.mark.asyncio
+async def test_the_daemon_shows_five_percent_and_sees_the_link(
+    star: Star, tmp_path: Path
+) -> None:
+    """Rig, daemon, unit and vehicle: plug, 5 %, match, link; unplug: all is left."""
+    ends = [f"--station={name}=h-{name}" for name in ("near", "ev")]
+    hub = star.start("hub", "hil.slac", "line", *ends, "--near=near:ev:11")
+    assert hub.stdout is not None
+    assert hub.stdout.readline() == "ready\n"
+    slac = {"CHARGERD__EVSE__0__ISO15118__SLAC": str(star.unit("near"))}
+    async with station(tmp_path / "stand", config=str(CCS), **slac) as plant:
+
+        async def link() -> str:
+            return str((await plant.status())["vehicle"]["data_link"])
+
+        async def is_link(wanted: str) -> bool:
+            return await link() == wanted
+
+        async def shows(duty: float) -> bool:
+            return abs(float((await plant.truth())["duty"]) - duty) < 0.001
+
+        await until("the unit is there", lambda: is_link("unmatched"), 20.0)
+        assert await shows(1.0)
+        await plant.stand.rig.ask(verb="plug_in", connector=1, ev="external", soc=50.0)
+        await until("5 %", lambda: shows(0.05), 10.0)
+        star.start("ev", "hil.slac", "ev", "--interface=s-ev")
+        await until("the link", lambda: is_link("ready"), 20.0)
+        assert await shows(0.05)
+        await plant.stand.rig.ask(verb="plug_out", connector=1)
+        await until("the network is left", lambda: is_link("unmatched"), 10.0)
+        assert await shows(1.0)
 
 
 def test_an_interface_that_cannot_be_a_modem_is_refused() -> None:
