@@ -69,6 +69,7 @@ def shown(car: Car) -> DisplayParameters:
         TargetSOC=int(profile.target_soc_pct),
         MaximumSOC=int(profile.max_soc_pct),
         BatteryEnergyCapacity=rational(car.battery.capacity_wh),
+        ChargingComplete=car.full,
     )
 
 
