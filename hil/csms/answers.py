@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,6 @@ ACKNOWLEDGED = frozenset(
 # Answers that depend on nothing.
 FIXED: dict[str, Payload] = {
     "DataTransfer": {"status": "UnknownVendorId"},
-    "Get15118EVCertificate": {"status": "Failed", "exiResponse": ""},
     "GetCertificateStatus": {"status": "Failed"},
     "NotifyEVChargingNeeds": {"status": "Accepted"},
     "NotifyEVChargingSchedule": {"status": "Accepted"},
@@ -85,6 +85,8 @@ def _heartbeat(peer: Peer, payload: Payload, utc: datetime) -> Payload:
 def _authorize(peer: Peer, payload: Payload, utc: datetime) -> Payload:
     status = token_status(peer, payload["idToken"]["idToken"])
     answer: Payload = {"idTokenInfo": {"status": status}}
+    if "certificate" in payload or "iso15118CertificateHashData" in payload:
+        answer["certificateStatus"] = peer.csms.certificate_status
     allowed = peer.csms.allowed_energy_transfer
     if allowed and peer.version == "ocpp2.1" and status == "Accepted":
         answer["allowedEnergyTransfer"] = list(allowed)
@@ -98,6 +100,15 @@ def _transaction(peer: Peer, payload: Payload, utc: datetime) -> Payload:
     return {"idTokenInfo": {"status": status}}
 
 
+def _ev_certificate(peer: Peer, payload: Payload, utc: datetime) -> Payload:
+    """The request goes to whoever makes certificates; its answer back as it is."""
+    service = peer.csms.ev_certificates
+    if service is None:
+        return {"status": "Failed", "exiResponse": ""}
+    answer = service(base64.b64decode(payload["exiRequest"]))
+    return {"status": "Accepted", "exiResponse": base64.b64encode(answer).decode()}
+
+
 def _pull(peer: Peer, payload: Payload, utc: datetime) -> Payload:
     """K28.FR.07 and .12: the newest dynamic values, or Rejected for unknown ids."""
     for dynamic in peer.dynamic.values():
@@ -109,6 +120,7 @@ def _pull(peer: Peer, payload: Payload, utc: datetime) -> Payload:
 MADE: dict[str, Callable[[Peer, Payload, datetime], Payload]] = {
     "Authorize": _authorize,
     "BootNotification": _boot,
+    "Get15118EVCertificate": _ev_certificate,
     "Heartbeat": _heartbeat,
     "PullDynamicScheduleUpdate": _pull,
     "TransactionEvent": _transaction,

@@ -52,6 +52,9 @@ class Csms:
         self.blocked: set[str] = set()  # id tokens
         self.known_tokens: set[str] | None = None  # None = every token is accepted
         self.allowed_energy_transfer: Sequence[str] = ()  # Authorize (2.1, Q01)
+        self.certificate_status = "Accepted"  # of every contract (C07)
+        # A vehicle's request (EXI) to the answer's EXI; None = no such service (M01).
+        self.ev_certificates: Callable[[bytes], bytes] | None = None
         self.overrides: dict[str, Override] = {}
         self.on_message: Callable[[Peer, Message], None] | None = None
         self.on_violation: Callable[[Peer, Violation], None] | None = None

@@ -397,3 +397,38 @@ async def test_boot_payload_is_judged_too() -> None:
         reply = await cs.call("BootNotification", {**BOOT, "reason": "Because"})
         assert reply[0] == 4
         assert csms.peers["CS1"].boot == ""
+
+
+@pytest.mark.parametrize("version", ["ocpp2.1", "ocpp2.0.1"])
+async def test_contracts_and_certificates_of_vehicles(version) -> None:
+    """C07, M01: what the CSMS thinks of a chain, and who makes certificates."""
+    row = {
+        "hashAlgorithm": "SHA256",
+        "issuerNameHash": "ab",
+        "issuerKeyHash": "cd",
+        "serialNumber": "01",
+        "responderURL": "http://ocsp.example/",
+    }
+    contract = {
+        "idToken": {"idToken": "DE8AACA2B3C4D5", "type": "eMAID"},
+        "iso15118CertificateHashData": [row],
+    }
+    request = {
+        "iso15118SchemaVersion": "urn:iso:15118:2:2013:MsgDef",
+        "action": "Install",
+        "exiRequest": "gJg=",
+    }
+    async with await Csms.start() as csms, station(csms, versions=[version]) as cs:
+        answer = (await cs.call("Authorize", contract))[2]
+        assert answer["certificateStatus"] == "Accepted"
+        csms.certificate_status = "CertificateRevoked"
+        answer = (await cs.call("Authorize", contract))[2]
+        assert answer["certificateStatus"] == "CertificateRevoked"
+        plain = (await cs.call("Authorize", {"idToken": TOKEN}))[2]
+        assert "certificateStatus" not in plain
+        answer = (await cs.call("Get15118EVCertificate", request))[2]
+        assert answer == {"status": "Failed", "exiResponse": ""}
+        csms.ev_certificates = lambda exi: exi + b"!"
+        answer = (await cs.call("Get15118EVCertificate", request))[2]
+        assert answer == {"status": "Accepted", "exiResponse": "gJgh"}
+        assert csms.violations == []
