@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.row import Row
 
-PARTS = ("rpc", "store", "exi", "station")
+PARTS = ("rpc", "store", "exi", "secc", "station")
 OUT = Path("out/bench")
 
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +25,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from hil.stand import CCS
 from tests.interop.exi_jar import install as install_wheel
 from tests.interop.namespaces import STATION_END, VEHICLE_END, Far
 
 CAR = Path(__file__).with_name("ecog_car.py")
 OUT = Path(__file__).parents[2] / "out" / "interop"
 PKI_MAX_AGE_S = 30 * 86_400.0  # its SECC leaf lives 60 days, its CPS leaf 90
+PASSWORD = "12345"  # of every key that the wheel's script makes
 JVM = "-Xmx96m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # quick to warm up
 LINE_MAX = 1 << 20
 Fact = dict[str, Any]
@@ -65,7 +67,7 @@ def pki() -> Path:
             capture_output=True,
         )
         locked = (folder / "iso15118_2/private_keys/seccLeaf.key").read_bytes()
-        key = load_pem_private_key(locked, b"12345")
+        key = load_pem_private_key(locked, PASSWORD.encode())
         text = key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -82,6 +84,20 @@ def station_files() -> dict[str, Path]:
         "V2G_ROOTS": certificates / "v2gRootCACert.pem",
         "MO_ROOTS": certificates / "moRootCACert.pem",
         "OEM_ROOTS": certificates / "oemRootCACert.pem",
+    }
+
+
+def daemon_settings(energies: str, authorise: str) -> dict[str, str]:
+    """Our daemon's: EVSE 1 on the station's end of the link, with that PKI."""
+    evse, door = "CHARGERD__EVSE__0__ISO15118__", "CHARGERD__VEHICLE__ISO15118__"
+    files = {door + name: str(path) for name, path in station_files().items()}
+    return {
+        "config": str(CCS),
+        evse + "INTERFACE": STATION_END,
+        evse + "SDP_PORT": "15118",
+        evse + "ENERGIES": energies,
+        door + "AUTHORISE": authorise,
+        **files,
     }
 
 
@@ -183,20 +199,19 @@ async def car(
 
 @asynccontextmanager
 async def secc(
-    log: Path, protocols: str, *, tls: bool, tls_1_3: bool
+    script: Sequence[str | Path], log: Path, protocols: str, *, tls_1_3: bool
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """EcoG's own SECC in the station's namespace, ready to be found."""
     env = environment(
         STATION_END,
         tls_1_3=tls_1_3,
         PROTOCOLS=protocols,
-        SECC_ENFORCE_TLS=str(tls),
+        SECC_ENFORCE_TLS=str(tls_1_3),
     )
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             install(),
-            "-m",
-            "iso15118.secc.main",
+            *script,
             stdout=errors,
             stderr=errors,
             env=env,

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from hil.csms.dispatch import set_setpoint
-from hil.stand import CCS
 from tests.interop import ecog
-from tests.interop.namespaces import STATION_END, Far, namespaces
+from tests.interop.namespaces import Far, namespaces
 from tests.process import TOKEN, Plant, station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.process, pytest.mark.timeout(180)]
@@ -138,18 +137,8 @@ class Scene:
 
 def settings(case: Case) -> dict[str, str]:
     """The daemon's, for this case."""
-    first = "CHARGERD__EVSE__0__ISO15118__"
-    door = "CHARGERD__VEHICLE__ISO15118__"
-    files = {door + name: str(path) for name, path in ecog.station_files().items()}
     energies = '["AC_BPT", "AC"]' if case.energy == "AC" else '["DC_BPT", "DC"]'
-    return {
-        "config": str(CCS),
-        first + "INTERFACE": STATION_END,
-        first + "SDP_PORT": "15118",
-        first + "ENERGIES": energies,
-        door + "AUTHORISE": '["PnC"]' if case.contract else '["EIM"]',
-        **files,
-    }
+    return ecog.daemon_settings(energies, '["PnC"]' if case.contract else '["EIM"]')
 
 
 @asynccontextmanager
