@@ -50,6 +50,12 @@ ANSWERS: Mapping[str, Builder] = {
     "CurrentDemandReq": steps.current_demand_res,
     "WeldingDetectionReq": dc.welding_res,
     "SessionStopReq": steps.session_stop_res,
+    # No row in the graph, no handler: always a sequence error, told whole [V2G-DC-390].
+    "PaymentDetailsReq": steps.payment_details_res,
+    "ChargingStatusReq": steps.charging_status_res,
+    "MeteringReceiptReq": steps.receipt_res,
+    "CertificateInstallationReq": steps.installation_res,
+    "CertificateUpdateReq": steps.update_res,
 }
 
 

@@ -212,6 +212,60 @@ def current_demand_res(session: TwoSession, code: str) -> Complex:
     return m.CurrentDemandRes(ResponseCode=said(code), **dc.loop_values(session))
 
 
+# --- what DIN has in its schema and does not use --------------------------------------
+
+
+def _ac_status(session: TwoSession) -> m.AC_EVSEStatus:
+    return m.AC_EVSEStatus(
+        PowerSwitchClosed=False,
+        RCD=False,
+        NotificationMaxDelay=0,
+        EVSENotification="None",
+    )
+
+
+def payment_details_res(session: TwoSession, code: str) -> Complex:
+    return m.PaymentDetailsRes(
+        ResponseCode=said(code),
+        GenChallenge="",
+        DateTimeNow=session.setup.utc_s(session.view.now_mono),
+    )
+
+
+def charging_status_res(session: TwoSession, code: str) -> Complex:
+    return m.ChargingStatusRes(
+        ResponseCode=said(code),
+        EVSEID=evse_id(session.setup.evse_id),
+        SAScheduleTupleID=session.schedule_id,
+        ReceiptRequired=False,
+        AC_EVSEStatus=_ac_status(session),
+    )
+
+
+def receipt_res(session: TwoSession, code: str) -> Complex:
+    return m.MeteringReceiptRes(
+        ResponseCode=said(code), AC_EVSEStatus=_ac_status(session)
+    )
+
+
+def installation_res(session: TwoSession, code: str) -> Complex:
+    return m.CertificateInstallationRes(ResponseCode=said(code), **_nothing())
+
+
+def update_res(session: TwoSession, code: str) -> Complex:
+    return m.CertificateUpdateRes(ResponseCode=said(code), RetryCounter=0, **_nothing())
+
+
+def _nothing() -> dict[str, Any]:
+    return {
+        "Id": "id1",
+        "ContractSignatureCertChain": m.CertificateChain(Certificate=b""),
+        "ContractSignatureEncryptedPrivateKey": b"",
+        "DHParams": b"",
+        "ContractID": "",
+    }
+
+
 # --- the end --------------------------------------------------------------------------
 
 

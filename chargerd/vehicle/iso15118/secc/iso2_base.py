@@ -112,7 +112,7 @@ class TwoSession:
         self._heard_mono = now_mono
         body = getattr(getattr(message, "Body", None), "BodyElement", None)
         name = request_name(body)
-        if body is None or name not in self.handlers:
+        if body is None or name not in self.answers:
             self.end(Cause.SEQUENCE)
             return Answer(None, close=True, request=name)
         self.timers.clear("silence")

@@ -143,6 +143,12 @@ class Iso2Course(TwoSession):
             return ratings.ac_phases * ratings.ac_phase_v * ratings.ac_max_a
         return ratings.charge_max_w
 
+    @property
+    def priced(self) -> bool:
+        """Prices are told to vehicles with external payment: a contract wants them
+        signed by its operator, and we have no such signature."""
+        return self.payment != "Contract"
+
     def make_plan(self, most: int | None) -> None:
         """What ChargeParameterDiscovery offers now."""
         self._judged, self._same = self._offer.schedule, True
@@ -165,7 +171,9 @@ class Iso2Course(TwoSession):
         if self._offer.schedule is not self._judged:
             self._judged = self._offer.schedule
             newest = schedules.plan(self._judged, self.top_w, now_mono, None)
-            self._same = schedules.same(self.plan, newest, self.top_w)
+            self._same = schedules.same(
+                self.plan, newest, self.top_w, tariff=self.priced
+            )
         if self._same and now_mono - self.plan.at_mono < self.plan.end_s:
             self._differs_mono = NEVER
         else:

@@ -92,12 +92,11 @@ def understood(session: Iso2Course, told: m.EVChargeParameter, mode: str) -> boo
 
 
 def schedule_list(session: Iso2Course) -> m.SAScheduleList | None:
-    """Prices are told to vehicles with external payment: a contract wants them signed
-    by its operator, and we have no such signature."""
     if session.plan is None:
         return None
-    tariff = session.payment != "Contract"
-    return schedules.schedule_list(session.plan, session.schedule_id, tariff=tariff)
+    return schedules.schedule_list(
+        session.plan, session.schedule_id, tariff=session.priced
+    )
 
 
 def parameters_res(session: Iso2Course, code: str) -> Complex:

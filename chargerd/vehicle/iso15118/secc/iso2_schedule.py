@@ -42,13 +42,13 @@ class Plan:
     steps: tuple[Step, ...]
     end_s: int
 
-    def at(self, mono: float) -> float | None:
-        """The power at an instant; None: it says nothing about it."""
+    def at(self, mono: float) -> Step | None:
+        """The step in force at an instant; None: it says nothing about it."""
         after_s = mono - self.at_mono
         if not 0.0 <= after_s < self.end_s:
             return None
         found = bisect(self.steps, after_s, key=lambda step: step.start_s)
-        return self.steps[found - 1].power_w
+        return self.steps[found - 1]
 
 
 def plan(
@@ -88,16 +88,23 @@ def _coming(parts: Sequence[SchedulePart], now_mono: float) -> Iterator[Schedule
     yield from parts[-1:]
 
 
-def same(agreed: Plan, now: Plan, top_w: float) -> bool:
-    """Whether what was agreed still holds: power, for as long as both say something."""
+def same(agreed: Plan, now: Plan, top_w: float, *, tariff: bool) -> bool:
+    """Whether what was agreed still holds, for as long as both say something.
+
+    `tariff`: the vehicle was told prices, so they count, too.
+    """
     slack_w = max(SAME_W, SAME_SHARE * top_w)
     instants = [now.at_mono + step.start_s for step in now.steps]
     instants += [agreed.at_mono + step.start_s for step in agreed.steps]
     for mono in instants:
         if mono < now.at_mono:
             continue
-        old_w, new_w = agreed.at(mono), now.at(mono)
-        if old_w is not None and new_w is not None and abs(old_w - new_w) > slack_w:
+        old, new = agreed.at(mono), now.at(mono)
+        if old is None or new is None:
+            continue
+        if abs(old.power_w - new.power_w) > slack_w:
+            return False
+        if tariff and old.price != new.price:
             return False
     return True
 

@@ -280,6 +280,35 @@ def test_every_message_out_of_order_is_answered_whole(at: str) -> None:
         assert (car.answer.close, car.session.at) == (True, OVER)
 
 
+ROOTS = m.ListOfRootCertificateIDs(RootCertificateID=["root"])
+CHAIN = m.CertificateChain(Certificate=b"1")
+UNUSED: list[Any] = [
+    m.PaymentDetailsReq(ContractID="1", ContractSignatureCertChain=CHAIN),
+    m.ChargingStatusReq(),
+    m.MeteringReceiptReq(SessionID=b"1", MeterInfo=m.MeterInfo(MeterID="1")),
+    m.CertificateInstallationReq(
+        OEMProvisioningCert=b"1", ListOfRootCertificateIDs=ROOTS, DHParams=b"1"
+    ),
+    m.CertificateUpdateReq(
+        ContractSignatureCertChain=CHAIN,
+        ContractID="1",
+        ListOfRootCertificateIDs=ROOTS,
+        DHParams=b"1",
+    ),
+]
+
+
+@pytest.mark.parametrize("request_", UNUSED, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("at", ["authorization", "current_demand"])
+def test_what_din_does_not_use_is_out_of_order(at: str, request_: Any) -> None:
+    car = DinCar()
+    car.to(at)
+    response = car.say(request_)
+    assert response.ResponseCode == "FAILED_SequenceError"
+    assert type(response).__name__ == type(request_).__name__.replace("Req", "Res")
+    assert car.session.at == FAILED
+
+
 @pytest.mark.parametrize("at", STATES[1:])
 def test_a_wrong_session_id(at: str) -> None:
     car = DinCar()

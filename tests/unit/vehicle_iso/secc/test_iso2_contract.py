@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.model import CertificateAnswer, VehicleOffer
-from chargerd.vehicle.iso15118 import exi
+from chargerd.vehicle.iso15118 import exi, sap, signature, v2gtp
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.messages import xmldsig
+from chargerd.vehicle.iso15118.secc.connection import Connection
 from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED
 from chargerd.vehicle.iso15118.secc.station import Authorise
 from hil.pki.bad import Flaw, make_bad
@@ -435,6 +436,41 @@ def test_an_unplug_ends_the_question(pki: Pki) -> None:
     car.session.unplugged(car.plant.now)
     assert car.state.certificate_question is None
     assert car.session.late(car.plant.now).close
+
+
+def test_through_a_connection_the_answer_waits_and_is_sent_as_it_came(pki: Pki) -> None:
+    car = _asking(pki)
+    connection = Connection(
+        [sap.ISO2],
+        lambda _protocol, _now_mono: car.session,
+        mutual_tls_1_3=False,
+        now_mono=car.plant.now,
+    )
+
+    def send(data: bytes) -> None:
+        connection.receive(v2gtp.pack(v2gtp.PayloadType.EXI, data), car.plant.now)
+
+    send(sap.encode_request([sap.Offer(sap.ISO2.namespace, 2, 0, 1, 1)]))
+    connection.to_send(car.plant.now)
+    request = _install(pki)
+    fragment = exi.encode_fragment("iso2", "CertificateInstallationReq", request)
+    seal = signature.sign({"id1": fragment}, pki.oem.leaf.key, signature.ISO2)
+    header = m.MessageHeader(SessionID=car.id, Signature=seal)
+    body = m.Body(BodyElement=request)
+    raw = exi.encode(m.V2G_Message(Header=header, Body=body))
+    send(raw)
+    assert connection.to_send(car.plant.now) == b""
+    question = car.state.certificate_question
+    assert question is not None
+    assert question.exi == raw
+    car.plant.now += 3.0
+    assert connection.to_send(car.plant.now) == b""
+    told = _answer(car, m.CertificateInstallationRes)
+    tell(car, certificate_answer=CertificateAnswer(question.number, told))
+    sent = connection.to_send(car.plant.now)
+    assert sent == v2gtp.pack(v2gtp.PayloadType.EXI, told)
+    assert connection.margins.worst_s["CertificateInstallationReq"] == 1.5
+    assert not connection.closing
 
 
 # --- receipts -------------------------------------------------------------------------

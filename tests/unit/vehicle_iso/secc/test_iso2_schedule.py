@@ -203,7 +203,15 @@ def test_pmax_itself_always_fits(top_w: float) -> None:
     ],
 )
 def test_a_plan_that_changed(newest: Plan, holds: bool) -> None:
-    assert same(OFFERED, newest, TOP_W) is holds
+    assert same(OFFERED, newest, TOP_W, tariff=True) is holds
+
+
+def test_other_prices_are_another_plan_where_they_were_told() -> None:
+    dear = replace(OFFERED, steps=(Step(0, 10e3, 0.3), Step(300, 5e3, 0.3)))
+    cheap = replace(OFFERED, steps=(Step(0, 10e3, 0.3), Step(300, 5e3, 0.2)))
+    assert same(dear, dear, TOP_W, tariff=True)
+    assert not same(dear, cheap, TOP_W, tariff=True)
+    assert same(dear, cheap, TOP_W, tariff=False)
 
 
 def _tell(car: Car, given_: EnergySchedule | None) -> None:
