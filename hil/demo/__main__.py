@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 async def play(args: argparse.Namespace, folder: Path) -> Story:
     """Start everything, run the evening, stop everything, judge."""
     stand, car = Stand(folder), CARS[args.ev]
-    if car.keys.get("tls"):
+    if car.tls:
         stand.make_pki()
     csms = await Csms.start("127.0.0.1", stand.csms_port, password=PASSWORD)
     screen = Screen(headless=args.headless)

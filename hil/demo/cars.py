@@ -12,13 +12,15 @@ from hil.stand import CCS, CONFIG
 
 @dataclass(frozen=True, slots=True)
 class DemoCar:
-    """`keys` are the rig's `plug_in` keys; `config` is the station that fits it."""
+    """`keys` are the rig's `plug_in` keys; `config` is the station that fits it.
+    `tls`: both get certificates of a PKI that is made for this run."""
 
     kind: str
     name: str
     title: str
     config: Path
     keys: Mapping[str, Any] = field(default_factory=dict)
+    tls: bool = False
 
 
 CARS = {
@@ -30,7 +32,8 @@ CARS = {
             "ISO 15118-20, DC_BPT in dynamic control over TLS 1.3 with certificates of "
             "both sides",
             CCS,
-            {"profile": "v2g", "tls": True},
+            {"profile": "v2g"},
+            tls=True,
         ),
         DemoCar("chademo", "a CHAdeMO car", "CHAdeMO V2H", CONFIG),
     )
