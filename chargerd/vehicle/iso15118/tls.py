@@ -1,7 +1,7 @@
 """TLS of the station, sans-I/O: 1.2 for ISO 15118-2, 1.3 with the vehicle's certificate
 for ISO 15118-20, on one port.
 
-Together with staple.py it is all that knows the TLS engine (docs/adr/010). A broken
+With tls_beneath.py it is all that knows the TLS engine (docs/adr/010). A broken
 certificate means no TLS service, said as V2gError; never silent plain text. Sources:
 ISO 15118-2 section 7.7.3, [V2G20-1235], [V2G20-2356].
 """
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
-from chargerd.vehicle.iso15118 import client_hello, staple
+from chargerd.vehicle.iso15118 import client_hello, tls_beneath
 from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.identity import (
@@ -43,7 +43,6 @@ CIPHERS_1_3 = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 MAX_HANDSHAKE_BYTES = 32_768
 _READ_BYTES = 65_536
 _REFERENCE = b"-----BEGIN PKCS#11 PROVIDER URI-----"
-_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
 
 
 class TlsServer:
@@ -59,7 +58,13 @@ class TlsServer:
         if not identities:
             raise V2gError("TLS: no certificate of the station is configured")
         self.known = tuple(load(each, trust) for each in identities)
-        self._engines = {each.files: _Engines(each, trust) for each in self.known}
+        self._contexts = {
+            (each.files, speaks_1_3): _context_1_3(each, trust)
+            if speaks_1_3
+            else _context_1_2(each)
+            for each in self.known
+            for speaks_1_3 in (False, True)
+        }
         self._staples: dict[int, Staple] = {}
 
     def problem(self, now_utc: datetime | None) -> str:
@@ -85,13 +90,12 @@ class TlsServer:
         if not usable:
             raise V2gError(f"TLS: {self.problem(now_utc)}")
         chosen = choose(usable, hello)
-        connection = SSL.Connection(
-            self._engines[chosen.files].pick(hello, now_utc is not None)
-        )
+        connection = SSL.Connection(self._contexts[chosen.files, hello.speaks_1_3])
         connection.set_accept_state()
+        tls_beneath.judge_at(connection, now_utc)
         response = self._staples.get(chosen.leaf.serial_number)
         if response is not None and response.fresh(now_utc):
-            staple.put(connection, response.der)
+            tls_beneath.staple(connection, response.der)
         return connection
 
 
@@ -206,20 +210,6 @@ class TlsLink:
 # --- the engine's settings ------------------------------------------------------------
 
 
-class _Engines:
-    """OpenSSL's contexts for one certificate of the station."""
-
-    def __init__(self, identity: Loaded, trust: Trust) -> None:
-        self._1_2 = _context_1_2(identity)
-        self._1_3 = _context_1_3(identity, trust, dated=True)
-        self._1_3_undated = _context_1_3(identity, trust, dated=False)
-
-    def pick(self, hello: ClientHello, dated: bool) -> SSL.Context:
-        if not hello.speaks_1_3:
-            return self._1_2
-        return self._1_3 if dated else self._1_3_undated
-
-
 def _context(identity: Loaded) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_options(
@@ -228,7 +218,7 @@ def _context(identity: Loaded) -> SSL.Context:
     # No resumption: each session shows its certificates. TLS 1.3 tickets that OpenSSL
     # sends all the same open nothing.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    staple.enable(context)
+    tls_beneath.allow_staples(context)
     files = identity.files
     try:
         context.use_certificate(identity.leaf)
@@ -279,11 +269,10 @@ def _context_1_2(identity: Loaded) -> SSL.Context:
     return context
 
 
-def _context_1_3(identity: Loaded, trust: Trust, *, dated: bool) -> SSL.Context:
+def _context_1_3(identity: Loaded, trust: Trust) -> SSL.Context:
     """ISO 15118-20: the vehicle is asked for a certificate; what it shows must be good.
 
     One that shows none goes on, but never gets ISO 15118-20 (`mutual_1_3`).
-    `dated`: lives are judged, by the machine's own clock.
     """
     context = _context(identity)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
@@ -294,8 +283,6 @@ def _context_1_3(identity: Loaded, trust: Trust, *, dated: bool) -> SSL.Context:
         for root in roots:
             store.add_cert(X509.from_cryptography(root))
             context.add_client_ca(root)
-        if not dated:
-            store.set_flags(_NO_CHECK_TIME)
         context.set_verify(SSL.VERIFY_PEER)
         context.set_verify_depth(MAX_PATH - 1)  # CAs between leaf and root
     return context

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from chargerd.vehicle.iso15118.identity import choose
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.tls import MAX_HANDSHAKE_BYTES, Identity, TlsServer
 from hil.pki.bad import Flaw, make_bad, ocsp_answer
-from hil.pki.make import Pki, make_pki
+from hil.pki.make import Chain, Pki, issue, leaf_wanted, make_pki, new_key
 from hil.pki.profiles import Profile, Use
 from tests.unit.vehicle_iso.pki.tls_peer import (
     V1_1,
@@ -217,6 +218,33 @@ def test_dates_are_not_judged_while_the_clock_is_not_trusted(
     context = client_context(root_file(pki.secc, tmp_path), V1_3, stranger)
     with pytest.raises(V2gError):
         pair(server, context, None).pump()
+
+
+def test_dates_are_judged_at_the_stations_own_time(
+    pkis: dict[Profile, Pki], tmp_path: Path
+) -> None:
+    """The machine's clock may be wrong; the time that the central system gave counts.
+    The station's certificate lives long here, the vehicle's ends in between."""
+    pki = pkis[Profile.ISO20]
+    late = NOW + timedelta(days=700)
+    wanted = replace(leaf_wanted(Use.SECC, NOW), not_after=NOW + timedelta(days=300))
+    secc = issue(wanted, new_key(Profile.ISO20), pki.secc.subs[0])
+    chain = Chain(secc, pki.secc.subs, pki.secc.root)
+    server = TlsServer([identity(chain, tmp_path / "s")], trust_of(pki))
+    short = replace(leaf_wanted(Use.OEM, NOW), not_after=NOW + timedelta(days=100))
+    own = issue(short, new_key(Profile.ISO20), pki.oem.subs[0])
+    vehicle = Chain(own, pki.oem.subs, pki.oem.root)
+    context = client_context(root_file(pki.secc, tmp_path), V1_3, vehicle)
+    for days, welcome in ((0, True), (99, True), (101, False), (-1, False), (1, True)):
+        peer = pair(server, context, NOW + timedelta(days=days))
+        if welcome:
+            peer.pump()
+            assert peer.link.mutual_1_3
+        else:
+            with pytest.raises(V2gError):
+                peer.pump()
+    with pytest.raises(V2gError, match="ended"):
+        pair(server, context, late).pump()
 
 
 def test_no_roots_for_vehicles_means_no_iso20(
