@@ -18,7 +18,8 @@ from chargerd.vehicle.iso15118 import exi
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi import bits
 from chargerd.vehicle.iso15118.exi.codec import MESSAGES, Codec, codec, schema_of
-from chargerd.vehicle.iso15118.messages import common, din, iso2, xmldsig
+from chargerd.vehicle.iso15118.messages import common, xmldsig
+from tests.exi_dense import din_parameters, schedule, session_stop, signature
 
 OWN = Path(__file__).parents[2] / "vectors" / "exi_own.jsonl"
 TEXTS = [("#text", "")] * 64
@@ -41,32 +42,6 @@ def own(schema: str, name: str) -> bytes:
         if row["schema"] == schema and name in row["decoded"]:
             return bytes.fromhex(row["hex"])
     raise AssertionError(f"no vector of {name}")
-
-
-def signature(
-    *, references: int = 1, objects: int = 0, key: xmldsig.KeyInfo | None = None
-) -> xmldsig.Signature:
-    reference = xmldsig.Reference(
-        DigestMethod=xmldsig.DigestMethod(Algorithm=""), DigestValue=b""
-    )
-    info = xmldsig.SignedInfo(
-        CanonicalizationMethod=xmldsig.CanonicalizationMethod(Algorithm=""),
-        SignatureMethod=xmldsig.SignatureMethod(Algorithm=""),
-        Reference=[reference] * references,
-    )
-    return xmldsig.Signature(
-        SignedInfo=info,
-        SignatureValue=xmldsig.SignatureValue(value=b""),
-        KeyInfo=key,
-        Object=[xmldsig.Object(content=[])] * objects,
-    )
-
-
-def session_stop(signed: xmldsig.Signature) -> iso2.V2G_Message:
-    return iso2.V2G_Message(
-        Header=iso2.MessageHeader(SessionID=bytes(8), Signature=signed),
-        Body=iso2.Body(BodyElement=iso2.SessionStopReq(ChargingSession="Terminate")),
-    )
 
 
 # --- what is built --------------------------------------------------------------------
@@ -141,57 +116,13 @@ def test_a_signature_holds_128_entries_in_all(
 
 @pytest.mark.parametrize(("entries", "taken"), [(1024, True), (1025, False)])
 def test_din_lists_hold_1024_entries_in_all(entries: int, taken: bool) -> None:
-    half = din.ServiceParameterList(
-        ParameterSet=[parameter_set(1, 500), parameter_set(2, entries - 502)]
-    )
-    body = din.ServiceDetailRes(
-        ResponseCode="OK", ServiceID=1, ServiceParameterList=half
-    )
-    message = din.V2G_Message(
-        Header=din.MessageHeader(SessionID=bytes(8)), Body=din.Body(BodyElement=body)
-    )
+    message = din_parameters(500, entries - 502)  # and the two sets
     data = exi.encode(message)
     if taken:
         assert exi.decode("din", data) == message
     else:
         with pytest.raises(V2gError, match="with it over 1024 entries without bound"):
             exi.decode("din", data)
-
-
-def parameter_set(number: int, parameters: int) -> din.ParameterSet:
-    each = din.Parameter(Name="n", ValueType="bool", boolValue=True)
-    return din.ParameterSet(ParameterSetID=number, Parameter=[each] * parameters)
-
-
-def schedule(entries: int, stacks: int, rules: int) -> common.ScheduleExchangeReq:
-    """A vehicle's longest legal question."""
-    power = common.RationalNumber(Exponent=0, Value=7000)
-    rule = common.EVPriceRule(EnergyFee=power, PowerRangeStart=power)
-    stack = common.EVPriceRuleStack(Duration=900, EVPriceRule=[rule] * rules)
-    prices = common.EVAbsolutePriceSchedule(
-        TimeAnchor=1_700_000_000,
-        Currency="EUR",
-        PriceAlgorithm="urn:iso:std:iso:15118:-20:PriceAlgorithm:1-Power",
-        EVPriceRuleStacks=common.EVPriceRuleStackList(
-            EVPriceRuleStack=[stack] * stacks
-        ),
-    )
-    entry = common.EVPowerScheduleEntry(Duration=900, Power=power)
-    offer = common.EVEnergyOffer(
-        EVPowerSchedule=common.EVPowerSchedule(
-            TimeAnchor=1_700_000_000,
-            EVPowerScheduleEntries=common.EVPowerScheduleEntryList(
-                EVPowerScheduleEntry=[entry] * entries
-            ),
-        ),
-        EVAbsolutePriceSchedule=prices,
-    )
-    mode = common.Scheduled_SEReqControlMode(EVEnergyOffer=offer)
-    return common.ScheduleExchangeReq(
-        Header=common.MessageHeader(SessionID=bytes(8), TimeStamp=0),
-        MaximumSupportingPoints=1024,
-        Scheduled_SEReqControlMode=mode,
-    )
 
 
 @pytest.mark.parametrize("rules", [1, 8])
