@@ -54,6 +54,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.allowed = True  # the station's word in its newest offer
         self.gone = False
         self.tested = self.matched = self.started = False
+        self.coming: tuple[int, str] | None = None
 
     # -- what is seen on the way -----------------------------------------------------
 
@@ -74,15 +75,36 @@ class AnyOrder(RuleBasedStateMachine):
 
     def tick(self, seconds: float = 0.05) -> None:
         plant = self.car.plant
-        self.allowed = (
-            plant.energise and not plant.fault_stop and "silent" not in plant.broken
-        )
         for _ in range(max(1, round(seconds / 0.05))):
+            self.happen()
+            self.allowed = (
+                plant.energise and not plant.fault_stop and "silent" not in plant.broken
+            )
             self.car.run()
             self.look()
         if self.car.session.on_timer(plant.now):
             self.gone = True
         self.look()
+
+    def happen(self) -> None:
+        """What was to come comes, in the middle of whatever goes on."""
+        if self.coming is None:
+            return
+        ticks, what = self.coming
+        self.coming = (ticks - 1, what) if ticks > 0 else None
+        plant = self.car.plant
+        if ticks > 0:
+            return
+        if what == "pilot":
+            plant.pilot = PilotState.B
+        elif what == "insulation":
+            plant.ohm = 5_000.0
+        elif what == "lock":
+            plant.locked = False
+            plant.broken |= {"lock"}
+        else:  # the station wants no more, but the voltage stays
+            plant.energise = False
+            plant.broken |= {"stage_voltage"}
 
     def look(self) -> None:
         """Each closing of a contactor, at the moment it is asked for."""
@@ -99,6 +121,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.allowed
             assert self.started
             assert plant.pilot in (PilotState.C, PilotState.D)
+            assert plant.locked
         if self.gone:
             assert not now.close_ac
             assert not (now.close_dc and not self.before.close_dc)
@@ -302,6 +325,13 @@ class AnyOrder(RuleBasedStateMachine):
     def dispatch(self, setpoint: float, metered: int) -> None:
         self.car.plant.setpoint_a, self.car.plant.meter_wh = setpoint, float(metered)
 
+    @rule(volts=st.sampled_from([0.0, 380.0, 470.0]), stuck=st.booleans())
+    def stage_voltage(self, volts: float, stuck: bool) -> None:
+        """A stage that has a voltage whatever it was told."""
+        self.car.plant.stage_v = volts
+        self.car.plant.broken -= {"stage_voltage"}
+        self.car.plant.broken |= {"stage_voltage"} if stuck else set()
+
     @rule(closed=st.booleans())
     def vehicle_contactor(self, closed: bool) -> None:
         self.car.plant.ev_closed = closed and self.car.plant.dc_closed
@@ -355,6 +385,21 @@ TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
 )
+
+
+# --- one surprise in a session that goes well ----------------------------------------
+
+
+@pytest.mark.parametrize("energy", [5, 6])
+@pytest.mark.parametrize("what", ["pilot", "insulation", "lock", "unwanted"])
+def test_a_surprise_at_any_moment(what: str, energy: int) -> None:
+    """Every third tick from the plug to the loop: `look` judges each closing."""
+    for ticks in range(0, 120, 3) if energy == 6 else range(30):
+        machine = AnyOrder()
+        machine.begin(energy, 1)
+        machine.coming = (ticks, what)
+        machine.go_on(times=40)
+        machine.tick(0.3)
 
 
 # --- any message ----------------------------------------------------------------------
