@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 MAX_PEERS = 4  # sockets at once; one more drops the oldest that has no session
 NewTls = Callable[[], TlsLink]  # of one new connection
+PILOT_S = 0.3  # ours: a pull ends the link this much before the pilot tells of it
 LOOK_S = 1.0  # how often the interface's address is looked for
 _PLUGGED = (PilotState.B, PilotState.C, PilotState.D)
 _GREETED = (VehiclePhase.NONE, VehiclePhase.HANDSHAKE)
@@ -96,6 +97,8 @@ class SeccDoor:
         state = holder.state()
         if state.phase is VehiclePhase.ENDED and self._sessions.paused:
             return replace(state, phase=VehiclePhase.PAUSED)
+        if "VehicleTimeout" in state.faults and holder.just_gone(PILOT_S):
+            return replace(state, faults=state.faults - {"VehicleTimeout"})
         return state
 
     def margins(self) -> Margins:

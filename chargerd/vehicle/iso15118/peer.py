@@ -50,7 +50,15 @@ class Peer(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._why = ""
         self.connection: Connection | None = None
-        self.gone = False
+        self._gone_mono = float("inf")
+
+    @property
+    def gone(self) -> bool:
+        return self._gone_mono < float("inf")
+
+    def just_gone(self, within_s: float) -> bool:
+        """Whether it ended less than `within_s` ago."""
+        return 0.0 <= self._clock.now().mono - self._gone_mono < within_s
 
     @property
     def over_tls(self) -> bool:
@@ -94,7 +102,7 @@ class Peer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self.gone = True
+        self._gone_mono = self._clock.now().mono
         was = self.state().phase
         why = self._why or (str(exc)[:200] if exc else "the vehicle closed it")
         if self.connection is not None:

@@ -235,6 +235,27 @@ async def test_a_lost_connection_opens_the_contactor_and_frees_the_door() -> Non
         await following.connect(made.port)
 
 
+@pytest.mark.parametrize(("seen_after", "fault"), [(2, False), (20, True)])
+async def test_a_pull_is_no_fault_although_the_link_ends_first(
+    seen_after: int, fault: bool
+) -> None:
+    async with bench() as made:
+        car = made.car()
+        await car.connect(made.port)
+        for step in WAYS["power"]:
+            await step(car)
+        await made.tick(1)
+        car.writer.transport.abort()
+        faults: set[str] = set()
+        for _ in range(seen_after):  # ticks of 50 ms
+            await made.tick(1)
+            faults |= made.door.state().faults
+        assert not made.plant.dc_closed or seen_after < 5
+        made.plug(PilotState.A)
+        assert made.door.state().phase is VehiclePhase.NONE
+        assert ("VehicleTimeout" in faults) is fault
+
+
 async def test_silent_sockets_keep_nobody_out() -> None:
     async with bench() as made:
         silent = [await made.socket() for _ in range(3 * shell.MAX_PEERS)]
