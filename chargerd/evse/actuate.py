@@ -7,14 +7,13 @@ longer than the EVSE's `command_lifetime_s` or than the decision itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chargerd.evse import hlc, pilot
 from chargerd.model import VehicleDemand, VehicleOffer, VehiclePhase, VehicleState
 from firmware_bridge.api import (
     Command,
     PilotOutputs,
-    PilotReading,
     PilotState,
     StageMode,
     StageSetpoint,
@@ -40,7 +39,6 @@ class Ratings:
     efficiency: float
     ac_volts: float  # sum over the phases; 0 = no AC path
     lifetime_s: float
-    hlc: hlc.Settings = field(default_factory=hlc.Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,13 @@ class Intent:
     ac_path: bool = False
     operative: bool = True
     unlock: bool = False
+    show: hlc.Show = hlc.Show.NOMINAL  # what the pilot is for
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What actuation must remember between ticks."""
 
-    hlc: hlc.State = field(default_factory=hlc.State)
     pwm: pilot.Pwm = field(default_factory=pilot.Pwm)
     ac: pilot.AcPath = field(default_factory=pilot.AcPath)
     mode: StageMode = StageMode.CHARGE
@@ -92,12 +90,9 @@ def actuate(
     ratings: Ratings,
 ) -> tuple[Memory, Command, VehicleOffer]:
     """One tick's command and offer. Both expire; neither needs an answer."""
-    reading = telemetry.pilot.value if telemetry.pilot else None
     volts = _volts(vehicle, telemetry, ratings)
     setpoint = _stage(intent, vehicle, volts, memory.mode, ratings)
     close_dc, opening = _contactor(memory, intent, vehicle.demand, telemetry)
-    talk = _talk(memory, intent, reading, vehicle, ratings)
-    memory = replace(memory, hlc=talk)
     pwm, ac, fault_mono = _pilot(memory, intent, vehicle, telemetry, ratings)
     demand = vehicle.demand
     live = not intent.unplugged
@@ -114,7 +109,7 @@ def actuate(
     command = Command(until, pins, setpoint, demand.insulation_on and live)
     offer = _offer(intent, vehicle, telemetry, volts, setpoint, ratings)
     mode = memory.mode if setpoint.mode is StageMode.OFF else setpoint.mode
-    return Memory(talk, pwm, ac, mode, close_dc, opening, fault_mono), command, offer
+    return Memory(pwm, ac, mode, close_dc, opening, fault_mono), command, offer
 
 
 def _volts(vehicle: VehicleState, telemetry: Telemetry, ratings: Ratings) -> float:
@@ -201,27 +196,6 @@ def _contactor(
     return True, since
 
 
-def _talk(
-    memory: Memory,
-    intent: Intent,
-    reading: PilotReading | None,
-    vehicle: VehicleState,
-    ratings: Ratings,
-) -> hlc.State:
-    """What the pilot is for in this tick; it waits while a fault has the pilot."""
-    if reading is None or intent.fault_stop or not intent.operative:
-        return memory.hlc
-    inputs = hlc.Inputs(
-        intent.now_mono,
-        reading.pilot_state,
-        intent.energise,
-        vehicle.data_link,
-        vehicle.phase,
-        pilot.offers_energy(memory.pwm.duty),
-    )
-    return hlc.step(memory.hlc, inputs, ratings.hlc)
-
-
 def _duty(memory: Memory, intent: Intent, ratings: Ratings, *, outlet: bool) -> float:
     """The duty that is wanted now."""
     if not intent.operative:
@@ -230,7 +204,7 @@ def _duty(memory: Memory, intent: Intent, ratings: Ratings, *, outlet: bool) -> 
         since = intent.now_mono if memory.fault_mono is None else memory.fault_mono
         shown = intent.now_mono - since < STATE_F_S
         return pilot.STATE_F if shown and outlet else pilot.STEADY
-    match hlc.show(memory.hlc):
+    match intent.show:
         case hlc.Show.STATE_F:
             return pilot.STATE_F
         case hlc.Show.DIGITAL:

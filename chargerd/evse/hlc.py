@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from chargerd.evse.pilot import PLUGGED, READY
-from chargerd.model import DataLink, VehiclePhase
+from chargerd.model import DataLink, VehiclePhase, VehicleState
 from firmware_bridge.api import PilotState
 
 _SILENT = (
@@ -24,6 +24,8 @@ _SILENT = (
     VehiclePhase.FAULT,
 )
 _WELL = (VehiclePhase.ENDED, VehiclePhase.PAUSED)
+# Names in chargerd.faults: we and the vehicle did not understand each other.
+_MISUNDERSTOOD = frozenset({"V2gFault", "VehicleTimeout"})
 
 
 class Show(Enum):
@@ -42,6 +44,9 @@ class Stage(Enum):
     STEP_X1 = "step_x1"  # no PWM: the duty is going to change
     BASIC = "basic"  # nominal duty
     REST = "rest"  # the session is over; no PWM until somebody wants more
+
+
+_STEP = (Stage.STEP_EF, Stage.STEP_X1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What one tick knows. `offered`: a nominal duty is on the pilot now."""
+    """What one tick knows. `offered`: a nominal duty is on the pilot now. `held`: a
+    fault or ChangeAvailability has the pilot; the story waits."""
 
     now_mono: float
     pilot: PilotState
@@ -72,6 +78,7 @@ class Inputs:
     link: DataLink = DataLink.ABSENT
     phase: VehiclePhase = VehiclePhase.NONE
     offered: bool = False
+    held: bool = False
 
     @property
     def talking(self) -> bool:
@@ -87,6 +94,7 @@ class State:
     then: Stage = Stage.DIGITAL  # after a step
     tries: int = 0  # failed ones
     talked: bool = False  # in this stage
+    flowed: bool = False  # energy, in this plug-in's last talk
     linked_mono: float | None = None
     asked: bool = False  # authorised in the last tick: a new wish is an edge
     opened: bool = False  # REST: B was seen, so a C is the vehicle's own wish
@@ -108,6 +116,8 @@ def step(state: State, inputs: Inputs, settings: Settings) -> State:
     """One tick. E, F and an unread pilot say nothing about the plug."""
     if inputs.pilot is PilotState.A:
         return State()
+    if inputs.held:
+        return state
     if state.stage is Stage.AWAY:
         if inputs.pilot not in PLUGGED:
             return state
@@ -117,11 +127,25 @@ def step(state: State, inputs: Inputs, settings: Settings) -> State:
     return replace(stepped, asked=inputs.authorised)
 
 
+def heard(state: State, vehicle: VehicleState) -> VehicleState:
+    """The vehicle as the rest of the heart is to see it.
+
+    A talk that failed before energy flowed is tried again, at last by basic charging:
+    until then it is as if nobody had talked. Its demand stays, to let go in order.
+    """
+    over = Stage.REST in (state.stage, state.then) or state.stage is Stage.AWAY
+    failed = vehicle.phase is VehiclePhase.FAULT and vehicle.faults <= _MISUNDERSTOOD
+    if over or state.flowed or not failed:
+        return vehicle
+    return VehicleState(demand=vehicle.demand, data_link=vehicle.data_link)
+
+
 def _enter(state: State, stage: Stage, now_mono: float) -> State:
     return replace(
         state,
         stage=stage,
         since_mono=now_mono,
+        then=state.then if stage in _STEP else Stage.DIGITAL,
         talked=False,
         linked_mono=None,
         opened=False,
@@ -139,7 +163,9 @@ def _digital(state: State, inputs: Inputs, settings: Settings) -> State:
     if inputs.talking:
         if settings.nominal and settings.basic and inputs.authorised:
             return _by_way_of(state, Stage.STEP_X1, Stage.BASIC, now_mono)
-        return replace(state, talked=True)
+        flows = inputs.phase is VehiclePhase.ENERGY
+        began = not state.talked
+        return replace(state, talked=True, flowed=flows or (state.flowed and not began))
     if state.talked:
         if inputs.phase in _WELL:
             return _enter(state, Stage.REST, now_mono)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import causes, faultset, hlc, plausibility, session
+from chargerd.evse import causes, faultset, hlc, pilot, plausibility, session
 from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
 from chargerd.model import (
     CertificateAnswer,
@@ -97,6 +97,8 @@ class Runner:
         self._told = StageSetpoint()  # the last command's
         self._excess_mono: float | None = None
         self._memory = Memory()
+        self._talking = _talking(evse)
+        self._talk = hlc.State()
         self._ramped = ramp.State()
         self._trim = follow.State()
         self._limited = False
@@ -124,6 +126,7 @@ class Runner:
         around: Surroundings,
     ) -> Result:
         """Run one tick. The order is the law: session before power, clamp last."""
+        vehicle = self._hear(now, telemetry, vehicle)
         self._find_faults(now, telemetry, vehicle, around)
         self._measure(telemetry, now)
         asks = self._certificates(vehicle, requests)
@@ -189,6 +192,24 @@ class Runner:
         return _decision(snap, verdict, power_w, verdict.valid_until_mono)
 
     # -- the parts of a tick ---------------------------------------------------
+
+    def _hear(
+        self, now: Now, telemetry: Telemetry, vehicle: VehicleState
+    ) -> VehicleState:
+        """What the pilot is for; a talk that is tried again is not yet a failure."""
+        reading = telemetry.pilot
+        if reading is not None:
+            inputs = hlc.Inputs(
+                now.mono,
+                reading.value.pilot_state,
+                self.state.energise,
+                vehicle.data_link,
+                vehicle.phase,
+                pilot.offers_energy(self._memory.pwm.duty),
+                self.faults.ends_session is not None or not self.state.operative,
+            )
+            self._talk = hlc.step(self._talk, inputs, self._talking)
+        return hlc.heard(self._talk, vehicle)
 
     def _measure(self, telemetry: Telemetry, now: Now) -> None:
         """A meter in doubt is not listened to: it would turn the house's sign too, and
@@ -411,6 +432,7 @@ class Runner:
             ac_path=ac_path,
             operative=self.state.operative,
             unlock=now_mono < self.state.unlock_until_mono,
+            show=hlc.show(self._talk),
         )
         self._memory, command, offer = actuate(
             self._memory, intent, snap.vehicle, snap.telemetry, self._ratings
@@ -467,7 +489,6 @@ def _constants(
         efficiency=evse.efficiency,
         ac_volts=volts,
         lifetime_s=evse.command_lifetime_s,
-        hlc=_talking(evse),
     )
     fitted = causes.Fitted(
         stage=evse.devices.stage is not None,

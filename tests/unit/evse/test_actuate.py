@@ -236,7 +236,7 @@ def test_fault_stop_takes_energise_away() -> None:
         (PilotState.B, 3680.0, 16 / 60, False),
         (PilotState.C, 3680.0, 16 / 60, True),
         (PilotState.C, 1000.0, 1.0, False),
-        (PilotState.A, 3680.0, 1.0, False),
+        (PilotState.A, 3680.0, 16 / 60, False),
     ],
 )
 def test_ac_path(state: PilotState, power_w: float, duty: float, closed: bool) -> None:

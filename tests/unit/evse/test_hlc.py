@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chargerd.evse import hlc
 from chargerd.evse.hlc import Inputs, Settings, Show, Stage, State
-from chargerd.model import DataLink, VehiclePhase
+from chargerd.model import DataLink, VehicleDemand, VehiclePhase, VehicleState
 from firmware_bridge.api import PilotState
 
 AC = Settings(enabled=True, modem=True)
@@ -249,6 +249,46 @@ def test_an_unclear_pilot_is_no_unplug(pilot: PilotState) -> None:
     held = hlc.step(state, Inputs(1.0, pilot, authorised=False), AC)
     assert held == state
     assert hlc.step(State(), Inputs(1.0, pilot, authorised=False), AC) == State()
+
+
+def test_a_held_story_waits_but_an_unplug_counts() -> None:
+    state = State(Stage.DIGITAL, 0.0, talked=True)
+    held = Inputs(50.0, B, authorised=False, held=True)
+    assert hlc.step(state, held, DC) == state
+    assert hlc.step(state, replace(held, pilot=PilotState.A), DC) == State()
+
+
+DEMAND = VehicleDemand(lock=True)
+BROKE = VehicleState(
+    "iso15118-2", FAULT, demand=DEMAND, stop_cause="sequence",
+    faults=frozenset({"V2gFault"}), data_link=READY,
+)  # fmt: skip
+STEP = State(Stage.STEP_X1, 0.0, then=Stage.DIGITAL)
+
+
+@pytest.mark.parametrize(
+    ("state", "vehicle", "hidden"),
+    [
+        (STEP, BROKE, True),
+        (replace(STEP, then=Stage.BASIC), BROKE, True),
+        (State(Stage.DIGITAL), BROKE, True),  # the next try, not yet begun
+        (State(Stage.BASIC), BROKE, True),
+        (STEP, replace(BROKE, faults=frozenset({"VehicleTimeout"})), True),
+        (replace(STEP, then=Stage.REST), BROKE, False),  # that was the last one
+        (State(Stage.REST), BROKE, False),
+        (State(), BROKE, False),  # not this pilot's vehicle
+        (replace(STEP, flowed=True), BROKE, False),
+        (STEP, replace(BROKE, faults=frozenset({"CableCheckFault"})), False),
+        (STEP, replace(BROKE, phase=ENDED), False),
+        (State(Stage.DIGITAL), replace(BROKE, phase=HANDSHAKE), False),
+    ],
+)
+def test_a_talk_that_is_tried_again_is_no_failure_yet(
+    state: State, vehicle: VehicleState, hidden: bool
+) -> None:
+    seen = hlc.heard(state, vehicle)
+    calm = VehicleState(demand=DEMAND, data_link=vehicle.data_link)
+    assert seen == (calm if hidden else vehicle)
 
 
 moments = st.builds(

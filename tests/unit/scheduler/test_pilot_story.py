@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chargerd.model import SessionPhase, StartRequest
+from chargerd.model import (
+    SessionPhase,
+    StartRequest,
+    VehicleOffer,
+    VehiclePhase,
+    VehicleState,
+)
 from firmware_bridge.api import PilotReading, PilotState
 from hil.ev.base import Seen
 from hil.ev.basic import BasicEv
 from hil.ev.battery import Battery
-from tests.unit.scheduler.stand import TOKEN, Stand
+from tests.unit.scheduler.stand import TOKEN, FakeVehicle, Stand
 
 DT_S = 0.05
 
@@ -96,6 +102,55 @@ def test_a_sleeper_is_woken_and_charged() -> None:
     assert told.closed
     assert told.stand.phase() is SessionPhase.ENERGY
     assert told.stand.report().snapshot.session.id  # the step was no unplug
+
+
+class Talker(FakeVehicle):
+    """A vehicle door whose sessions break a second after 5 % is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.talks = 0
+        self._since_mono: float | None = None
+
+    def offer(self, offer: VehicleOffer) -> None:
+        pilot = offer.telemetry.pilot
+        digital = pilot is not None and abs(pilot.value.duty - 0.05) < 0.001
+        if not digital:
+            self._since_mono = None
+        elif self._since_mono is None:
+            self._since_mono, self.phase = offer.at_mono, VehiclePhase.HANDSHAKE
+            self.talks += 1
+        elif offer.at_mono - self._since_mono > 1.0:
+            self.phase = VehiclePhase.FAULT
+
+    def state(self) -> VehicleState:
+        broke = self.phase is VehiclePhase.FAULT
+        faults = frozenset({"V2gFault"}) if broke else frozenset()
+        protocol = "" if self.phase is VehiclePhase.NONE else "iso15118-2"
+        return VehicleState(protocol, self.phase, faults=faults)
+
+
+def test_three_talks_that_break_end_in_basic_charging() -> None:
+    told = story(iso15118=port("AC"))
+    talker = Talker()
+    told.stand.vehicles[1] = talker
+    told.run(40.0)
+    assert talker.talks == 3
+    shown = [duty for _, duty in told.duties]
+    assert shown == [0.05, 1.0, 0.05, 1.0, 0.05, 1.0, NOMINAL]
+    assert told.stand.phase() is SessionPhase.ENERGY
+    assert not told.stand.report().snapshot.faults
+
+
+def test_at_a_dc_connector_the_third_break_is_the_fault() -> None:
+    told = story(iso15118=port("DC"))
+    told.stand.vehicles[1] = Talker()
+    told.run(9.0)
+    assert not told.stand.report().snapshot.faults
+    told.run(30.0)
+    names = [fault.name for fault in told.stand.report().snapshot.faults]
+    assert names == ["V2gFault"]
+    assert told.stand.phase() is SessionPhase.FINISHED
 
 
 def test_a_dc_connector_never_offers_ac() -> None:
