@@ -249,7 +249,9 @@ class SeccDoor:
         holder = self._holder
         if holder is not None and not self._free(holder):
             raise V2gError("another session runs on this connector")
-        session = self._sessions.make(protocol, now_mono, tls=peer.over_tls)
+        session = self._sessions.make(
+            protocol, now_mono, tls=peer.over_tls, vehicle=peer.vehicle
+        )
         session.command(self._offer, now_mono)
         self._holder = peer
         self._log.info(

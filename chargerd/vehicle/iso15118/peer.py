@@ -65,6 +65,11 @@ class Peer(asyncio.Protocol):
         return self._tls is not None
 
     @property
+    def vehicle(self) -> bytes:
+        """The vehicle's certificate; empty when it showed none."""
+        return (self._tls.vehicle if self._tls is not None else None) or b""
+
+    @property
     def summary(self) -> str:
         """The transport, for the log."""
         return self._tls.summary if self._tls is not None else "plain TCP"

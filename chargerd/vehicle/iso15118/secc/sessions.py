@@ -45,8 +45,18 @@ class Sessions:
         self._protocol = sap.ISO2  # of the last session
         self._broken: set[sap.Protocol] = set()
 
-    def make(self, protocol: sap.Protocol, now_mono: float, *, tls: bool) -> Session:
-        """A new session; V2gError for a protocol that no session speaks."""
+    def make(
+        self,
+        protocol: sap.Protocol,
+        now_mono: float,
+        *,
+        tls: bool,
+        vehicle: bytes = b"",
+    ) -> Session:
+        """A new session; V2gError for a protocol that no session speaks.
+
+        `vehicle`: the certificate it showed in the handshake.
+        """
         now = self._now()
         setup = replace(
             self._setup,
@@ -56,7 +66,7 @@ class Sessions:
         paused = self._last.paused() if self._last is not None else None
         self._broken.update(self.broken())
         self._protocol = protocol
-        self._last = self._new(protocol, setup, paused, now_mono, tls)
+        self._last = self._new(protocol, setup, paused, now_mono, tls, vehicle)
         return self._last
 
     @property
@@ -84,6 +94,7 @@ class Sessions:
         paused: object,
         now_mono: float,
         tls: bool,
+        vehicle: bytes,
     ) -> Session:
         if protocol == sap.DIN:
             return DinSession(setup, self._random)
@@ -100,6 +111,7 @@ class Sessions:
                 replace(setup, energies=own),
                 self._random,
                 now_mono,
+                peer=vehicle,
                 paused=paused if isinstance(paused, Iso20Paused) else None,
             )
         raise V2gError(f"no session speaks {protocol.namespace}: do not offer it")

@@ -73,7 +73,7 @@ def test_a_dc_session_ends_in_order() -> None:
 
 
 @pytest.mark.parametrize("parameter_set", [1, 2])
-@pytest.mark.parametrize("energy", [1, 2, 5, 6])
+@pytest.mark.parametrize("energy", [1, 2, 5, 6, 8, 9])
 def test_every_service_in_both_control_modes(energy: int, parameter_set: int) -> None:
     car = Car(energy, parameter_set)
     car.energise()
