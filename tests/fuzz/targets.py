@@ -18,7 +18,15 @@ from pathlib import Path
 from chargerd.cli import pcap
 from chargerd.cli.client import CliError
 from chargerd.cli.v2g_trace import trace
-from chargerd.vehicle.iso15118 import client_hello, exi, pki, sap, sdp, v2gtp
+from chargerd.vehicle.iso15118 import (
+    certificate_name,
+    client_hello,
+    exi,
+    pki,
+    sap,
+    sdp,
+    v2gtp,
+)
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi.codec import codec
 from chargerd.vehicle.iso15118.exi.plain import message_to_plain
@@ -128,7 +136,7 @@ def certificate(data: bytes) -> None:
         warnings.simplefilter("ignore")  # "will be refused by a later version"
         found = pki.read(data)
         pki.public_key(found)
-        pki.certificate_hash(found, found)
+        certificate_name.certificate_hash(found, found)
         pki.check_chain(data, [data], pki.Trust((found,)), pki.Use.SECC, None)
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from chargerd.vehicle.iso15118 import pki
+from chargerd.vehicle.iso15118 import certificate_name, pki
 from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
 
@@ -103,7 +103,7 @@ def root_hashes(root: x509.Certificate) -> frozenset[bytes]:
     der = root.public_bytes(Encoding.DER)
     return frozenset(
         hashlib.sha1(data, usedforsecurity=False).digest()
-        for data in (der, pki.key_bits(root))
+        for data in (der, certificate_name.key_bits(root))
     )
 
 

@@ -1,4 +1,4 @@
-"""Certificates of ISO 15118: read within caps, chains checked, names for OCPP.
+"""Certificates of ISO 15118: read within caps, chains checked.
 
 Owns the rules of a chain: path, depth, CA flags, key usage, DC=, life, algorithms. Must
 never read a file, ask anybody or know the time by itself. Revocation is the central
@@ -12,16 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
+from cryptography.x509.oid import NameOID
 
-from chargerd.model import CertificateHash
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.signature import PublicKey
 
@@ -41,11 +38,6 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-_ALGORITHMS = {
-    "SHA256": hashes.SHA256(),
-    "SHA384": hashes.SHA384(),
-    "SHA512": hashes.SHA512(),
-}
 _KNOWN_EXTENSIONS = (
     x509.BasicConstraints,
     x509.KeyUsage,
@@ -312,67 +304,3 @@ def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
         return certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return None
-
-
-# --- names for OCPP -------------------------------------------------------------------
-
-
-def certificate_hashes(chain: Chain) -> tuple[CertificateHash, ...]:
-    """OCSPRequestData of each certificate whose issuer is known, leaf first."""
-    known = chain.path if chain.anchor is None else (*chain.path, chain.anchor)
-    return tuple(
-        certificate_hash(subject, issuer) for subject, issuer in pairwise(known)
-    )
-
-
-def certificate_hash(
-    subject: x509.Certificate, issuer: x509.Certificate, algorithm: str = "SHA256"
-) -> CertificateHash:
-    """A certificate as OCPP and OCSP (RFC 6960 4.1.1) name it.
-
-    `algorithm` is OCPP's word: who asks about a certificate chooses it.
-    """
-    return CertificateHash(
-        algorithm=algorithm,
-        issuer_name_hash=_digest(issuer.subject.public_bytes(), algorithm),
-        issuer_key_hash=_digest(key_bits(issuer), algorithm),
-        serial=f"{subject.serial_number:x}",
-        responder_url=_responder(subject),
-    )
-
-
-def _digest(data: bytes, algorithm: str) -> str:
-    digest = hashes.Hash(_ALGORITHMS[algorithm])
-    digest.update(data)
-    return digest.finalize().hex()
-
-
-def key_bits(certificate: x509.Certificate) -> bytes:
-    """The subjectPublicKey BIT STRING without tag, length and unused bits."""
-    key = certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    if isinstance(key, rsa.RSAPublicKey):  # roots of central systems
-        return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-    if isinstance(key, ed448.Ed448PublicKey):
-        return key.public_bytes_raw()
-    raise CertificateError(Problem.ALGORITHM, "its key is of an unknown kind")
-
-
-def _responder(certificate: x509.Certificate) -> str:
-    """The OCSP responder's URL; "" when the certificate names none."""
-    try:
-        access = certificate.extensions.get_extension_for_class(
-            x509.AuthorityInformationAccess
-        ).value
-    except x509.ExtensionNotFound:
-        return ""
-    return next(
-        (
-            each.access_location.value
-            for each in access
-            if each.access_method == AuthorityInformationAccessOID.OCSP
-            and isinstance(each.access_location, x509.UniformResourceIdentifier)
-        ),
-        "",
-    )

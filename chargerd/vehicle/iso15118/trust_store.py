@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chargerd.model import CertificateHash
-from chargerd.vehicle.iso15118 import pki
+from chargerd.vehicle.iso15118 import certificate_name, pki
 from chargerd.vehicle.iso15118.errors import V2gError
 
 MAX_FILE_BYTES = 1_048_576  # a bundle of every maker's root
@@ -48,7 +48,9 @@ class Root:
 
     def hash(self, algorithm: str = "SHA256") -> CertificateHash:
         """Its name in OCPP; a root is its own issuer."""
-        return pki.certificate_hash(self.certificate, self.certificate, algorithm)
+        return certificate_name.certificate_hash(
+            self.certificate, self.certificate, algorithm
+        )
 
 
 class TrustStore:
@@ -136,7 +138,7 @@ def _readable(pem: bytes) -> list[x509.Certificate]:
     try:
         found = x509.load_pem_x509_certificates(pem)
         for each in found:
-            pki.key_bits(each)
+            certificate_name.key_bits(each)
             pki.is_ca(each)
     except pki.UNREADABLE as error:
         raise V2gError(f"it cannot be read: {error}") from error

@@ -1,0 +1,85 @@
+"""How OCPP and OCSP name a certificate: hashes of its issuer, its serial number.
+
+Owns OCSPRequestData (RFC 6960 4.1.1; OCPP's OCSPRequestDataType and
+CertificateHashDataType). Judges nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from chargerd.model import CertificateHash
+from chargerd.vehicle.iso15118.pki import CertificateError, Chain, Problem
+
+_ALGORITHMS = {
+    "SHA256": hashes.SHA256(),
+    "SHA384": hashes.SHA384(),
+    "SHA512": hashes.SHA512(),
+}
+
+
+def certificate_hashes(chain: Chain) -> tuple[CertificateHash, ...]:
+    """OCSPRequestData of each certificate whose issuer is known, leaf first."""
+    known = chain.path if chain.anchor is None else (*chain.path, chain.anchor)
+    return tuple(
+        certificate_hash(subject, issuer) for subject, issuer in pairwise(known)
+    )
+
+
+def certificate_hash(
+    subject: x509.Certificate, issuer: x509.Certificate, algorithm: str = "SHA256"
+) -> CertificateHash:
+    """A certificate as OCPP and OCSP (RFC 6960 4.1.1) name it.
+
+    `algorithm` is OCPP's word: who asks about a certificate chooses it.
+    """
+    return CertificateHash(
+        algorithm=algorithm,
+        issuer_name_hash=_digest(issuer.subject.public_bytes(), algorithm),
+        issuer_key_hash=_digest(key_bits(issuer), algorithm),
+        serial=f"{subject.serial_number:x}",
+        responder_url=_responder(subject),
+    )
+
+
+def _digest(data: bytes, algorithm: str) -> str:
+    digest = hashes.Hash(_ALGORITHMS[algorithm])
+    digest.update(data)
+    return digest.finalize().hex()
+
+
+def key_bits(certificate: x509.Certificate) -> bytes:
+    """The subjectPublicKey BIT STRING without tag, length and unused bits."""
+    key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    if isinstance(key, rsa.RSAPublicKey):  # roots of central systems
+        return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    if isinstance(key, ed448.Ed448PublicKey):
+        return key.public_bytes_raw()
+    raise CertificateError(Problem.ALGORITHM, "its key is of an unknown kind")
+
+
+def _responder(certificate: x509.Certificate) -> str:
+    """The OCSP responder's URL; "" when the certificate names none."""
+    try:
+        access = certificate.extensions.get_extension_for_class(
+            x509.AuthorityInformationAccess
+        ).value
+    except x509.ExtensionNotFound:
+        return ""
+    return next(
+        (
+            each.access_location.value
+            for each in access
+            if each.access_method == AuthorityInformationAccessOID.OCSP
+            and isinstance(each.access_location, x509.UniformResourceIdentifier)
+        ),
+        "",
+    )
