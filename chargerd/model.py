@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from chargerd.clock import Now
 from firmware_bridge.api import Telemetry
@@ -39,10 +39,36 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """Power over Hz, over a signal's number, or over V. Points ascend in x, W signed.
+
+    Straight between two points, flat outside them. Two points with the same x are a
+    step: the later one holds at x.
+    """
+
+    kind: Literal["frequency", "signal", "voltage"]
+    points: tuple[tuple[float, float], ...]
+
+    def at(self, x: float) -> float:
+        """The power at `x`; of an empty curve, or for NaN, 0 W."""
+        if not self.points or x != x:
+            return 0.0
+        x0, w0 = self.points[0]
+        if x < x0:
+            return w0
+        for x1, w1 in self.points:
+            if x < x1:
+                return w0 + (w1 - w0) * (x - x0) / (x1 - x0)
+            x0, w0 = x1, w1
+        return w0
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """What a signal asks from `start_mono` on. None = says nothing about it.
 
-    `limit_w` >= 0 and `discharge_limit_w` <= 0 are caps; `setpoint_w` is a wish.
+    `limit_w` >= 0 and `discharge_limit_w` <= 0 are caps; the others are wishes. With a
+    `curve`, `setpoint_w` is the baseline that the curve's power is added to.
     """
 
     start_mono: float
@@ -50,6 +76,10 @@ class Segment:
     setpoint_w: float | None = None
     limit_w: float | None = None
     discharge_limit_w: float | None = None
+    curve: Curve | None = None
+    signal: float | None = None  # x of a "signal" curve, e.g. aFRR's number
+    follow_w: float | None = None  # LocalLoadBalancing: power wished at the connection
+    setpoint_var: float | None = None  # reactive power, + = as a coil takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +361,7 @@ class Promise:
     reachable_soc_pct: float | None = None  # < target when the target is out of reach
     slack_s: float | None = None  # time left before charging must start
     forced: bool = False  # the must-charge line holds the setpoint up now
+    by_vehicle: bool = False  # the driver told the vehicle, not the station
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +429,24 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Flexibility:
+    """What an EVSE could do from now on, beside what it does. All magnitudes, AC side.
+
+    `up` = more into the grid (charge less, discharge more), `down` = more out of it.
+    Energies count until `until_mono` and leave the promise whole.
+    """
+
+    evse_id: int
+    at_mono: float
+    up_w: float
+    down_w: float
+    up_wh: float
+    down_wh: float
+    until_mono: float  # departure, or infinity
+    reasons: tuple[str, ...] = ()  # what bounds it: "promise", "config.site", ...
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveFault:
     """A fault from the one table (chargerd.faults) that is present now."""
 
@@ -429,6 +478,7 @@ class EvseReport:
     snapshot: Snapshot
     decision: Decision
     previous_power_w: float = 0.0
+    flexibility: Flexibility | None = None  # made each second, None before the first
 
 
 # Requests into the heart: values in a bounded inbox, drained at the start of a tick.
