@@ -209,10 +209,18 @@ def _absent_here(config: Config) -> Iterator[str]:
 def _v2g_absent(config: Config) -> Iterator[str]:
     known = {name for _, name in socket.if_nameindex()}
     for index, evse in enumerate(config.evse):
-        if evse.iso15118 is not None and evse.iso15118.interface not in known:
+        port = evse.iso15118
+        if port is None:
+            continue
+        if port.interface not in known:
             yield (
                 f"evse[{index}].iso15118.interface: this machine has no "
-                f"{evse.iso15118.interface!r} now; there are {', '.join(sorted(known))}"
+                f"{port.interface!r} now; there are {', '.join(sorted(known))}"
+            )
+        if port.slac is None and port.interface != "lo":
+            yield (
+                f"evse[{index}].iso15118.slac: none, so {port.interface!r} is taken "
+                "for Ethernet; a power-line modem needs its unit (docs/slac.md)"
             )
     words = config.vehicle.iso15118
     used = any(evse.iso15118 for evse in config.evse)

@@ -320,6 +320,16 @@ def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
     assert "floor_soc_pct: is over target" in text
 
 
+def test_a_modem_without_its_unit_is_named(tmp_path: Path) -> None:
+    text = CCS.read_text(encoding="utf-8").replace('"lo"', '"plc0"', 1)
+    slac = "evse[0].iso15118.slac"
+    found = config_check.warnings(load(_write(tmp_path, text), {}))
+    assert [line for line in found if line.startswith(slac)]
+    text = text.replace('"plc0"', '"plc0"\nslac = "/run/slac.sock"', 1)
+    found = config_check.warnings(load(_write(tmp_path, text), {}))
+    assert not [line for line in found if line.startswith(slac)]
+
+
 def test_time_zones_are_known_on_a_bare_machine() -> None:
     """As in a container without the system's own: our dependency brings them."""
     code = "from zoneinfo import ZoneInfo; ZoneInfo('Asia/Tokyo')"
