@@ -201,6 +201,8 @@ class Owner(Section):
     timezone: str = "Asia/Tokyo"
     target_soc_pct: Percent = 80.0
     floor_soc_pct: Percent = 20.0
+    # Whether what the driver told the vehicle (ISO 15118) is a promise, too.
+    from_vehicle: bool = True
 
 
 class Vehicle(Section):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from chargerd.clock import Now
-from chargerd.model import Promise
+from chargerd.model import Promise, VehicleState
 from chargerd.scheduler import words
 from chargerd.scheduler.battery import Estimate
 
@@ -165,6 +165,30 @@ def _on_line(
         ok = False  # the target is just met: do not spend it again at once
     return Line(
         must, ok, held, reachable, slack if math.isfinite(slack) else None, note
+    )
+
+
+def of_vehicle(
+    vehicle: VehicleState, soc_pct: float | None, floor_pct: float
+) -> Promise | None:
+    """What the driver told the vehicle: a departure, and a target that can be counted.
+
+    A target in Wh counts from `soc_pct`. None: the vehicle did not say both.
+    """
+    needs, departure_mono = vehicle.needs, vehicle.departure_mono
+    if needs is None or departure_mono is None:
+        return None
+    target_pct = needs.target_soc_pct
+    if target_pct is None:
+        if needs.target_wh is None or soc_pct is None or not vehicle.capacity_wh:
+            return None
+        target_pct = soc_pct + 100.0 * needs.target_wh / vehicle.capacity_wh
+    target_pct = min(100.0, max(0.0, target_pct))
+    return Promise(
+        departure_mono,
+        target_pct,
+        floor_soc_pct=max(floor_pct, needs.min_soc_pct or 0.0),
+        by_vehicle=True,
     )
 
 

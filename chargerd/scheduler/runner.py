@@ -107,6 +107,7 @@ class Runner:
         self._verdict: Verdict | None = None
         self._session_id = ""
         self._promised_mono = 0.0
+        self._vehicle_said: tuple[float | None, ...] | None = None  # of its wish
         self._asked_number: int | None = None  # of the last certificate question
         self._certificate: CertificateAnswer | None = None
         self.snapshot: Snapshot | None = None
@@ -143,6 +144,7 @@ class Runner:
             operative=self.state.operative,
         )
         self._know_battery(snap)
+        snap = self._heed_vehicle(snap)
         self.snapshot, self.context = snap, self._context(snap, around)
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
@@ -170,13 +172,14 @@ class Runner:
 
     def _tell_vehicle(self, offer: VehicleOffer, around: Surroundings) -> VehicleOffer:
         """What the vehicle may know beyond power."""
+        wish = self.state.session.promise
         return replace(
             offer,
             contract_refused=self.state.shown.refused,
             certificate_service=around.certificate_service,
             certificate_answer=self._certificate,
             schedule=around.schedule,
-            promise=self.state.session.promise,
+            promise=None if wish is not None and wish.by_vehicle else wish,
         )
 
     def what_if(self, signal: DispatchSignal, now: Now) -> Decision:
@@ -312,6 +315,7 @@ class Runner:
         self._battery = battery.Estimate()
         self._rate = battery.Rate()
         self._verdict = None
+        self._vehicle_said = None
         owner, departure = self._owner, around.departure_mono
         if self._session_id and departure is not None:
             wish = PromiseWish(departure, owner.target_soc_pct, owner.floor_soc_pct)
@@ -333,6 +337,35 @@ class Runner:
         below_knee = soc is not None and soc < promise.KNEE * 100.0
         if self.power_w > 0.0 and below_knee and self.state.energise:
             self._rate.add(self.power_w, self.measured_w, snap.now.mono)
+
+    def _heed_vehicle(self, snap: Snapshot) -> Snapshot:
+        """The vehicle's own wish is a promise, unless the owner made one here. It is
+        counted anew only when the vehicle says something new."""
+        held, vehicle = snap.session, snap.vehicle
+        needs = vehicle.needs
+        if not self._owner.from_vehicle or not held.authorised or needs is None:
+            return snap
+        if held.promise is not None and not held.promise.by_vehicle:
+            return snap
+        said = (vehicle.departure_mono, needs.target_soc_pct, needs.target_wh)
+        if said == self._vehicle_said:
+            return snap
+        wish = promise.of_vehicle(
+            vehicle, self._battery.soc_pct, self._owner.floor_soc_pct
+        )
+        if wish is None:
+            return snap
+        self._vehicle_said = said
+        if held.promise is not None:  # what was found out about it stays
+            wish = replace(
+                held.promise,
+                departure_mono=wish.departure_mono,
+                target_soc_pct=wish.target_soc_pct,
+                floor_soc_pct=wish.floor_soc_pct,
+            )
+        held = replace(held, promise=wish)
+        self.state = replace(self.state, session=held)
+        return replace(snap, session=held)
 
     def _context(self, snap: Snapshot, around: Surroundings) -> Context:
         last = self._verdict
