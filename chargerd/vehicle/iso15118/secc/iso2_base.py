@@ -41,7 +41,6 @@ from chargerd.vehicle.iso15118.secc.limits import (
     Window,
     ac_limits,
     dc_limits,
-    finite,
 )
 from chargerd.vehicle.iso15118.secc.station import Setup, Station, station
 
@@ -334,36 +333,3 @@ def request_name(body: object) -> str:
     """The element name of a request; DIN's SessionStop type has another."""
     name = type(body).__name__
     return "SessionStopReq" if name == "SessionStop" else name
-
-
-# --- physical values ------------------------------------------------------------------
-
-VALUE_MAX = 32_767
-MULTIPLIERS = range(-3, 4)
-
-
-def physical(messages: ModuleType, value: float, unit: str) -> Any:
-    """`value` as Value x 10^Multiplier, as exact as a short and -3..3 allow.
-
-    What is beyond them is told as the largest that is not (a limit stays a limit).
-    """
-    value = finite(value)
-    for multiplier in MULTIPLIERS:
-        whole = round(value / 10.0**multiplier)
-        if abs(whole) <= VALUE_MAX:
-            while multiplier < 0 and whole % 10 == 0:
-                multiplier, whole = multiplier + 1, whole // 10
-            break
-    else:
-        whole = VALUE_MAX if value > 0.0 else -VALUE_MAX
-    return messages.PhysicalValue(Multiplier=multiplier, Unit=unit, Value=whole)
-
-
-def number(value: Any) -> float:
-    """A PhysicalValue's number."""
-    return float(value.Value) * float(10.0**value.Multiplier)
-
-
-def maybe(value: Any) -> float | None:
-    """The same for one that may be absent."""
-    return None if value is None else number(value)

@@ -15,10 +15,8 @@ from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
 from chargerd.vehicle.iso15118.secc.dc_table import DcStep, Isolation
 from chargerd.vehicle.iso15118.secc.iso2_base import (
     TwoSession,
-    maybe,
-    number,
-    physical,
 )
+from chargerd.vehicle.iso15118.secc.iso2_values import maybe, number, physical
 from chargerd.vehicle.iso15118.secc.limits import EvLimits
 
 DC_MODES = ("DC_extended", "DC_combo_core")  # CCS: DC over its own pins

@@ -15,13 +15,13 @@ from chargerd.vehicle.iso15118.secc import iso2_dc as dc
 from chargerd.vehicle.iso15118.secc import iso2_schedule as schedules
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import Cause
-from chargerd.vehicle.iso15118.secc.iso2_base import number, physical
 from chargerd.vehicle.iso15118.secc.iso2_course import (
     Iso2Course,
     modes,
     processing,
     said,
 )
+from chargerd.vehicle.iso15118.secc.iso2_values import number, physical
 from chargerd.vehicle.iso15118.secc.limits import EvLimits
 
 # Where PowerDelivery and ChargeParameterDiscovery lead, by the state they come in.

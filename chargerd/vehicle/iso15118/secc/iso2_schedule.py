@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from chargerd.model import EnergySchedule, SchedulePart
 from chargerd.vehicle.iso15118.messages import iso2 as m
-from chargerd.vehicle.iso15118.secc.iso2_base import number, physical
+from chargerd.vehicle.iso15118.secc.iso2_values import number, physical
 
 DAY_S = 86_400  # the longest duration the schema has; a flat schedule's coverage
 LATEST_S = 16_777_214  # the latest start

@@ -13,7 +13,8 @@ from chargerd.vehicle.iso15118 import exi
 from chargerd.vehicle.iso15118.messages import din, iso2
 from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.secc.flow import Answer
-from chargerd.vehicle.iso15118.secc.iso2_base import TwoSession, physical
+from chargerd.vehicle.iso15118.secc.iso2_base import TwoSession
+from chargerd.vehicle.iso15118.secc.iso2_values import physical
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.plant import TICK_S, Plant
 

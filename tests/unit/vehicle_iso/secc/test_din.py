@@ -12,8 +12,8 @@ from chargerd.vehicle.iso15118.messages import din as m
 from chargerd.vehicle.iso15118.secc.din import TIMES_DIN
 from chargerd.vehicle.iso15118.secc.din_graph import GRAPH
 from chargerd.vehicle.iso15118.secc.din_steps import evse_id
-from chargerd.vehicle.iso15118.secc.iso2_base import number
 from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED, OVER
+from chargerd.vehicle.iso15118.secc.iso2_values import number
 from chargerd.vehicle.iso15118.secc.station import Energy
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.car_din import DinCar, power, select
@@ -84,6 +84,8 @@ def test_parameters_tell_both_sides() -> None:
     entry = response.SASchedules.SAScheduleTuple[0].PMaxSchedule.PMaxScheduleEntry[0]
     assert entry.PMax == 20_000
     assert car.state.capacity_wh == 60_000.0
+    assert car.state.needs is not None
+    assert car.state.needs.energy == "DC"
 
 
 def test_a_schedule_cannot_say_more_than_a_short() -> None:

@@ -11,9 +11,9 @@ import pytest
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.secc.iso2 import Iso2Session
-from chargerd.vehicle.iso15118.secc.iso2_base import number
 from chargerd.vehicle.iso15118.secc.iso2_course import Paused
 from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED
+from chargerd.vehicle.iso15118.secc.iso2_values import number
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.car2 import Car, power, select

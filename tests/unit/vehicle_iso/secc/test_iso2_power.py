@@ -8,7 +8,7 @@ import pytest
 
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118.messages import iso2 as m
-from chargerd.vehicle.iso15118.secc.iso2_base import number
+from chargerd.vehicle.iso15118.secc.iso2_values import number
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.car2 import Car, power
 from tests.unit.vehicle_iso.secc.plant import TICK_S

@@ -20,8 +20,9 @@ from chargerd.model import CertificateAnswer, VehiclePhase
 from chargerd.vehicle.iso15118 import exi
 from chargerd.vehicle.iso15118.messages import din, iso2
 from chargerd.vehicle.iso15118.pki import Trust
-from chargerd.vehicle.iso15118.secc.iso2_base import number, request_name
+from chargerd.vehicle.iso15118.secc.iso2_base import request_name
 from chargerd.vehicle.iso15118.secc.iso2_graph import OVER
+from chargerd.vehicle.iso15118.secc.iso2_values import number
 from chargerd.vehicle.iso15118.secc.station import Authorise
 from firmware_bridge.api import PilotState
 from tests.unit.vehicle_iso.secc.car2 import Car, power, select

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from chargerd.model import EnergySchedule, SchedulePart
 from chargerd.vehicle.iso15118.messages import iso2 as m
-from chargerd.vehicle.iso15118.secc.iso2_base import number, physical
 from chargerd.vehicle.iso15118.secc.iso2_schedule import (
     DAY_S,
     Plan,
@@ -21,6 +20,7 @@ from chargerd.vehicle.iso15118.secc.iso2_schedule import (
     same,
     schedule_list,
 )
+from chargerd.vehicle.iso15118.secc.iso2_values import number, physical
 from tests.unit.vehicle_iso.secc.car2 import Car, power
 from tests.unit.vehicle_iso.secc.plant import TICK_S
 
