@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -172,7 +173,7 @@ class Link:
             if self._tries >= SDP_TRIES:
                 raise EvError(f"no SDP answer in {SDP_TRIES} tries")
             self._tries += 1
-            self._again_s = now_s + SDP_TRY_S
+            self._again_s += SDP_TRY_S
             wanted = sdp.Security.NONE if self._context is None else sdp.Security.TLS
             request = sdp.Request(wanted, sdp.Transport.TCP)
             to = (self._wire.group, self._wire.sdp_port, 0, self._scope())
@@ -203,14 +204,14 @@ class Link:
         address = ipaddress.IPv6Address(station.address)
         code = sock.connect_ex((str(address), station.port, 0, self._scope()))
         if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, "TCP connect failed")
+            raise OSError(code, os.strerror(code))
 
     def _has_connected(self) -> bool:
         if self._tcp is None:
             return False
         code = self._tcp.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            raise OSError(code, "TCP connect failed")
+            raise OSError(code, os.strerror(code))
         try:
             self._tcp.getpeername()
         except OSError:

@@ -1,4 +1,4 @@
-"""Our EVCC and the product's SECC in memory, with a battery between: no sockets."""
+"""Our EVCC and the product's SECC with a battery between; time is the test's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from chargerd.model import (
     CertificateAnswer,
     CertificateQuestion,
-    VehiclePhase,
     VehicleState,
 )
 from chargerd.vehicle.iso15118 import sap
@@ -20,7 +19,7 @@ from chargerd.vehicle.iso15118.secc.iso2 import Iso2Session
 from chargerd.vehicle.iso15118.secc.iso20 import Iso20Session
 from chargerd.vehicle.iso15118.secc.station import Energy, Setup
 from firmware_bridge.api import PilotState
-from hil.ev.base import Seen
+from hil.ev.base import Given, Seen
 from hil.ev.battery import Battery
 from hil.ev.iso15118.car import Car
 from hil.ev.iso15118.evcc import Evcc
@@ -41,8 +40,8 @@ def random_bytes(size: int) -> bytes:
 
 
 @dataclass
-class Bench:
-    """One vehicle at one outlet. `run` moves both until `done` or the time is up."""
+class Outlet:
+    """A station's outlet with a session behind it, and a battery in front of it."""
 
     profile: Profile
     setup: Setup = field(default_factory=lambda: replace(SETUP, energies=ENERGIES))
@@ -50,10 +49,9 @@ class Bench:
     soc_pct: float = 50.0
     capacity_wh: float = 40_000.0
     plant: Plant = field(init=False)
-    car: Car = field(init=False)
-    phases: list[VehiclePhase] = field(default_factory=list)
-    currents_a: list[float] = field(default_factory=list)
+    secc: Connection = field(init=False)
     setpoint_w: float = 6_000.0  # of AC
+    duty: float = 0.05
     last: Session | None = None
     wallet: Wallet | None = None
     answer: Callable[[CertificateQuestion], bytes] | None = None  # the central system
@@ -61,29 +59,20 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.plant = Plant(setup=self.setup)
-        battery = Battery(self.soc_pct, self.capacity_wh)
-        self.car = Car(battery, self.profile)
-        self.car.active |= set(self.profile.misbehave)
-        self.connect()
+        self.accept()
 
-    def connect(self, session_id: bytes = bytes(8)) -> None:
-        """A new connection of the same vehicle."""
-        now = self.plant.now
+    @property
+    def battery(self) -> Battery:
+        raise NotImplementedError
+
+    def accept(self) -> None:
+        """A new connection of the vehicle."""
         self.secc = Connection(
             PROTOCOLS,
             self._session,
             mutual_tls_1_3=self.mutual,
-            now_mono=now,
+            now_mono=self.plant.now,
         )
-        self.car.now_s = now
-        self.evcc = Evcc(
-            self.car,
-            offers(self.profile, tls=self.mutual),
-            lambda protocol: speaker(
-                protocol, self.car, wallet=self.wallet, session_id=session_id
-            ),
-        )
-        self.gone = False
 
     def _session(self, protocol: sap.Protocol, now_mono: float) -> Session:
         paused: Any = self.last.paused() if self.last is not None else None
@@ -101,27 +90,28 @@ class Bench:
     def state(self) -> VehicleState:
         return self.secc.state()
 
-    def seen(self) -> Seen:
+    def seen(self, wanted_w: float) -> Seen:
+        """What the vehicle sees; `wanted_w` is what its charger wants on AC."""
         plant = self.plant
         live = plant.pilot is PilotState.C and self.state.demand.close_ac
         return Seen(
-            pilot_duty=0.05,
+            pilot_duty=self.duty,
             locked=plant.locked,
             dc_voltage_v=plant.stage_v,
             dc_current_a=plant.current_a,
             ac_live=live,
-            ac_power_w=self.car.ac_w if live else 0.0,
+            ac_power_w=wanted_w if live else 0.0,
         )
 
-    def step(self) -> None:
-        plant, car = self.plant, self.car
-        plant.battery_v = car.battery.emf_v
-        now = plant.now + STEP_S
-        given = car.step(now, STEP_S, self.seen())
-        plant.pilot = PilotState(given.pilot_state)
-        plant.ev_closed = given.contactor_closed
-        for segment in self.evcc.step():
-            self.secc.receive(segment, now)
+    def show(self, given: Given) -> None:
+        """What the vehicle shows the connector."""
+        self.plant.battery_v = self.battery.emf_v
+        self.plant.pilot = PilotState(given.pilot_state)
+        self.plant.ev_closed = given.contactor_closed
+
+    def tick(self) -> None:
+        """The station's hardware moves, and tells the session."""
+        plant = self.plant
         offer = replace(
             plant.step(self.state, STEP_S),
             charge_w=AC_W,
@@ -129,16 +119,10 @@ class Bench:
             setpoint_w=self.setpoint_w,
             **self._central_system(),
         )
-        self.secc.command(offer, now)
-        if plant.pilot is PilotState.A and not self.gone:
-            self.secc.unplugged(now)  # as the door does
-        self.secc.on_timer(now)
-        self.evcc.receive(self.secc.to_send(now))
-        if (self.secc.closing or self.evcc.closing) and not self.gone:
-            self.gone = True
-            self.evcc.lost(f"the station closed: {self.secc.why}")
-            self.secc.disconnected(now)
-        self._note()
+        self.secc.command(offer, plant.now)
+        if plant.pilot is PilotState.A and not self.secc.closing:
+            self.secc.unplugged(plant.now)  # as the door does
+        self.secc.on_timer(plant.now)
 
     def _central_system(self) -> dict[str, Any]:
         """Says yes to a contract that was proved, and answers certificate questions."""
@@ -152,11 +136,8 @@ class Bench:
             "certificate_answer": self.installed,
         }
 
-    def _note(self) -> None:
-        phase = self.state.phase
-        if not self.phases or self.phases[-1] is not phase:
-            self.phases.append(phase)
-        self.currents_a.append(self.plant.current_a)
+    def step(self) -> None:
+        raise NotImplementedError
 
     def run(
         self, seconds: float, done: Callable[[], bool] = lambda: False
@@ -166,6 +147,48 @@ class Bench:
                 break
             self.step()
         return self.state
+
+
+@dataclass
+class Bench(Outlet):
+    """The sans-I/O vehicle at the outlet: bytes go from hand to hand."""
+
+    car: Car = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.car = Car(Battery(self.soc_pct, self.capacity_wh), self.profile)
+        self.car.active |= set(self.profile.misbehave)
+        self.connect()
+
+    @property
+    def battery(self) -> Battery:
+        return self.car.battery
+
+    def connect(self, session_id: bytes = bytes(8)) -> None:
+        """A new connection of the same vehicle."""
+        self.accept()
+        self.car.now_s = self.plant.now
+        self.evcc = Evcc(
+            self.car,
+            offers(self.profile, tls=self.mutual),
+            lambda protocol: speaker(
+                protocol, self.car, wallet=self.wallet, session_id=session_id
+            ),
+        )
+        self.gone = False
+
+    def step(self) -> None:
+        now = self.plant.now + STEP_S
+        self.show(self.car.step(now, STEP_S, self.seen(self.car.ac_w)))
+        for segment in self.evcc.step():
+            self.secc.receive(segment, now)
+        self.tick()
+        self.evcc.receive(self.secc.to_send(now))
+        if (self.secc.closing or self.evcc.closing) and not self.gone:
+            self.gone = True
+            self.evcc.lost(f"the station closed: {self.secc.why}")
+            self.secc.disconnected(now)
 
     def to_energy(self, seconds: float = 30.0) -> VehicleState:
         """Until the vehicle is in its charge loop."""
