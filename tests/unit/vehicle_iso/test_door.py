@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,7 +176,7 @@ async def to_setup(car: DcCar) -> None:
     await car.say(m.SessionSetupReq(EVCCID=bytes.fromhex("02AABBCCDDEE")))
 
 
-WAYS = {
+WAYS: dict[str, tuple[Callable[[DcCar], Awaitable[Any]], ...]] = {
     "connected": (),
     "setup": (to_setup,),
     "authorised": (DcCar.authorise,),
@@ -186,8 +186,11 @@ WAYS = {
 }
 
 
+@pytest.mark.parametrize("away_s", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-async def test_an_unplug_ends_it_and_the_next_car_is_served(way: tuple) -> None:  # type: ignore[type-arg]
+async def test_an_unplug_ends_it_and_the_next_car_is_served(
+    way: tuple[Callable[[DcCar], Awaitable[Any]], ...], away_s: float
+) -> None:
     async with bench() as made:
         car = made.car()
         await car.connect(made.port)
@@ -197,7 +200,7 @@ async def test_an_unplug_ends_it_and_the_next_car_is_served(way: tuple) -> None:
         assert made.door.state().phase is VehiclePhase.NONE
         assert await closed(car)
         made.plant.ev_closed = False
-        await made.tick()
+        await made.tick(round(away_s / 0.05))
         assert not made.plant.dc_closed
         made.plug()
         following = made.car()
@@ -250,7 +253,7 @@ async def test_a_pull_is_no_fault_although_the_link_ends_first(
         for _ in range(seen_after):  # ticks of 50 ms
             await made.tick(1)
             faults |= made.door.state().faults
-        assert not made.plant.dc_closed or seen_after < 5
+        assert made.plant.dc_closed is not fault
         made.plug(PilotState.A)
         assert made.door.state().phase is VehiclePhase.NONE
         assert ("VehicleTimeout" in faults) is fault
