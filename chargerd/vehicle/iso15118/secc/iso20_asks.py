@@ -16,6 +16,7 @@ from chargerd.vehicle.iso15118.secc.iso20_course import NEVER, Course
 from chargerd.vehicle.iso15118.secc.station import Station
 
 MOVED_AFTER_S = 5.0  # ours: a plan out of date for so long is worth a new one
+QUIET_S = 30.0  # ours: a plan is kept for so long; the live limits hold at once
 
 
 def status(course: Course, now: Station) -> EVSEStatus | None:
@@ -47,7 +48,8 @@ def out_of_date(course: Course, now: Station) -> bool:
         course.moved_mono = NEVER
         return False
     course.moved_mono = min(course.moved_mono, now.now_mono)
-    return now.now_mono - course.moved_mono >= MOVED_AFTER_S
+    since_s, age_s = now.now_mono - course.moved_mono, now.now_mono - plan.start_mono
+    return since_s >= MOVED_AFTER_S and age_s >= QUIET_S
 
 
 def receipt_due(course: Course, now: Station) -> bool:

@@ -43,6 +43,11 @@ class Plan:
     spans: tuple[Span, ...]
     source: EnergySchedule | None = None
 
+    @property
+    def end_mono(self) -> float:
+        """Beyond it nothing was told."""
+        return self.start_mono + sum(span.duration_s for span in self.spans)
+
     def at(self, now_mono: float) -> Span:
         """What was told for this moment; the last span stays beyond its end."""
         left_s = now_mono - self.start_mono
@@ -173,9 +178,12 @@ def _inside(power_w: float, span: Span) -> bool:
 
 def moved(plan: Plan, choice: Choice, now: Station) -> bool:
     """Whether the station would say something else now, by more than a little."""
-    if not _same(plan.source, now.offer.schedule, now.now_mono):
+    now_mono, end_mono = now.now_mono, plan.end_mono
+    if now_mono >= end_mono or not _same(
+        plan.source, now.offer.schedule, now_mono, end_mono
+    ):
         return True
-    told = plan.at(now.now_mono)
+    told = plan.at(now_mono)
     fresh = make(choice, now, points=1, duration_s=1).spans[0]
     ratings = now.setup.ratings
     return (
@@ -186,14 +194,21 @@ def moved(plan: Plan, choice: Choice, now: Station) -> bool:
 
 
 def _same(
-    told: EnergySchedule | None, fresh: EnergySchedule | None, now_mono: float
+    told: EnergySchedule | None,
+    fresh: EnergySchedule | None,
+    now_mono: float,
+    end_mono: float,
 ) -> bool:
-    """Whether two schedules say the same about the time from now on."""
+    """Whether two schedules say the same about the time that the vehicle was told of.
+
+    A schedule that only looks further ahead than the last one is the same.
+    """
     if told is fresh:
         return True
     if told is None or fresh is None or told.currency != fresh.currency:
         return False
-    old, new = _alive(told, now_mono), _alive(fresh, now_mono)
+    end_mono = min(end_mono, told.until_mono, fresh.until_mono)
+    old, new = _alive(told, now_mono, end_mono), _alive(fresh, now_mono, end_mono)
     return len(old) == len(new) and all(
         abs(start - begin) <= MOVED_S and part == other
         for (start, part), (begin, other) in zip(old, new, strict=True)
@@ -201,13 +216,13 @@ def _same(
 
 
 def _alive(
-    schedule: EnergySchedule, now_mono: float
+    schedule: EnergySchedule, now_mono: float, end_mono: float
 ) -> list[tuple[float, tuple[float | None, ...]]]:
     return [
         (
             max(part.start_mono, now_mono),
             (part.charge_w, part.discharge_w, part.buy_per_kwh, part.sell_per_kwh),
         )
-        for part, end_mono in _parts(schedule)
-        if end_mono > now_mono
+        for part, until_mono in _parts(schedule)
+        if until_mono > now_mono + MOVED_S and part.start_mono < end_mono - MOVED_S
     ]

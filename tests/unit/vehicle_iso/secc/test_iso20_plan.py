@@ -350,10 +350,10 @@ def wish(response: Any) -> str | None:
 def test_a_plan_that_is_out_of_date_for_some_seconds_is_asked_for_anew() -> None:
     car = Car(6, 2)
     car.energise()
-    assert wish(car.loop(20)) is None
+    assert wish(car.loop(600)) is None
     car.plant.charge_a = 20.0  # 7.6 kW; 19 kW were told
-    assert wish(car.loop(20)) is None
-    assert wish(car.loop(90)) == "ScheduleRenegotiation"
+    assert wish(car.loop(90)) is None
+    assert wish(car.loop(20)) == "ScheduleRenegotiation"
     assert car.power("ScheduleRenegotiation").ResponseCode == "OK"
     assert car.at == "reschedule_dc"
     assert car.state.demand.close_dc
@@ -362,13 +362,16 @@ def test_a_plan_that_is_out_of_date_for_some_seconds_is_asked_for_anew() -> None
     entry = only.ChargingSchedule.PowerSchedule.PowerScheduleEntries.PowerScheduleEntry
     assert value(entry[0].Power) == 7_600.0
     assert car.power("Start", EVPowerProfile=car.profile()).ResponseCode == "OK"
-    assert wish(car.loop(120)) is None
+    car.plant.charge_a = 50.0
+    assert wish(car.loop(500)) is None  # a plan is kept for 30 s
     assert car.state.demand.close_dc
+    assert wish(car.loop(120)) == "ScheduleRenegotiation"
 
 
 def test_a_short_dip_is_no_reason() -> None:
     car = Car(6, 2)
     car.energise()
+    car.loop(600)
     for _ in range(3):
         car.plant.charge_a = 20.0
         assert wish(car.loop(60)) is None
@@ -393,6 +396,17 @@ def test_in_dynamic_control_there_is_no_plan_to_renew() -> None:
         (schedule((0.0, 8_000.0, -4_000.0), (1_800.0, 5_000.0, 0.0)), True),
         (replace(TWO, currency="USD"), True),
         (None, True),
+        # It looks further ahead, and knows more of what comes then.
+        (replace(TWO, until_mono=T0 + 9_000.0), False),
+        (
+            schedule(
+                (100.0, 8_000.0, -4_000.0),
+                (3_600.4, 5_000.0, 0.0),
+                (7_200.0, 1_000.0, 0.0),
+                until=8_100.0,
+            ),
+            False,
+        ),
     ],
 )
 def test_when_two_schedules_are_not_the_same(
@@ -404,6 +418,19 @@ def test_when_two_schedules_are_not_the_same(
     later = Plant(setup=SETUP_20, now=T0 + 100.0, stage_v=400.0).view()
     later = replace(later, offer=replace(later.offer, schedule=fresh))
     assert iso20_plan.moved(plan, BOTH, later) is moved
+
+
+def test_a_plan_that_has_run_out_is_out_of_date() -> None:
+    car = Car(6, 2)
+    car.to("schedule_dc")
+    assert car.schedule(31).EVSEProcessing == "Finished"
+    car.energise()
+    assert wish(car.loop(100)) is None
+    assert wish(car.loop(620)) == "ScheduleRenegotiation"
+    assert car.power("ScheduleRenegotiation").ResponseCode == "OK"
+    assert car.schedule(7_200).ResponseCode == "OK"
+    assert car.power("Start").ResponseCode == "OK"
+    assert wish(car.loop(100)) is None
 
 
 def test_the_vehicle_may_ask_for_a_new_plan_with_new_limits() -> None:
