@@ -31,9 +31,11 @@ from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi.codec import codec
 from chargerd.vehicle.iso15118.exi.plain import message_to_plain
 from chargerd.vehicle.iso15118.identity import read_staple
+from chargerd.vehicle.slac.matching import Matching, Settings
 from hil.pki.bad import ocsp_answer
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
+from hil.slac import frames as mme
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 STATION = sdp.Station(sdp.ipaddress.IPv6Address("fe80::1"), 50_000, 50_001)
@@ -147,6 +149,23 @@ def staple(data: bytes) -> None:
         read_staple(data, ())
 
 
+SLAC_OWN, SLAC_MODEM = bytes((2, 0, 0, 0, 0, 1)), bytes((2, 0, 0, 0, 0, 0x81))
+
+
+def slac(data: bytes) -> None:
+    """Frames, each behind two bytes of length, 50 ms apart: few runs, few answers."""
+    station, now = Matching(SLAC_OWN, Settings(), bytes, 0.0), 0.0
+    station.pilot("B", now)
+    while data:
+        size = int.from_bytes(data[:2], "big")
+        frame, data = data[2 : 2 + size], data[2 + size :]
+        station.receive(frame, now)
+        now += 0.05
+        station.on_timer(now)
+        if len(station.to_send()) > 32 or len(station.dropped) > 20:
+            raise AssertionError(f"{frame.hex()} makes too much")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     each.__name__: each
     for each in (
@@ -159,6 +178,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         hello,
         certificate,
         staple,
+        slac,
     )
 }
 
@@ -167,6 +187,9 @@ def seeds(target: str) -> Iterator[bytes]:
     """Good inputs to begin with, from our own vectors and test PKI."""
     if target in ("hello", "certificate", "staple"):
         yield from _tls_seeds(target)
+        return
+    if target == "slac":
+        yield b"".join(len(raw).to_bytes(2, "big") + raw for raw in _match())
         return
     if target in ("discovery", "framer"):
         yield b"\x07" * (target == "framer") + bytes.fromhex("01fe9000000000021000")
@@ -182,6 +205,27 @@ def seeds(target: str) -> Iterator[bytes]:
             yield data
         elif target == "capture" and vector["schema"] == "dc":
             yield in_a_capture(v2gtp.pack(v2gtp.PayloadType.DC, data))
+
+
+def _match() -> Iterator[bytes]:
+    """A whole match as the station hears it: modem, then vehicle."""
+    ev, run = bytes((2, 0, 0, 0, 1, 1)), b"12345678"
+    for kind, body in (
+        (mme.VERSION_CNF, mme.version_cnf("QCA7005")),
+        (mme.KEY_CNF, mme.key_cnf(1)),
+    ):
+        yield mme.pack(SLAC_OWN, SLAC_MODEM, kind, body)
+    yield mme.pack(mme.ALL, ev, mme.PARM_REQ, mme.parm_req(run))
+    body = mme.start_ind(run, ev, sounds=2)
+    yield mme.pack(mme.ALL, ev, mme.START_IND, body)
+    for _ in range(2):
+        body = mme.profile_ind(ev, bytes(mme.GROUPS))
+        yield mme.pack(mme.ALL, SLAC_MODEM, mme.PROFILE_IND, body)
+    yield mme.pack(SLAC_OWN, ev, mme.CHAR_RSP, mme.char_rsp(run, ev))
+    body = mme.match_req(run, ev, SLAC_OWN)
+    yield mme.pack(SLAC_OWN, ev, mme.MATCH_REQ, body)
+    body = mme.link_cnf(up=True)
+    yield mme.pack(SLAC_OWN, SLAC_MODEM, mme.LINK_CNF, body)
 
 
 def _tls_seeds(target: str) -> Iterator[bytes]:

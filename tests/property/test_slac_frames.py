@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.vehicle.slac import mme
-from chargerd.vehicle.slac.matching import Leave, Matching, Settings
+from chargerd.vehicle.slac.matching import Leave, Matching, Settings, State
 from hil.slac import frames
+from tests.fuzz import targets
 
 OWN = bytes.fromhex("020000000001")
 MODEM = bytes.fromhex("020000000081")
@@ -126,3 +127,14 @@ def test_a_flood_of_requests_costs_a_few_runs(asked: list[tuple[bytes, bytes]]) 
     assert len(matching._runs) <= 128
     matching.on_timer(1.4)
     assert not matching._runs
+
+
+def test_the_fuzzer_begins_with_a_whole_match() -> None:
+    """Else it would only ever scratch the surface."""
+    station, now = Matching(targets.SLAC_OWN, Settings(), bytes, 0.0), 0.0
+    station.pilot("B", now)
+    for frame in targets._match():
+        station.receive(frame, now)
+        now += 0.05
+        station.on_timer(now)
+    assert station.status().state is State.MATCHED
