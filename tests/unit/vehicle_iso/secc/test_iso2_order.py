@@ -9,6 +9,7 @@ import pytest
 
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118.messages import iso2 as m
+from chargerd.vehicle.iso15118.messages import xmldsig
 from chargerd.vehicle.iso15118.secc.dc_table import DcStep
 from chargerd.vehicle.iso15118.secc.flow import TIMES_2
 from chargerd.vehicle.iso15118.secc.iso2_graph import FAILED, GRAPH, OVER
@@ -42,13 +43,36 @@ def test_the_session_can_be_stopped_by_its_own_vehicle_only() -> None:
     assert not car.answer.close
 
 
+CHAIN = m.CertificateChain(Certificate=b"1")
+ROOTS = m.ListOfRootCertificateIDs(
+    RootCertificateID=[
+        xmldsig.X509IssuerSerial(X509IssuerName="CN=1", X509SerialNumber=1)
+    ]
+)
+
+
 def _all_requests(car: Car) -> dict[str, Any]:
     return {
         "SessionSetupReq": car.setup(),
         "ServiceDiscoveryReq": m.ServiceDiscoveryReq(),
         "ServiceDetailReq": m.ServiceDetailReq(ServiceID=1),
         "PaymentServiceSelectionReq": select(),
+        "CertificateInstallationReq": m.CertificateInstallationReq(
+            Id="id1", OEMProvisioningCert=b"1", ListOfRootCertificateIDs=ROOTS
+        ),
+        "CertificateUpdateReq": m.CertificateUpdateReq(
+            Id="id1",
+            ContractSignatureCertChain=CHAIN,
+            eMAID="0" * 14,
+            ListOfRootCertificateIDs=ROOTS,
+        ),
+        "PaymentDetailsReq": m.PaymentDetailsReq(
+            eMAID="0" * 14, ContractSignatureCertChain=CHAIN
+        ),
         "AuthorizationReq": m.AuthorizationReq(),
+        "MeteringReceiptReq": m.MeteringReceiptReq(
+            SessionID=car.id, MeterInfo=m.MeterInfo(MeterID="1")
+        ),
         "ChargeParameterDiscoveryReq": car.parameters(),
         "CableCheckReq": car.cable_check(),
         "PreChargeReq": car.precharge(),
