@@ -55,6 +55,11 @@ def offered(now: Station) -> list[common.Authorization]:
     ]
 
 
+def installs(now: Station) -> bool:
+    """Whether a certificate question could be judged and passed on."""
+    return now.offer.certificate_service and now.setup.trust is not None
+
+
 def authorization_setup(
     course: Course, message: common.AuthorizationSetupReq, now: Station
 ) -> Reply | Refusal:
@@ -69,7 +74,7 @@ def authorization_setup(
             Header=course.header(now),
             ResponseCode="OK",
             AuthorizationServices=ways,
-            CertificateInstallationService=now.offer.certificate_service,
+            CertificateInstallationService=installs(now),
             PnC_ASResAuthorizationMode=pnc,
             EIM_ASResAuthorizationMode=(
                 common.EIM_ASResAuthorizationMode() if pnc is None else None
@@ -172,7 +177,7 @@ def certificate_installation(
     """The central system answers; a request nobody signed does not reach it."""
     header = course.header(now)
     none = failed(message, "WARNING_NoCertificateAvailable", header)
-    if not now.offer.certificate_service:
+    if not installs(now):
         return Reply(none, at.AUTHORIZATION)
     wrong = _unsigned(message, now)
     if wrong is not None:

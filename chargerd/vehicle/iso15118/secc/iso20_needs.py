@@ -148,7 +148,10 @@ def _ac_limits(known: EvLimits, wire: object, *, negative: bool) -> EvLimits:
 
 
 def dc_loop_limits(known: EvLimits, mode: DcMode, *, negative: bool) -> EvLimits:
-    """`known`, with what this loop message says instead; it may leave out anything."""
+    """`known`, with what this loop message says instead; it may leave out anything.
+
+    A highest voltage of 0 says nothing.
+    """
     given_w, given_a = known.discharge_w, known.discharge_a
     given_min_w = known.discharge_min_w
     if isinstance(
@@ -170,7 +173,7 @@ def dc_loop_limits(known: EvLimits, mode: DcMode, *, negative: bool) -> EvLimits
         charge_a=_charge(mode.EVMaximumChargeCurrent, known.charge_a),
         discharge_w=given_w,
         discharge_a=given_a,
-        voltage_max_v=_charge(mode.EVMaximumVoltage, known.voltage_max_v) or 0.0,
+        voltage_max_v=_charge(mode.EVMaximumVoltage, None) or known.voltage_max_v,
         voltage_min_v=_charge(mode.EVMinimumVoltage, known.voltage_min_v) or 0.0,
         target_a=target_a,
         target_v=target_v,

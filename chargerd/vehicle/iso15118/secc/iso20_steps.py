@@ -24,6 +24,7 @@ from chargerd.vehicle.iso15118.secc.iso20_course import (
     Reply,
 )
 from chargerd.vehicle.iso15118.secc.iso20_needs import schedule_window
+from chargerd.vehicle.iso15118.secc.limits import EvLimits
 from chargerd.vehicle.iso15118.secc.quirks import quirks_of
 from chargerd.vehicle.iso15118.secc.station import Station
 
@@ -117,6 +118,7 @@ def service_selection(
     ):
         return Refusal("FAILED_ServiceSelectionInvalid", Cause.PARAMETER)
     course.choice = choice
+    course.ev, course.limits, course.plan = EvLimits(), None, None
     renew_path(course, now)
     answer = common.ServiceSelectionRes(Header=course.header(now), ResponseCode="OK")
     return Reply(answer, at.PARAMETERS_DC if choice.direct else at.PARAMETERS_AC)

@@ -343,6 +343,13 @@ def test_what_nobody_signed_does_not_reach_the_central_system(pki: Pki) -> None:
         assert car.state.certificate_question is None
 
 
+def test_no_service_without_anchors_to_judge_a_request_by(pki: Pki) -> None:
+    car = ContractCar(pki, trust=None)
+    car.offer(certificate_service=True)
+    assert not car.say(common.AuthorizationSetupReq).CertificateInstallationService
+    assert car.install(pki.oem).ResponseCode == "WARNING_NoCertificateAvailable"
+
+
 def test_without_the_service_the_answer_comes_at_once(pki: Pki) -> None:
     car = ContractCar(pki)
     answer = car.install(pki.oem)

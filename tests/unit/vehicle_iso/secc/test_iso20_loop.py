@@ -155,6 +155,15 @@ def test_a_negative_limit_of_a_plain_vehicle_is_no_discharge() -> None:
     assert (limits.discharge_a, limits.discharge_allowed) == (0.0, False)
 
 
+def test_a_highest_voltage_of_nothing_says_nothing() -> None:
+    car = running()
+    car.loop(2, EVMaximumVoltage=0.0)
+    assert car.state.phase.value == "energy"
+    limits = car.state.limits
+    assert limits is not None
+    assert limits.voltage_max_v == 420.0
+
+
 def test_limits_reached_are_told() -> None:
     car = running()
     car.plant.setpoint_a = 20.0

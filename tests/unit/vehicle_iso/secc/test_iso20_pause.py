@@ -170,6 +170,8 @@ def test_a_new_service_gets_a_new_path_and_a_new_cable_check() -> None:
     end_power(again)
     again.stop("ServiceRenegotiation")
     again.energy, again.parameter_set = 2, 2
+    again.to("parameters_dc")
+    assert again.state.limits is None  # nothing of the old service counts
     again.energise()
     limits = again.loop(3).CLResControlMode
     assert type(limits).__name__ == "Scheduled_DC_CLResControlMode"
