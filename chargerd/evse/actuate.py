@@ -102,14 +102,21 @@ def actuate(
         close_ac=ac.closed,
         chademo_d1=demand.d1 and live,
         chademo_d2=demand.d2 and live,
-        lock=(demand.lock or (intent.ac_path and intent.energise))
-        and not intent.unlock,
+        lock=(demand.lock or _holds(intent, vehicle)) and not intent.unlock,
     )
     until = min(intent.valid_until_mono, intent.now_mono + ratings.lifetime_s)
     command = Command(until, pins, setpoint, demand.insulation_on and live)
     offer = _offer(intent, vehicle, telemetry, volts, setpoint, ratings)
     mode = memory.mode if setpoint.mode is StageMode.OFF else setpoint.mode
     return Memory(pwm, ac, mode, close_dc, opening, fault_mono), command, offer
+
+
+def _holds(intent: Intent, vehicle: VehicleState) -> bool:
+    """The lock is ours to ask for: by PWM, and while a vehicle of the pilot is greeted,
+    until its own session asks; so it does not move twice."""
+    by_pilot = vehicle.protocol.startswith(("iso15118", "din"))
+    greeted = by_pilot and vehicle.phase is VehiclePhase.HANDSHAKE
+    return intent.energise and (intent.ac_path or greeted)
 
 
 def _volts(vehicle: VehicleState, telemetry: Telemetry, ratings: Ratings) -> float:

@@ -14,6 +14,7 @@ from chargerd.model import (
     VehicleDemand,
     VehicleLimits,
     VehiclePhase,
+    VehicleState,
 )
 from firmware_bridge.api import PilotReading, PilotState, Reading, StageMode, Telemetry
 from tests.unit.evse.test_actuate import RATINGS, VEHICLE, telemetry
@@ -100,6 +101,25 @@ def test_without_permission_no_setpoint_and_no_contactor(
     assert not command.pins.close_ac
     if "unplugged" not in changes:
         assert offer.setpoint_w == 0.0
+
+
+def test_the_lock_does_not_move_between_pwm_and_talk() -> None:
+    """It was locked for PWM when the card was shown; then the vehicle began to talk."""
+    greeted = replace(
+        VEHICLE,
+        protocol="iso15118-20",
+        phase=VehiclePhase.HANDSHAKE,
+        demand=VehicleDemand(),
+    )
+    silent = VehicleState()
+    seen = telemetry(state=PilotState.B)
+    for vehicle, ac_path in ((silent, True), (greeted, False)):
+        intent = replace(INTENT, ac_path=ac_path)
+        _, command, _ = actuate(Memory(), intent, vehicle, seen, RATINGS)
+        assert command.pins.lock
+        idle = replace(intent, energise=False)
+        _, command, _ = actuate(Memory(), idle, vehicle, seen, RATINGS)
+        assert not command.pins.lock
 
 
 DC = VehicleLimits(
