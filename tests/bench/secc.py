@@ -142,7 +142,7 @@ async def ours(course: Course, far: Far | None, folder: Path) -> Figures:
     """The whole daemon, with power flowing."""
     settings = {"config": str(CCS)}
     if far is not None:
-        settings = ecog.daemon_settings('["DC_BPT", "DC"]', '["EIM"]')
+        settings = ecog.daemon_settings('["DC_BPT", "DC"]')
     async with station(folder, **settings) as plant:
         await plant.stand.rig.ask(verb="plug_in", connector=1, ev="external", soc=60.0)
         await plant.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])

@@ -87,7 +87,7 @@ def station_files() -> dict[str, Path]:
     }
 
 
-def daemon_settings(energies: str, authorise: str) -> dict[str, str]:
+def daemon_settings(energies: str, authorise: str = "EIM") -> dict[str, str]:
     """Our daemon's: EVSE 1 on the station's end of the link, with that PKI."""
     evse, door = "CHARGERD__EVSE__0__ISO15118__", "CHARGERD__VEHICLE__ISO15118__"
     files = {door + name: str(path) for name, path in station_files().items()}
@@ -96,7 +96,8 @@ def daemon_settings(energies: str, authorise: str) -> dict[str, str]:
         evse + "INTERFACE": STATION_END,
         evse + "SDP_PORT": "15118",
         evse + "ENERGIES": energies,
-        door + "AUTHORISE": authorise,
+        door + "AUTHORISE": f'["{authorise}"]',
+        door + "PLAIN": str(authorise == "EIM").lower(),
         **files,
     }
 

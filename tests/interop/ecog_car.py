@@ -30,7 +30,10 @@ from iso15118.shared.messages.enums import ControlMode, ServiceV20, UnitSymbol
 from iso15118.shared.messages.iso15118_20 import ac as ac20
 from iso15118.shared.messages.iso15118_20 import common_messages as common20
 from iso15118.shared.messages.iso15118_20 import dc as dc20
-from iso15118.shared.messages.iso15118_20.common_types import RationalNumber
+from iso15118.shared.messages.iso15118_20.common_types import (
+    DisplayParameters,
+    RationalNumber,
+)
 
 NEAR_V = 20.0  # the contactor closes within this of the battery's voltage
 _print_lock = threading.Lock()
@@ -96,13 +99,14 @@ class Codec(ExificientEXICodec):
     def decode(self, stream: bytes, namespace: str) -> str:
         taken_s = time.monotonic() - self._sent
         text = super().decode(stream, namespace)
-        name, body = _named(json.loads(text), namespace)
+        message = json.loads(text)
+        name, body = _named(message, namespace)
         tell(heard=name, body=body, ms=round(taken_s * 1000.0, 2))
         if name == "PowerDeliveryRes" and self._stopping:
             self._electrics.set(state="B", contactor=False)
         elif name in ("AC_ChargeLoopRes", "ChargingStatusRes"):
             self._electrics.set(power_w=self._car.drawn_w(_ac_bounds_w(name, body)))
-        return text
+        return json.dumps(message) if _overlooked(body) else text
 
     def _before(self, name: str, body: dict[str, Any]) -> None:
         """IEC 61851-1: C asks for energy, B ends it."""
@@ -117,6 +121,15 @@ class Codec(ExificientEXICodec):
                 self._electrics.set(power_w=0.0)
         elif name == "SessionStopReq":
             self._electrics.set(state="B", contactor=False)
+
+
+def _overlooked(body: dict[str, Any]) -> bool:
+    """The wheel fails at a wish for a new schedule: this car overlooks it."""
+    wish = body.get("EVSEStatus", {}).get("EVSENotification")
+    if wish != "ScheduleRenegotiation":
+        return False
+    del body["EVSEStatus"]
+    return True
 
 
 def _ac_bounds_w(name: str, body: dict[str, Any]) -> tuple[float, float]:
@@ -197,19 +210,20 @@ class Car(SimEVController):
     # -- choices ---------------------------------------------------------------
 
     async def select_energy_service_v20(self, services: list[Any]) -> Any:
-        """By name, and its parameter set by control mode."""
+        """By name; of its parameter sets of the control mode one with prices if there
+        is one: the wheel refuses a schedule without, which the schema allows.
+        """
         wanted = ServiceV20[self._case["service"]]
         mode = ControlMode[self._case["control"].upper()].value
         tell(offered=[service.service.name for service in services])
         service = next(s for s in services if s.service is wanted)
-        for chosen in service.parameter_sets:
-            values = {p.name: p.int_value for p in chosen.parameters}
-            if values["ControlMode"] == mode:
-                tell(chosen=values)
-                return common20.SelectedEnergyService(
-                    service=wanted, is_free=service.is_free, parameter_set=chosen
-                )
-        raise RuntimeError(f"no parameter set of {wanted} for {self._case['control']}")
+        found = [(_values(one), one) for one in service.parameter_sets]
+        fitting = [each for each in found if each[0]["ControlMode"] == mode]
+        values, chosen = max(fitting, key=lambda each: each[0]["Pricing"])
+        tell(chosen=values)
+        return common20.SelectedEnergyService(
+            service=wanted, is_free=service.is_free, parameter_set=chosen
+        )
 
     async def continue_charging(self) -> bool:
         self._loops += 1
@@ -221,10 +235,27 @@ class Car(SimEVController):
     async def ready_to_charge(self) -> bool:
         return not self._stop
 
+    async def get_display_params(self) -> Any:
+        """With its capacity: without, the promise to the driver would come first."""
+        return DisplayParameters(
+            present_soc=self._soc,
+            charging_complete=self._stop,
+            battery_energy_capacity=rational(40_000),
+        )
+
+    async def get_scheduled_se_params(self, selected_energy_service: Any) -> Any:
+        """As in dynamic control; a minimum of 0 or more would forbid to discharge."""
+        return common20.ScheduledScheduleExchangeReqParams(
+            departure_time=4 * 3_600,
+            ev_target_energy_request=rational(10_000),
+            ev_max_energy_request=rational(14_000),
+            ev_min_energy_request=rational(-10_000),
+        )
+
     async def get_dynamic_se_params(self, selected_energy_service: Any) -> Any:
         """5 kWh may be taken out before the V2X window's floor is met."""
         return common20.DynamicScheduleExchangeReqParams(
-            departure_time=7_200,
+            departure_time=4 * 3_600,
             min_soc=30,
             target_soc=80,
             ev_target_energy_request=rational(10_000),
@@ -339,6 +370,11 @@ class Car(SimEVController):
         self, contract_cert: bytes, priv_key: bytes
     ) -> None:
         tell(installed={"certificate": len(contract_cert), "key": len(priv_key)})
+
+
+def _values(parameter_set: Any) -> dict[str, int]:
+    """A parameter set's integers by name."""
+    return {p.name: p.int_value for p in parameter_set.parameters}
 
 
 async def _decided(ask: Any, *given: Any) -> Any:

@@ -138,7 +138,7 @@ class Scene:
 def settings(case: Case) -> dict[str, str]:
     """The daemon's, for this case."""
     energies = '["AC_BPT", "AC"]' if case.energy == "AC" else '["DC_BPT", "DC"]'
-    return ecog.daemon_settings(energies, '["PnC"]' if case.contract else '["EIM"]')
+    return ecog.daemon_settings(energies, "PnC" if case.contract else "EIM")
 
 
 @asynccontextmanager
@@ -166,7 +166,8 @@ async def scene(
             try:
                 yield Scene(plant, car, case)
             except BaseException as error:
-                error.add_note(f"-- status\n{await plant.status()}")
+                error.add_note(f"-- daemon's view\n{await plant.status()}")
+                error.add_note(f"-- truth\n{await plant.truth()}")
                 error.add_note(car.story())
                 error.add_note("-- daemon\n" + plant.stand.log("daemon", 40))
                 raise
