@@ -18,7 +18,7 @@ from typing import Any
 from hil.csms.dispatch import set_setpoint
 from hil.csms.link import Peer
 from hil.csms.server import Csms
-from hil.stand import Stand
+from hil.stand import BENCH, Stand
 
 PASSWORD = "bench-password-0001"
 TOKEN = "04A2B3C4D5"
@@ -101,12 +101,16 @@ class Plant:
 
 
 @asynccontextmanager
-async def station(folder: Path, **environment: str) -> AsyncIterator[Plant]:
-    """Rig, CSMS and daemon, connected and accepted."""
+async def station(
+    folder: Path, *, tls: bool = False, bench: Path = BENCH, **environment: str
+) -> AsyncIterator[Plant]:
+    """Rig, CSMS and daemon, connected and accepted. `tls`: with a PKI of its own."""
     stand = Stand(folder)
+    if tls:
+        stand.make_pki()
     csms = await Csms.start("127.0.0.1", stand.csms_port, password=PASSWORD)
     try:
-        await stand.start_rig()
+        await stand.start_rig(bench)
         await stand.start_daemon(**environment)
         peer = await csms.wait_station(15, booted=True)
         yield Plant(stand, csms, peer)
