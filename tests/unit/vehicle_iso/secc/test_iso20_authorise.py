@@ -242,6 +242,30 @@ def test_what_a_contract_must_prove(pki: Pki) -> None:
         assert car.at in ("authorization", "failed")
 
 
+def test_a_contract_that_is_spoken_of_and_not_shown(pki: Pki) -> None:
+    car = ContractCar(pki)
+    answer = car.say(
+        common.AuthorizationReq,
+        SelectedAuthorizationService="PnC",
+        EIM_AReqAuthorizationMode=common.EIM_AReqAuthorizationMode(),
+    )
+    assert answer.ResponseCode == "WARNING_GeneralPnCAuthorizationError"
+
+
+def test_an_install_request_whose_certificate_is_none(pki: Pki) -> None:
+    car = asking(pki)
+    part = common.SignedCertificateChain(Id="oem", Certificate=b"no certificate")
+    root = xmldsig.X509IssuerSerial(X509IssuerName="CN=R", X509SerialNumber=1)
+    car.signature = sealed(pki.oem, "OEMProvisioningCertificateChain", part)
+    answer = car.say(
+        common.CertificateInstallationReq,
+        OEMProvisioningCertificateChain=part,
+        ListOfRootCertificateIDs=ListOfRootCertificateIDs(RootCertificateID=[root]),
+        MaximumContractCertificateChains=1,
+    )
+    assert answer.ResponseCode == "WARNING_CertificateValidationError"
+
+
 def test_a_signature_covers_what_was_sent(pki: Pki) -> None:
     car = ContractCar(pki)
     answer = car.show(challenge=bytes(range(16)), after=car.challenge)

@@ -420,6 +420,35 @@ def test_when_two_schedules_are_not_the_same(
     assert iso20_plan.moved(plan, BOTH, later) is moved
 
 
+@pytest.mark.parametrize(
+    ("after_s", "charge_w"),
+    [(0.0, 10_000.0), (599.0, 10_000.0), (600.0, 4_000.0), (9_999.0, 4_000.0)],
+)
+def test_what_was_told_for_a_moment(after_s: float, charge_w: float) -> None:
+    assert PLAN.at(after_s).charge_w == charge_w
+    assert PLAN.end_mono == 1_200.0
+
+
+def test_the_loop_may_move_the_departure() -> None:
+    car = Car(6, 1)
+    car.energise()
+    car.loop(mode=leaving(car, 900))
+    assert car.state.departure_mono == pytest.approx(car.plant.now + 900.0, abs=0.1)
+
+
+def leaving(car: Car, seconds: int) -> Any:
+    mode: Any = car.mode()
+    mode.DepartureTime = seconds
+    return mode
+
+
+def test_an_ac_loop_tells_the_drivers_aims_too() -> None:
+    car = Car(5, 5)
+    told(car, promise=Promise(T0 + 3_600.0, 80.0, 30.0))
+    car.energise()
+    assert car.loop().CLResControlMode.TargetSOC == 80
+
+
 def test_a_plan_that_has_run_out_is_out_of_date() -> None:
     car = Car(6, 2)
     car.to("schedule_dc")
