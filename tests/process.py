@@ -18,6 +18,7 @@ from typing import Any
 from hil.csms.dispatch import set_setpoint
 from hil.csms.link import Peer
 from hil.csms.server import Csms
+from hil.pki.profiles import Profile
 from hil.stand import BENCH, Stand
 
 PASSWORD = "bench-password-0001"
@@ -100,14 +101,28 @@ class Plant:
         await until(f"{power_w} W at the terminals", flows, 10.0)
 
 
+def patient_bench(folder: Path) -> Path:
+    """The virtual bench with MCUs that forgive a loaded machine its pauses: when they
+    fall to their safe state is tested elsewhere."""
+    path = folder / "patient.yaml"
+    text = BENCH.read_text()
+    path.write_text(text.replace("comm_timeout_s: 0.3", "comm_timeout_s: 1.5"))
+    return path
+
+
 @asynccontextmanager
 async def station(
-    folder: Path, *, tls: bool = False, bench: Path = BENCH, **environment: str
+    folder: Path,
+    *,
+    tls: bool = False,
+    profile: Profile = Profile.ISO20,
+    bench: Path = BENCH,
+    **environment: str,
 ) -> AsyncIterator[Plant]:
     """Rig, CSMS and daemon, connected and accepted. `tls`: with a PKI of its own."""
     stand = Stand(folder)
     if tls:
-        stand.make_pki()
+        stand.make_pki(profile)
     csms = await Csms.start("127.0.0.1", stand.csms_port, password=PASSWORD)
     try:
         await stand.start_rig(bench)

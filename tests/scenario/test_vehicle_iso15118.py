@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hil.csms.dispatch import set_setpoint
-from hil.stand import BENCH, CCS
+from hil.stand import CCS
 from tests.lane import Lane
-from tests.process import station
+from tests.process import patient_bench, station
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
 
@@ -90,15 +90,6 @@ async def feeds_in(lane: Lane) -> None:
     assert (await car(lane))["why"] == ""
     await lane.wait_rest(2.0)
     await lane.unplug()
-
-
-def patient_bench(folder: Path) -> Path:
-    """The virtual bench with MCUs that forgive a loaded machine its pauses: when they
-    fall to their safe state is tested elsewhere."""
-    path = folder / "patient.yaml"
-    text = BENCH.read_text()
-    path.write_text(text.replace("comm_timeout_s: 0.3", "comm_timeout_s: 1.5"))
-    return path
 
 
 @pytest.mark.asyncio
