@@ -117,20 +117,30 @@ def _prove(
     mode: common.PnC_AReqAuthorizationMode,
     now: Station,
 ) -> None:
-    """Raises V2gError (ContractError) for what is wrong; else `proof` is there."""
-    chain, trust = mode.ContractCertificateChain, now.setup.trust
-    if trust is None or message.Header.Signature is None:
+    """Raises V2gError (ContractError) for what is wrong; else `proof` is there.
+
+    The same words again are proved already: four signatures of P-521 cost some ms, and
+    a waiting vehicle repeats itself.
+    """
+    chain, trust, seal = (
+        mode.ContractCertificateChain,
+        now.setup.trust,
+        message.Header.Signature,
+    )
+    if trust is None or seal is None:
         raise V2gError("AuthorizationReq: not signed, or there is no trust anchor")
+    old = course.proof
+    if old is not None and (old.words, old.seal) == (mode, seal):
+        return
     when = now.setup.utc(now.now_mono)
     subs = chain.SubCertificates.Certificate
     found = contract.read(chain.Certificate, subs, trust, when, signature.ISO20)
     key = contract.key(chain.Certificate)
     fragment = exi.encode_fragment("common", "PnC_AReqAuthorizationMode", mode)
-    signature.verify(
-        message.Header.Signature, {mode.Id: fragment}, key, signature.ISO20
-    )
-    if course.proof is None or course.proof.contract != found:
-        course.proof = Proof(found, key, now.now_mono)
+    signature.verify(seal, {mode.Id: fragment}, key, signature.ISO20)
+    same = old is not None and old.contract == found
+    shown_mono = old.shown_mono if old is not None and same else now.now_mono
+    course.proof = Proof(found, key, shown_mono, mode, seal)
 
 
 def _judged(course: Course, now: Station) -> Reply | Refusal:

@@ -9,12 +9,14 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from chargerd.model import CertificateQuestion, Contract, VehicleLimits
+from chargerd.vehicle.iso15118.messages.common import PnC_AReqAuthorizationMode
 from chargerd.vehicle.iso15118.messages.common_types import (
     MessageHeader,
     MeterInfo,
     ResponseCode,
     V2GResponse,
 )
+from chargerd.vehicle.iso15118.messages.xmldsig import Signature
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.causes import FAULTS, Cause
 from chargerd.vehicle.iso15118.secc.dc_steps import DcPath
@@ -39,6 +41,8 @@ class Proof:
     contract: Contract
     key: PublicKey
     shown_mono: float
+    words: PnC_AReqAuthorizationMode
+    seal: Signature  # over `words`
 
 
 @dataclass(frozen=True, slots=True)

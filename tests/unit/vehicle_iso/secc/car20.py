@@ -116,9 +116,14 @@ class Car:
             SessionID=self.id, TimeStamp=1_700_000_000, Signature=self.signature
         )
         self.signature, self.said_mono = None, self.plant.now
-        message = kind(Header=header, **fields)
-        raw = exi.encode(message)
-        self.answer = self.session.request(message, self.plant.now, raw)
+        self.message: Any = kind(Header=header, **fields)
+        return self.repeat()
+
+    def repeat(self) -> Any:
+        """The newest request once more, as it went over the wire."""
+        raw = exi.encode(self.message)
+        again = exi.decode(codec_for(self.message).name, raw)
+        self.answer = self.session.request(again, self.plant.now, raw)
         return self.coded(self.answer.message)
 
     def coded(self, message: Any) -> Any:

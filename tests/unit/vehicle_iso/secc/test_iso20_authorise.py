@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargerd.model import CertificateAnswer
-from chargerd.vehicle.iso15118 import exi, signature
+from chargerd.vehicle.iso15118 import contract, exi, signature
 from chargerd.vehicle.iso15118.messages import common, xmldsig
 from chargerd.vehicle.iso15118.messages.common_types import ListOfRootCertificateIDs
 from chargerd.vehicle.iso15118.pki import Trust
@@ -179,24 +179,45 @@ def test_a_good_contract_is_shown_and_the_station_decides(pki: Pki) -> None:
     car = ContractCar(pki)
     answer = car.show()
     assert (answer.ResponseCode, answer.EVSEProcessing) == ("OK", "Ongoing")
-    contract = car.state.contract
-    assert contract is not None
-    assert contract.emaid == EMAID
-    assert contract.trusted
+    shown = car.state.contract
+    assert shown is not None
+    assert shown.emaid == EMAID
+    assert shown.trusted
     assert car.show().EVSEProcessing == "Ongoing"
-    assert car.state.contract == contract
+    assert car.state.contract == shown
     car.offer(energise=True)
     assert car.show().EVSEProcessing == "Finished"
     assert car.at == "service_discovery"
-    assert car.state.contract == contract  # until the session ends
+    assert car.state.contract == shown  # until the session ends
+
+
+def test_the_same_words_are_not_proved_twice(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four signatures of P-521 a poll would hold the loop; others are read anew."""
+    car = ContractCar(pki)
+    read, count = contract.read, 0
+
+    def counted(*given: Any) -> Any:
+        nonlocal count
+        count += 1
+        return read(*given)
+
+    monkeypatch.setattr(contract, "read", counted)
+    car.show()
+    for _ in range(3):
+        assert car.repeat().ResponseCode == "OK"
+    assert count == 1
+    car.show()  # signed anew
+    assert count == 2
 
 
 def test_a_contract_of_an_unknown_root_is_for_the_central_system(pki: Pki) -> None:
     car = ContractCar(pki, trust=Trust())
     assert car.show().ResponseCode == "OK"
-    contract = car.state.contract
-    assert contract is not None
-    assert not contract.trusted
+    shown = car.state.contract
+    assert shown is not None
+    assert not shown.trusted
 
 
 @pytest.mark.parametrize(
