@@ -23,6 +23,10 @@ from chargerd import __version__, config_load, log
 from chargerd.clock import Clock
 from chargerd.config import Config, Evse
 from chargerd.evse.outcome import Outcome as SessionOutcome
+from chargerd.grid import build as grid
+from chargerd.grid.errors import GridError
+from chargerd.grid.ports import GridDoor
+from chargerd.grid.ports import Ports as GridPorts
 from chargerd.local.api import LocalApi
 from chargerd.local.metrics import Metrics
 from chargerd.local.read_model import Json, ReadModel
@@ -30,6 +34,7 @@ from chargerd.local.verbs import LocalError, Ports
 from chargerd.model import (
     Decision,
     DispatchSignal,
+    EvseReport,
     FaultNotice,
     Request,
     ResetRequest,
@@ -107,6 +112,7 @@ class App:
             request=self._request,
             save=self._save,
         )
+        self._grid: list[GridDoor] = []
         self._cycle = Cycle(
             config.evse,
             config.site,
@@ -114,12 +120,16 @@ class App:
             self._bridge,
             self._vehicles,
             self._clock.now,
-            reporters=(self._ocpp.report, self._read.report),
+            reporters=(self._ocpp.report, self._read.report, self._report_to_grid),
             ask=self._ocpp.ask,
             outcome=self._keep_outcome,
             certificate_service=lambda: self._ocpp.certificate_service,
         )
         self._cycle.on_reset = self._reset
+        ports = GridPorts(
+            self._signal, self._request, self._clock.now, store.kv.put, saved
+        )
+        self._grid += grid.build(config, ports)
         self._outcomes: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
         self._supervisor = Supervisor(
             self._after_essential_failure,
@@ -167,9 +177,13 @@ class App:
     def _token_read(self, evse_id: int, uid: str) -> None:
         self._request(TokenRead((evse_id,), Token(uid)))
 
-    def _signal(self, dispatch: DispatchSignal) -> None:
+    def _signal(self, dispatch: DispatchSignal) -> bool:
         """Refused signals are counted and logged by the cycle."""
-        self._cycle.signal(dispatch)
+        return self._cycle.signal(dispatch)
+
+    def _report_to_grid(self, report: EvseReport) -> None:
+        for door in self._grid:
+            door.report(report)
 
     def _simulate(self, evse_id: int, dispatch: DispatchSignal) -> Decision:
         try:
@@ -177,9 +191,9 @@ class App:
         except SchedulerError as error:
             raise LocalError(str(error)) from error
 
-    def _request(self, request: Request) -> None:
+    def _request(self, request: Request) -> bool:
         """A full inbox is counted and logged by the cycle; nobody waits for it."""
-        self._cycle.request(request)
+        return self._cycle.request(request)
 
     def _children(self) -> list[Child]:
         local = self._config.local
@@ -201,6 +215,7 @@ class App:
             Child("outcomes", self._write_outcomes),
             Child("partners", self._watch_partners),
             Child("ocpp", self._ocpp.run),
+            *(Child(f"grid.{door.name}", door.run) for door in self._grid),
             Child("local", api.run),
         ]
         if local.metrics:
@@ -331,6 +346,7 @@ class App:
             "overruns": stats.overruns,
             "restarts": self._supervisor.restarts,
             "degraded": sorted(self._supervisor.degraded),
+            "grid": {door.name: door.status() for door in self._grid},
             "v2g": {evse_id: margins(door) for evse_id, door in self._v2g.items()},
         }
 
@@ -420,7 +436,13 @@ async def _main(config: Config) -> Outcome:
         saved = await store.kv.load()
         try:
             app = App(config, store, saved)
-        except (BridgeError, OcppError, SchedulerError, V2gError) as error:
+        except (
+            BridgeError,
+            GridError,
+            OcppError,
+            SchedulerError,
+            V2gError,
+        ) as error:
             raise BuildError(str(error)) from error
         return await app.run()
     finally:

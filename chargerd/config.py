@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from chargerd.config_base import Name, Percent, Seconds, Section, Watts
+from chargerd.config_grid import Grid
 
 
 class Station(Section):
@@ -223,10 +224,6 @@ class Site(Section):
     meter: Device | None = None
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 1.0e9
     tariff: Tariff | None = None
-
-
-class Grid(Section):
-    """`[grid.*]`: more sources of dispatch. Each is off until configured."""
 
 
 class StoreConfig(Section):

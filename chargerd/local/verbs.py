@@ -49,11 +49,11 @@ class Ports:
     read: ReadModel
     now: Callable[[], Now]
     simulate: Callable[[int, DispatchSignal], Decision]
-    request: Callable[[Request], None]
+    request: Callable[[Request], object]
     extra: Callable[[], Json]
     config: Callable[[], Json]
     sessions: Callable[[int], Awaitable[list[Json]]]
-    signal: Callable[[DispatchSignal], None] | None = None
+    signal: Callable[[DispatchSignal], object] | None = None
 
 
 class Verbs:

@@ -83,8 +83,8 @@ class OcppClient:
         station: Station,
         outbox: Outbox,
         clock: Clock,
-        signal: Callable[[DispatchSignal], None],
-        request: Callable[[Request], None],
+        signal: Callable[[DispatchSignal], object],
+        request: Callable[[Request], object],
         save: Callable[[Save], None],
     ) -> None:
         """Raises OcppError for an address the security profile forbids."""

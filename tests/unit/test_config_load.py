@@ -22,6 +22,7 @@ from chargerd.config_load import ConfigError, load
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "config" / "chargerd.toml"
 CCS = ROOT / "config" / "ccs.toml"
+GRID = ROOT / "config" / "grid.toml"
 GOOD = """
 [station]
 id = "CS1"
@@ -353,6 +354,12 @@ def test_no_secret_in_any_dump(tmp_path: Path) -> None:
     assert config_load.dump(config)["ocpp"]["password"] == "**********"
 
 
+def test_the_grid_s_tables_can_be_copied(tmp_path: Path) -> None:
+    config = load(_write(tmp_path, GOOD + GRID.read_text(encoding="utf-8")), {})
+    grid = config.grid
+    assert all(getattr(grid, name) is not None for name in type(grid).model_fields)
+
+
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         inner = next(config_load._models_in(field.annotation), None)
@@ -365,6 +372,6 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("key", list(_keys(Config)))
 def test_the_shipped_files_show_every_key(key: str) -> None:
     """As a value, or as a comment that shows one. Tables of values: their header."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in (SHIPPED, CCS))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (SHIPPED, CCS, GRID))
     name = key.rpartition(".")[2]
     assert re.search(rf"^(# )?{name} = |\[{re.escape(key)}\]", text, re.M), key

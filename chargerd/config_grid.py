@@ -1,0 +1,135 @@
+"""`[grid.*]`: the grid's own doors, one table per source, each off until configured.
+
+Values only; the doors are built by `grid/build.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from chargerd.config_base import Section, Watts
+
+Topic = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
+        description='a topic without wildcards, e.g. "chargerd" or "home/chargers"',
+    ),
+]
+Member = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=48,
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="a station id of letters, digits, dot, dash and underscore",
+    ),
+]
+Command = Literal[
+    "setpoint_w",
+    "charge_limit_w",
+    "discharge_limit_w",
+    "max_current_a",
+    "mode",
+    "enable",
+    "promise",
+    "session",
+    "operative",
+]
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Broker(Section):
+    """An MQTT broker, as every part that speaks MQTT is told of it."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8883
+    tls: bool = True
+    ca: Path | None = None  # PEM; None = the machine's roots
+    certificate: Path | None = None  # our client certificate and its key, PEM
+    key: Path | None = None
+    username: Annotated[str, Field(max_length=64)] = ""
+    password: SecretStr = SecretStr("")
+    keepalive_s: Annotated[int, Field(ge=2, le=300)] = 15
+    # Without TLS a broker is believed on this machine only, unless this says so.
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Broker:
+        if not self.tls and not self.insecure and self.host not in _LOOPBACK:
+            raise ValueError(
+                f"{self.host!r} without TLS: anybody on the network could command; "
+                "set tls = true, or insecure = true to accept that"
+            )
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together; give both or none")
+        return self
+
+
+class Mqtt(Broker):
+    """`[grid.mqtt]`: the local API over a broker (docs/mqtt.md)."""
+
+    prefix: Topic = "chargerd"
+    discovery: Topic | Literal[""] = "homeassistant"  # "" = no Home Assistant discovery
+    every_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
+    ttl_s: Annotated[float, Field(ge=1, le=86_400)] = 900.0  # of a command without one
+    ttl_max_s: Annotated[float, Field(ge=1, le=604_800)] = 86_400.0
+    commands_per_s: Annotated[float, Field(ge=0.1, le=50)] = 5.0
+    # What may be commanded. "session" (start and stop without a card) and "operative"
+    # are not allowed until they are named here.
+    commands: tuple[Command, ...] = (
+        "setpoint_w",
+        "charge_limit_w",
+        "discharge_limit_w",
+        "max_current_a",
+        "mode",
+        "enable",
+        "promise",
+    )
+
+
+class SiteBus(Broker):
+    """`[grid.site]`: chargers that share one connection over a broker (docs/site.md).
+
+    Every station of the site has the same `site`, `members`, `coordinators` and
+    `safe_w`. The site's power must hold `safe_w` for each of the members.
+    """
+
+    site: Topic = "site"
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=1000)]
+    # Who may hand out power, best first. With more than one, a coordinator needs more
+    # than half of the members to follow it.
+    coordinators: Annotated[tuple[Member, ...], Field(min_length=1, max_length=9)]
+    safe_w: Watts = 0.0  # what each member may take without a lease
+    charge_w: Watts = 0.0  # what all members together may take
+    discharge_w: Watts = 0.0  # and give, a magnitude
+    lease_s: Annotated[float, Field(ge=2, le=600)] = 10.0
+    every_s: Annotated[float, Field(ge=0.5, le=60)] = 2.0
+
+    @model_validator(mode="after")
+    def _holds(self) -> SiteBus:
+        if len(set(self.members)) != len(self.members):
+            raise ValueError("members: a station is named twice")
+        if len(set(self.coordinators)) != len(self.coordinators):
+            raise ValueError("coordinators: a station is named twice")
+        least_w = self.safe_w * len(self.members)
+        if least_w > self.charge_w:
+            raise ValueError(
+                f"charge_w: {len(self.members)} members take {least_w:.0f} W without a "
+                f"lease, over {self.charge_w:.0f} W; lower safe_w or raise charge_w"
+            )
+        if self.lease_s < 2.5 * self.every_s:
+            raise ValueError("lease_s: must be at least 2.5 times every_s")
+        return self
+
+
+class Grid(Section):
+    """`[grid.*]`: more sources of dispatch."""
+
+    mqtt: Mqtt | None = None
+    site: SiteBus | None = None

@@ -1,0 +1,43 @@
+"""From the configuration to the grid doors that it asks for: the one list of sources.
+
+Imports a door's module only when it is configured: an unused door costs no memory, and
+its packages need not be installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+from chargerd.config import Config
+from chargerd.grid.errors import GridError
+from chargerd.grid.ports import GridDoor, Ports
+
+# Key under [grid]; the module in this package that has
+# `build(config: Config, ports: Ports) -> GridDoor`; the extra its packages come with.
+SOURCES = (
+    ("mqtt", "mqtt_door", "mqtt"),
+    ("site", "site_door", "mqtt"),
+)
+
+
+def build(config: Config, ports: Ports) -> list[GridDoor]:
+    """Every configured door, none of them connected yet. Raises GridError."""
+    return [maker(config, ports) for maker in _makers(config)]
+
+
+def _makers(config: Config) -> Iterator[Callable[[Config, Ports], GridDoor]]:
+    for key, module, extra in SOURCES:
+        if getattr(config.grid, key) is None:
+            continue
+        try:
+            maker: Callable[[Config, Ports], GridDoor] = import_module(
+                f"chargerd.grid.{module}"
+            ).build
+        except ModuleNotFoundError as error:
+            package = error.name or "a package"
+            raise GridError(
+                f"grid.{key}: needs {package}, which is not installed; "
+                f"install chargerd[{extra}] or remove the section"
+            ) from error
+        yield maker
