@@ -19,7 +19,7 @@ import pytest
 from chargerd.clock import Clock, Now
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118 import door as shell
-from chargerd.vehicle.iso15118 import sap
+from chargerd.vehicle.iso15118 import exi, sap, v2gtp
 from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.pki import Trust
@@ -30,6 +30,7 @@ from hil.pki import store
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
 from hil.stand import free_port
+from tests.exi_dense import session_stop, signature
 from tests.unit.vehicle_iso.secc.ev2 import SESSION_ID
 from tests.unit.vehicle_iso.secc.plant import SETUP, Plant
 from tests.v2g_car import DcCar, find
@@ -257,6 +258,29 @@ async def test_a_pull_is_no_fault_although_the_link_ends_first(
         made.plug(PilotState.A)
         assert made.door.state().phase is VehiclePhase.NONE
         assert ("VehicleTimeout" in faults) is fault
+
+
+async def test_a_long_request_is_answered_and_a_long_lie_is_not() -> None:
+    """Both are read in a thread; what is wrong with the second ends it as ever."""
+    async with bench() as made:
+        car = made.car()
+        await car.connect(made.port)
+        await to_setup(car)
+        stop: Any = session_stop(signature())
+        stop.Header.SessionID = car.id
+        stop.Header.Signature.SignatureValue.value = bytes(10_000)
+        answers: list[bytes] = []
+
+        async def ask() -> None:
+            answers.append(await car.exchange(exi.encode(stop)))
+
+        await made.meanwhile(ask())
+        told = exi.decode("iso2", answers[0]).Body.BodyElement
+        assert told.ResponseCode == "OK"
+        liar = made.car()
+        await liar.connect(made.port)
+        liar.writer.write(v2gtp.pack(v2gtp.PayloadType.EXI, b"\x80" * 20_000))
+        assert await closed(liar)
 
 
 async def test_silent_sockets_keep_nobody_out() -> None:

@@ -8,6 +8,7 @@ next read and show as a value out of range. Owns the reading half of the codec.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from chargerd.vehicle.iso15118.exi import bits
@@ -42,6 +43,8 @@ class Decoders:
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self.names: dict[type[Complex], str] = {}
+        # Names are never given twice, also when two threads build at the same time.
+        self.numbers = count()
         self.made: dict[type[Complex], Decode] = {}
         self.space: dict[str, Any] = {
             "bad": bits.bad,
@@ -66,7 +69,7 @@ class Decoders:
         """Its name in generated code; a maker stands there until the first call."""
         name = self.names.get(cls)
         if name is None:
-            name = f"d{len(self.names)}_{cls.__name__}"
+            name = f"d{next(self.numbers)}_{cls.__name__}"
             self.names[cls] = name
 
             def first_call(v: Any, p: int) -> tuple[Any, int]:
@@ -88,7 +91,7 @@ class Decoders:
     def value(self, kind: Type, where: str, element: bool) -> Decode:
         """Decode a typed value, with the events of its element around it if it is one;
         for the open interpreter."""
-        name = f"v{len(self.space)}"
+        name = f"v{next(self.numbers)}"
         text = Writer(self, Complex, Row((), 0)).value_source(
             name, kind, where, element
         )
@@ -98,7 +101,7 @@ class Decoders:
 
     def constant(self, value: object) -> str:
         """A name for an object generated code needs."""
-        name = f"c{len(self.space)}"
+        name = f"c{next(self.numbers)}"
         self.space[name] = value
         return name
 

@@ -9,6 +9,7 @@ the reason with explain.py. Owns the writing half of the codec.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from chargerd.vehicle.iso15118.exi import bits
@@ -43,6 +44,8 @@ class Encoders:
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self.names: dict[type[Complex], str] = {}
+        # Names are never given twice, also when two threads build at the same time.
+        self.numbers = count()
         self.made: dict[type[Complex], Encode] = {}
         self.space: dict[str, Any] = {
             "write_bounded": bits.write_bounded,
@@ -66,7 +69,7 @@ class Encoders:
         """Its name in generated code; a maker stands there until the first call."""
         name = self.names.get(cls)
         if name is None:
-            name = f"e{len(self.names)}_{cls.__name__}"
+            name = f"e{next(self.numbers)}_{cls.__name__}"
             self.names[cls] = name
 
             def first_call(v: int, o: Any, out: list[bytes]) -> int:
@@ -87,7 +90,7 @@ class Encoders:
 
     def value(self, kind: Type, where: str) -> Encode:
         """Encode the typed value alone (no events), for the open interpreter."""
-        name = f"v{len(self.space)}"
+        name = f"v{next(self.numbers)}"
         text = Writer(self, Complex, Row((), 0)).value_source(name, kind)
         exec(compile(text, f"<exi {where}>", "exec"), self.space)  # noqa: S102
         made: Encode = self.space[name]
@@ -95,7 +98,7 @@ class Encoders:
 
     def constant(self, value: object) -> str:
         """A name for an object generated code needs."""
-        name = f"c{len(self.space)}"
+        name = f"c{next(self.numbers)}"
         self.space[name] = value
         return name
 

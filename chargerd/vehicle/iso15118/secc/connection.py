@@ -20,6 +20,7 @@ from chargerd.vehicle.iso15118.v2gtp import PayloadType
 
 SETUP_S = 18.0  # from the connection to the first message of a session
 MAX_WAITING_BYTES = 2 * 65_536
+LONG_BYTES = 8_192  # a longer request may take over 5 ms to read: not on the loop
 
 # ISO 15118-20: which schema set a frame's payload is read with, and the way back.
 _SCHEMA_OF_TYPE = {
@@ -48,6 +49,16 @@ class _Held:
     latest_mono: float
 
 
+@dataclass(slots=True)
+class _Long:
+    """A request that is read off the loop."""
+
+    schema: str
+    frame: v2gtp.Frame
+    received_mono: float
+    told: bool = False
+
+
 class Connection:
     """Made when a peer is connected. `closing` = send what is there, then close."""
 
@@ -69,6 +80,7 @@ class Connection:
         self._protocol: sap.Protocol | None = None
         self._session: Session | None = None
         self._held: dict[int, _Held] = {}  # by stream: one request each at a time
+        self._long: _Long | None = None  # nothing else is read meanwhile
         self._out = bytearray()
         self._setup_by_mono = now_mono + SETUP_S
         self.closing = False
@@ -85,8 +97,31 @@ class Connection:
             self._close("more bytes than a request may have")
             return
         self._framer.receive(data)
+        self._pull(now_mono)
+
+    def to_read(self) -> tuple[str, bytes] | None:
+        """Schema set and bytes of a request too long for the loop, told once: the
+        shell decodes them elsewhere and comes back with `read`."""
+        long = self._long
+        if long is None or long.told:
+            return None
+        long.told = True
+        return long.schema, long.frame.payload
+
+    def read(self, message: Complex | V2gError, now_mono: float) -> None:
+        """What became of `to_read`; then whatever came meanwhile."""
+        long, self._long = self._long, None
+        if long is None or self._session is None or self.closing:
+            return
+        if isinstance(message, V2gError):
+            self._close(str(message))
+            return
+        self._serve(self._session, message, long.frame, long.received_mono, now_mono)
+        self._pull(now_mono)
+
+    def _pull(self, now_mono: float) -> None:
         try:
-            while not self.closing:
+            while not self.closing and self._long is None:
                 frame = self._framer.next_frame()
                 if frame is None:
                     return
@@ -133,14 +168,27 @@ class Connection:
     def _request(
         self, session: Session, schema: str, frame: v2gtp.Frame, now_mono: float
     ) -> None:
+        if len(frame.payload) > LONG_BYTES:
+            self._long = _Long(schema, frame, now_mono)
+            return
         message = exi.decode(schema, frame.payload)
+        self._serve(session, message, frame, now_mono, now_mono)
+
+    def _serve(
+        self,
+        session: Session,
+        message: Complex,
+        frame: v2gtp.Frame,
+        received_mono: float,
+        now_mono: float,
+    ) -> None:
         answer = session.request(message, now_mono, frame.payload)
         if answer.message is None and answer.raw is None and not answer.open:
             if answer.close:
                 self._close("the session ended")
             return
-        asked, latest = frame.payload_type, now_mono + answer.hold_s
-        self._held[_stream(asked)] = _Held(answer, asked, now_mono, latest)
+        asked, latest = frame.payload_type, received_mono + answer.hold_s
+        self._held[_stream(asked)] = _Held(answer, asked, received_mono, latest)
 
     def _payload_type(self, message: Complex | None, asked: int) -> int:
         """Answers go on the stream they were asked on; else by their schema set."""

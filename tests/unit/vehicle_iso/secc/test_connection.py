@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from chargerd.model import VehicleOffer, VehicleState
 from chargerd.vehicle.iso15118 import exi, sap, v2gtp
+from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.messages import iso2
 from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.secc.connection import SETUP_S, Connection
 from chargerd.vehicle.iso15118.secc.flow import Answer
 from chargerd.vehicle.iso15118.v2gtp import PayloadType
+from tests.exi_dense import session_stop, signature
 
 ID = bytes.fromhex("0102030405060708")
 ALL = (sap.ISO20_DC, sap.ISO2, sap.DIN)
@@ -210,6 +212,51 @@ def test_what_cannot_be_ends_the_connection(data: bytes, why: str) -> None:
     assert why in wire.connection.why
     assert wire.say(hello()) == []  # nothing is read any more
     assert wire.chosen == []
+
+
+def long_stop() -> bytes:
+    """A legal request of 10 kB: its signature's value has no bound."""
+    signed = signature()
+    signed.SignatureValue.value = bytes(10_000)
+    return v2gtp.pack(PayloadType.EXI, exi.encode(session_stop(signed)))
+
+
+def test_a_long_request_is_read_elsewhere_and_nothing_overtakes_it() -> None:
+    wire = Wire()
+    assert wire.connection.to_read() is None
+    wire.say(hello())
+    assert wire.say(long_stop() + setup()[:20], 2.0) == []
+    job = wire.connection.to_read()
+    assert job is not None
+    assert wire.connection.to_read() is None  # told once
+    assert wire.session.heard == []
+    wire.connection.receive(setup()[20:], 2.1)
+    wire.connection.read(exi.decode(*job), 2.2)
+    assert wire.session.heard == ["SessionStopReq"]
+    assert wire.connection.closing  # the next one did not wait for the answer
+    assert "before the last one" in wire.connection.why
+
+
+def test_a_long_request_is_answered_in_the_time_since_it_came() -> None:
+    wire = Wire()
+    wire.say(hello())
+    wire.say(long_stop(), 2.0)
+    job = wire.connection.to_read()
+    assert job is not None
+    wire.connection.read(exi.decode(*job), 2.5)
+    assert len(frames(wire.connection.to_send(2.5))) == 1
+    assert wire.connection.margins.worst_s == {"SessionSetupReq": 1.0}
+
+
+def test_a_long_request_that_is_none_ends_the_connection() -> None:
+    wire = Wire()
+    wire.say(hello())
+    wire.say(v2gtp.pack(PayloadType.EXI, b"\x80" + bytes(9_000)))
+    job = wire.connection.to_read()
+    assert job is not None
+    wire.connection.read(V2gError("no message"), 2.0)
+    assert wire.connection.closing
+    assert wire.session.heard == []
 
 
 def test_unknown_payload_types_are_ignored() -> None:
