@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,27 @@ def test_a_function_is_made_once() -> None:
         assert used.decode(used.encode(message)) == message
         sizes.add((len(used.decoders.space), len(used.encoders.space)))
     assert len(sizes) == 1
+
+
+def test_two_threads_may_build_at_the_same_time() -> None:
+    """Long requests are read in a thread while the loop reads another vehicle's."""
+    rows = [json.loads(line) for line in OWN.read_text().splitlines()]
+    data = [bytes.fromhex(row["hex"]) for row in rows if row["schema"] == "common"]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(3):
+            used = fresh("common")
+
+            def again(order: list[bytes], used: Codec = used) -> list[bytes]:
+                return [used.encode(used.decode(each)) for each in order]
+
+            with ThreadPoolExecutor(2) as pool:
+                there, back = pool.map(again, (data, data[::-1]))
+            assert there == data
+            assert back == data[::-1]
+    finally:
+        sys.setswitchinterval(before)
 
 
 # --- what a message may hold ----------------------------------------------------------
