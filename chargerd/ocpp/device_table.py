@@ -96,23 +96,38 @@ def _yes(flag: bool) -> str:
     return "true" if flag else "false"
 
 
-def _is_dc(place: Place) -> bool:
-    return place.one_evse.devices.stage is not None
+def is_dc(evse: Evse) -> bool:
+    """Whether its vehicles are charged with DC; a connector may offer both."""
+    if evse.iso15118 is None:
+        return evse.devices.stage is not None
+    return any(not energy.startswith("AC") for energy in evse.iso15118.energies)
 
 
 def _protocol(place: Place) -> str:
-    return "CHAdeMO" if place.one_evse.devices.chademo else "CPPWM"
+    evse = place.one_evse
+    if evse.devices.chademo:
+        return "CHAdeMO"
+    return "ISO15118" if evse.iso15118 else "CPPWM"
 
 
 def _discharges(place: Place) -> bool:
-    return place.one_evse.discharge_w > 0 and _is_dc(place)
+    evse = place.one_evse
+    if evse.iso15118 is None:
+        return evse.discharge_w > 0 and is_dc(evse)
+    both_ways = any(energy.endswith("_BPT") for energy in evse.iso15118.energies)
+    return evse.discharge_w > 0 and both_ways
 
 
 def _energy_transfer(place: Place) -> str:
-    if not _is_dc(place):
-        phases = "single" if place.one_evse.ac_phases == 1 else "three"
-        return f"AC_{phases}_phase"
-    return "DC,DC_BPT" if _discharges(place) else "DC"
+    """EnergyTransferModeEnumType; it has no name for MCS, whose words are DC's."""
+    evse = place.one_evse
+    ac = "AC_single_phase" if evse.ac_phases == 1 else "AC_three_phase"
+    if evse.iso15118 is None:
+        dc = "DC,DC_BPT" if _discharges(place) else "DC"
+        return dc if is_dc(evse) else ac
+    names = {"AC": ac, "MCS": "DC", "MCS_BPT": "DC_BPT"}
+    modes = [names.get(energy, energy) for energy in evse.iso15118.energies]
+    return ",".join(dict.fromkeys(modes))
 
 
 def _modes(place: Place) -> str:

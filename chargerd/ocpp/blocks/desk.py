@@ -15,6 +15,7 @@ from chargerd.clock import Now
 from chargerd.config import Config, Evse
 from chargerd.model import EvseReport, Request, SessionPhase
 from chargerd.ocpp.device_model import DeviceModel
+from chargerd.ocpp.device_table import is_dc
 from chargerd.ocpp.effects import (
     Answer,
     Ask,
@@ -60,7 +61,7 @@ class EvseView:
 
     @property
     def is_dc(self) -> bool:
-        return self.config.devices.stage is not None
+        return is_dc(self.config)
 
     @property
     def supply(self) -> Supply:

@@ -259,3 +259,27 @@ def test_the_shell_reads_variables_by_name() -> None:
     assert station.number(COMM, "MessageTimeout", "Default") == 30
     with pytest.raises(OcppError, match="no variable"):
         station.variable(COMM, "Nothing")
+
+
+@pytest.mark.parametrize(
+    ("energies", "discharge_w", "modes", "available", "is_dc"),
+    [
+        (["DC_BPT", "DC"], 6000.0, "DC_BPT,DC", "true", True),
+        (["DC"], 6000.0, "DC", "false", True),
+        (["AC_BPT", "AC"], 6000.0, "AC_BPT,AC_single_phase", "true", False),
+        (["AC_BPT", "AC"], 0.0, "AC_BPT,AC_single_phase", "false", False),
+        (["MCS_BPT", "DC_BPT"], 6000.0, "DC_BPT", "true", True),
+        (["AC", "DC"], 6000.0, "AC_single_phase,DC", "false", True),
+    ],
+)
+def test_a_connector_that_talks_iso15118(
+    energies: list[str], discharge_w: float, modes: str, available: str, is_dc: bool
+) -> None:
+    port = {"interface": "lo", "evse_id": "JP*ABC*E1", "energies": energies}
+    made = config(evse={"iso15118": port, "discharge_w": discharge_w})
+    model = DeviceModel(made, {})
+    assert (
+        model.text("V2XChargingCtrlr", "SupportedEnergyTransferModes", "", 1) == modes
+    )
+    assert model.text("V2XChargingCtrlr", "Available", "", 1) == available
+    assert Rig(made).station._desk.evses[1].is_dc is is_dc
