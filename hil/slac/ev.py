@@ -28,9 +28,11 @@ class EvSlac:
         random: Callable[[int], bytes],
         *,
         limit_db: float = 40.0,
+        patience_s: float = REPETITION_S,
         quirks: frozenset[str] = frozenset(),
     ) -> None:
         self.mac, self.limit_db, self.quirks = mac, limit_db, quirks
+        self.patience_s = patience_s
         self._random = random
         self.state = "idle"
         self.run = b""
@@ -46,7 +48,7 @@ class EvSlac:
 
     def plug(self, now: float) -> None:
         """The pilot shows 5 %: begin."""
-        self._end = now + REPETITION_S
+        self._end = now + self.patience_s
         self._begin(now)
 
     def unplug(self) -> None:
