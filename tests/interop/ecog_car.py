@@ -227,7 +227,7 @@ class Car(SimEVController):
 
     async def continue_charging(self) -> bool:
         self._loops += 1
-        return not self._stop and self._loops <= int(self._case.get("max_loops", 600))
+        return not self._stop and self._loops <= int(self._case.get("max_loops", 5_000))
 
     async def is_charging_complete(self) -> bool:
         return self._stop
