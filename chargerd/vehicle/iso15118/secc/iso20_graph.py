@@ -40,6 +40,7 @@ LOOPS = frozenset({LOOP_DC, LOOP_AC})
 RESCHEDULES = frozenset({RESCHEDULE_DC, RESCHEDULE_AC})
 RESTARTS = frozenset({RESTART_DC, RESTART_AC})
 STARTED = frozenset({STARTED_DC, STARTED_AC, *LOOPS})
+NOT_TO_START = frozenset({CABLE_CHECK, PRE_CHARGE_FIRST, *RESCHEDULES})
 # No pause while the cable is live or about to be (hupe1980/iso15118, sessions.md).
 LIVE = frozenset(
     {CABLE_CHECK, PRE_CHARGE_FIRST, PRE_CHARGE, *RESCHEDULES, *RESTARTS, *STARTED}
@@ -85,8 +86,15 @@ _ROWS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     SCHEDULE_DC: {"ScheduleExchangeReq": (CABLE_CHECK, SCHEDULE_DC)},
     SCHEDULE_AC: {"ScheduleExchangeReq": (READY_AC, SCHEDULE_AC)},
-    CABLE_CHECK: {"DC_CableCheckReq": (CABLE_CHECK, PRE_CHARGE_FIRST)},
-    PRE_CHARGE_FIRST: {"DC_PreChargeReq": (PRE_CHARGE,)},
+    # A vehicle may give up here [V2G20-2122]; it cannot start.
+    CABLE_CHECK: {
+        "DC_CableCheckReq": (CABLE_CHECK, PRE_CHARGE_FIRST),
+        "PowerDeliveryReq": (WELDING, CABLE_CHECK),
+    },
+    PRE_CHARGE_FIRST: {
+        "DC_PreChargeReq": (PRE_CHARGE,),
+        "PowerDeliveryReq": (WELDING, PRE_CHARGE_FIRST),
+    },
     PRE_CHARGE: {
         "DC_PreChargeReq": (PRE_CHARGE,),
         "PowerDeliveryReq": _DC_DELIVERY,
@@ -112,13 +120,13 @@ _ROWS: dict[str, dict[str, tuple[str, ...]]] = {
         "DC_ChargeLoopReq": (RESCHEDULE_DC,),
         "DC_ChargeParameterDiscoveryReq": (RESCHEDULE_DC,),
         "ScheduleExchangeReq": (RESTART_DC, RESCHEDULE_DC),
-        "PowerDeliveryReq": (WELDING,),
+        "PowerDeliveryReq": (WELDING, RESCHEDULE_DC),
     },
     RESCHEDULE_AC: {
         "AC_ChargeLoopReq": (RESCHEDULE_AC,),
         "AC_ChargeParameterDiscoveryReq": (RESCHEDULE_AC,),
         "ScheduleExchangeReq": (RESTART_AC, RESCHEDULE_AC),
-        "PowerDeliveryReq": (STOPPED,),
+        "PowerDeliveryReq": (STOPPED, RESCHEDULE_AC),
     },
     RESTART_DC: {
         "DC_ChargeLoopReq": (RESTART_DC,),

@@ -137,8 +137,6 @@ def power_delivery(
     progress = message.ChargeProgress
     if progress == "Stop":
         return _stop(course, now, at.WELDING if direct else at.STOPPED)
-    if course.state in at.RESCHEDULES:
-        return Refusal("FAILED_SequenceError", Cause.SEQUENCE)
     if progress == "ScheduleRenegotiation":
         if course.state not in at.STARTED:
             return Refusal("FAILED_ScheduleRenegotiation", Cause.SEQUENCE)
@@ -146,6 +144,8 @@ def power_delivery(
     started = at.STARTED_DC if direct else at.STARTED_AC
     if progress == "Standby":
         return _standby(course, now, started)
+    if course.state in at.NOT_TO_START:
+        return Refusal("FAILED_SequenceError", Cause.SEQUENCE)
     if message.EVProcessing != "Finished":
         return _delivery(course, now, course.state)
     return _start(course, message, now, started)

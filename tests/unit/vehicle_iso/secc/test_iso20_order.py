@@ -384,6 +384,46 @@ def test_no_start_without_the_stations_word() -> None:
         assert not car.state.demand.close_ac
 
 
+@pytest.mark.parametrize("processing", ["Finished", "Ongoing"])
+@pytest.mark.parametrize(
+    "progress", ["Start", "Stop", "Standby", "ScheduleRenegotiation"]
+)
+@pytest.mark.parametrize(
+    ("energy", "state"),
+    [each for each in STATES if each[1] in at.POWER]
+    + [
+        (6, "reschedule_dc"),
+        (6, "restart_dc"),
+        (5, "reschedule_ac"),
+        (5, "restart_ac"),
+    ],
+)
+def test_every_word_of_power_delivery_in_every_state_has_an_answer(
+    energy: int, state: str, progress: str, processing: str
+) -> None:
+    """One that may start power only comes where the way to it is done."""
+    car = Car(energy)
+    again = state.startswith("re") and state != "ready_ac"
+    car.to(f"loop_{state[-2:]}" if again else state)
+    if again:
+        car.power("ScheduleRenegotiation")
+    if state.startswith("restart"):
+        car.schedule()
+    assert car.at == state
+    code = car.power(progress, EVProcessing=processing).ResponseCode
+    early = state in ("cable_check", "pre_charge_first")
+    if progress == "Stop":
+        assert code == "OK"
+    elif progress == "Standby":
+        assert (code == "OK") is (state in at.STARTED)
+        assert not code.startswith("FAILED")
+    elif progress == "ScheduleRenegotiation":
+        assert (code == "OK") is (state in at.STARTED)
+    else:
+        assert (code == "OK") is not (early or state in at.RESCHEDULES)
+    assert not (early and car.state.demand.close_dc)
+
+
 def test_a_vehicle_may_still_think_about_its_profile() -> None:
     car = Car()
     car.to("pre_charge")
