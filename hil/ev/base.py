@@ -29,7 +29,8 @@ class Given:
     """What the vehicle shows the connector in this step.
 
     The battery behind a closed vehicle contactor is a voltage source `emf_v` with
-    `resistance_ohm`. `ac_power_w` is the power its on-board charger wants now.
+    `resistance_ohm`. `ac_power_w` is the power its on-board charger wants now; negative
+    = it feeds in.
     """
 
     pilot_state: str = "A"

@@ -77,7 +77,7 @@ class Energies:
     ac_export_wh: float = 0.0
     dc_charge_wh: float = 0.0  # through the connector into the vehicle
     dc_discharge_wh: float = 0.0  # positive magnitude
-    ac_path_wh: float = 0.0  # through the AC outlet into the vehicle
+    ac_path_wh: float = 0.0  # through the AC outlet into the vehicle, signed
     loss_wh: float = 0.0
     inrush_wh: float = 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ class DinScript(TwoScript):
     messages: ClassVar[ModuleType] = m
     graph = GRAPH
     protocol = "din70121"
-    timeouts_s: ClassVar[dict[str, float]] = {"CurrentDemandReq": 0.25}
+    timeouts_s: ClassVar[Mapping[str, float]] = {"CurrentDemandReq": 0.25}
 
     def choose(self) -> Script:
         """DC over the combined connector's own pins, paid by external means."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from chargerd.vehicle.iso15118 import exi, sap, v2gtp
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi.codec import codec_for
 from chargerd.vehicle.iso15118.messages.declare import Complex
-from chargerd.vehicle.iso15118.secc.flow import Graph
 from chargerd.vehicle.iso15118.v2gtp import PayloadType
 from hil.ev.iso15118.car import Car
 from hil.ev.iso15118.order import Order
 from hil.ev.iso15118.profile import AT_A_MESSAGE
-from hil.ev.iso15118.script import EvError, Script
+from hil.ev.iso15118.script import EvError, Script, SessionScript
 
 TIMEOUT_S = 2.0  # refs/iso15118.md 4.1 and 4.2: of most responses
 PRIVATE_TYPE = 0xA123  # 0xA000 and above: manufacturers' own, to be ignored
@@ -33,23 +32,7 @@ _TYPES = {schema: kind for kind, schema in _SCHEMAS.items()}
 _SCHEMAS[PayloadType.METERING_CONFIRMATION] = "common"
 
 
-class Speaker(Protocol):
-    """A protocol's script with what the core must know of it."""
-
-    graph: Graph
-    protocol: str
-    loop_names: ClassVar[tuple[str, ...]]
-    timeouts_s: ClassVar[dict[str, float]]
-    id: bytes
-    service: str
-    station: dict[str, Any]
-    paused: bool
-    started_s: float | None
-
-    def run(self) -> Script: ...
-
-
-MakeSpeaker = Callable[[sap.Protocol], Speaker]
+MakeSpeaker = Callable[[sap.Protocol], SessionScript]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +60,7 @@ class Evcc:
         self._out = bytearray()
         self._first: Any = None  # our SessionSetupReq
         self._held: tuple[float, Complex] | None = None  # a request of a slow vehicle
-        self.speaker: Speaker | None = None
+        self.speaker: SessionScript | None = None
         self.last_request = ""
         self.closing = False
         self.why = ""  # of an end that was not wanted; "" = all went well
@@ -197,7 +180,7 @@ class Evcc:
         self._held = (self._car.now_s + wait_s, message)
         self._release(speaker)
 
-    def _release(self, speaker: Speaker) -> None:
+    def _release(self, speaker: SessionScript) -> None:
         """Send the request that is due."""
         if self._held is None or self._car.now_s < self._held[0]:
             return

@@ -75,11 +75,12 @@ class Iso2Script(TwoScript):
         """Limits of both sides, and a schedule."""
         patience = s.Patience(self.car, s.ONGOING_S, "ChargeParameterDiscovery")
         while True:
-            dc = self.service.startswith("DC")
             response = yield from self.say(
                 m.ChargeParameterDiscoveryReq(
                     RequestedEnergyTransferMode=self.service,  # type: ignore[arg-type]
-                    EVChargeParameter=self._dc_limits() if dc else self._ac_limits(),
+                    EVChargeParameter=self._dc_limits()
+                    if self.dc
+                    else self._ac_limits(),
                 )
             )
             if response.EVSEProcessing == "Finished":
@@ -127,7 +128,7 @@ class Iso2Script(TwoScript):
                 ChargingProfileEntryMaxPower=self.pv(top_w, "W"),
             )
             plan = m.ChargingProfile(ProfileEntry=[entry])
-        if self.service.startswith("DC"):
+        if self.dc:
             delivery = m.DC_EVPowerDeliveryParameter(
                 DC_EVStatus=self.status(), ChargingComplete=self.car.full
             )
@@ -139,7 +140,7 @@ class Iso2Script(TwoScript):
         )
 
     def _own_max_w(self) -> float:
-        if self.service.startswith("DC"):
+        if self.dc:
             return self.profile.charge_max_w
         return self.profile.ac_max_a * self.profile.ac_phases * 230.0
 

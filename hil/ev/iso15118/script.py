@@ -6,10 +6,11 @@ None and is resumed in a later step. It must never read a clock but the car's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, ClassVar
 
 from chargerd.vehicle.iso15118.messages.declare import Complex
+from chargerd.vehicle.iso15118.secc.flow import Graph
 from hil.ev.iso15118.car import Car
 
 # Yields requests, is sent responses, returns T.
@@ -24,6 +25,7 @@ CABLE_CHECK_S = 40.0  # refs 4.1, 4.2
 PRECHARGE_S = 7.0
 PRECHARGE_20_S = 10.0
 ONGOING_S = 60.0
+RENEW, PAUSE = "renew", "pause"  # ends of a loop that are not the session's
 AUTHORISE_S = 180.0  # [K] a driver who looks for the card; the standard has 60
 
 
@@ -77,3 +79,68 @@ class Patience:
     def check(self) -> None:
         if self._car.now_s >= self._end_s:
             raise EvError(f"{self._what} takes too long")
+
+
+class SessionScript:
+    """One session; `run()` is the script. `session_id` of a paused one is resumed.
+
+    `station` has the newest values it was told; `paused`: the session ended in a pause,
+    and `id` is kept for the next one.
+    """
+
+    graph: ClassVar[Graph]
+    protocol: ClassVar[str]
+    loop_names: ClassVar[tuple[str, ...]]
+    timeouts_s: ClassVar[Mapping[str, float]]  # of responses; all others TIMEOUT_S
+
+    def __init__(self, car: Car, session_id: bytes = bytes(8)) -> None:
+        self.car = car
+        self.profile = car.profile
+        self.id = session_id
+        self.service = ""
+        self.station: dict[str, Any] = {}
+        self.paused = False
+        self.started_s: float | None = None  # of the first loop request
+
+    def run(self) -> Script:
+        """From SessionSetup to SessionStop. EvError: why it ended otherwise."""
+        try:
+            yield from self.course()
+        except EvError as error:
+            self.car.off()
+            if error.said:
+                yield from self.goodbye("Terminate")
+            raise
+
+    def course(self) -> Script:
+        raise NotImplementedError
+
+    def goodbye(self, how: Any) -> Script:
+        raise NotImplementedError
+
+    @property
+    def dc(self) -> bool:
+        return self.service.startswith("DC")
+
+    # -- what ends a loop -------------------------------------------------------------
+
+    def begin(self) -> float:
+        """A loop begins; when."""
+        self.started_s = self.started_s or self.car.now_s
+        return self.car.now_s
+
+    def wish(self, *, gives: bool = False) -> str:
+        """Why the vehicle itself wants no more; "" = go on. One that gives energy back
+        is never full."""
+        if self.car.leaves:
+            return "leaves"
+        if self.car.full and not gives:
+            return "full"
+        return "" if self.car.digital() else "the PWM is gone"
+
+    def planned(self, since_s: float) -> str:
+        """What the profile wants after so long in the loop."""
+        lasted_s, profile = self.car.now_s - since_s, self.profile
+        if 0.0 < profile.pause_after_s <= lasted_s:
+            return PAUSE
+        return RENEW if 0.0 < profile.renew_after_s <= lasted_s else ""

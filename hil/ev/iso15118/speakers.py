@@ -5,12 +5,12 @@ from __future__ import annotations
 from chargerd.vehicle.iso15118 import sap
 from hil.ev.iso15118.car import Car
 from hil.ev.iso15118.din import DinScript
-from hil.ev.iso15118.evcc import Speaker
 from hil.ev.iso15118.iso2 import Iso2Script
 from hil.ev.iso15118.iso2_contract import Iso2ContractScript
 from hil.ev.iso15118.iso20 import Iso20Script
 from hil.ev.iso15118.iso20_contract import Iso20ContractScript
 from hil.ev.iso15118.profile import Profile
+from hil.ev.iso15118.script import SessionScript
 from hil.ev.iso15118.wallet import Wallet
 
 
@@ -41,7 +41,7 @@ def speaker(
     wallet: Wallet | None = None,
     session_id: bytes = bytes(8),
     utc_offset_s: float = 0.0,
-) -> Speaker:
+) -> SessionScript:
     """The script for the protocol that the station chose; with `wallet` by contract."""
     if protocol == sap.DIN:
         return DinScript(car)

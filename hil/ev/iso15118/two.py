@@ -6,15 +6,14 @@ protocols differ. Limits of time: refs/iso15118.md 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
 from chargerd.vehicle.iso15118.messages.declare import Complex
 from chargerd.vehicle.iso15118.messages.xmldsig import Signature
 from hil.ev.iso15118 import script as s
-from hil.ev.iso15118.car import Car
-from hil.ev.iso15118.script import EvError, Script
+from hil.ev.iso15118.script import PAUSE, RENEW, EvError, Script, SessionScript
 
 SHORT_MAX = 32_767
 SHUT = ("EVSE_Shutdown", "EVSE_EmergencyShutdown", "EVSE_Malfunction")
@@ -28,71 +27,48 @@ TIMEOUTS_S = {  # refs 4.1: EV timeouts; all others 2 s
 }
 
 
-class TwoScript:
-    """One session; `run()` is the script. `session_id` of a paused one is resumed."""
+class TwoScript(SessionScript):
+    """One session; subclasses are a protocol each."""
 
     messages: ClassVar[ModuleType]
-    loop_names: ClassVar[tuple[str, ...]] = ("CurrentDemandReq", "ChargingStatusReq")
-    timeouts_s: ClassVar[dict[str, float]] = TIMEOUTS_S
-    failed_prefix = "FAILED"
-
-    def __init__(self, car: Car, session_id: bytes = bytes(8)) -> None:
-        self.car = car
-        self.profile = car.profile
-        self.id = session_id
-        self.evse_id = ""
-        self.service = ""
-        self.station: dict[str, Any] = {}  # the newest of the station's values
-        self.paused = False  # ended by a pause: `id` is kept
-        self.started_s: float | None = None  # of the first loop request
+    loop_names = ("CurrentDemandReq", "ChargingStatusReq")
+    timeouts_s: ClassVar[Mapping[str, float]] = TIMEOUTS_S
 
     # -- the frame ------------------------------------------------------------------
 
-    def run(self) -> Script:
-        """From SessionSetup to SessionStop. EvError: why it ended otherwise."""
-        try:
-            yield from self._course()
-        except EvError as error:
-            self.car.off()
-            if error.said:
-                yield from self._goodbye("Terminate")
-            raise
-
-    def _course(self) -> Script:
+    def course(self) -> Script:
         yield from self.session_setup()
         yield from self.choose()
         yield from self.authorise()
-        dc = self.service.startswith("DC")
         yield from self.parameters()
-        if dc:
+        if self.dc:
             yield from self._energise()
         yield from self._deliver("Start")
         while True:
-            why = yield from self._dc_loop() if dc else self._ac_loop()
-            if why != "renew":
+            why = yield from self._dc_loop() if self.dc else self._ac_loop()
+            if why != RENEW:
                 break
             yield from self._deliver("Renegotiate")
             yield from self.parameters()
             yield from self._deliver("Start")
         yield from self._deliver("Stop")
-        if dc:
+        if self.dc:
             yield from s.open_contactor(self.car)
             yield from self._weld_check()
         self.car.off()
-        yield from self._goodbye("Pause" if why == "pause" else "Terminate")
-        self.paused = why == "pause"
+        yield from self.goodbye("Pause" if why == PAUSE else "Terminate")
+        self.paused = why == PAUSE
 
-    def _goodbye(self, how: str) -> Script:
+    def goodbye(self, how: Any) -> Script:
         yield from self.say(self.session_stop(how))
 
     # -- words that differ ------------------------------------------------------------
 
     def session_setup(self) -> Script:
-        response = yield from self.say(
+        yield from self.say(
             self.messages.SessionSetupReq(EVCCID=bytes.fromhex(self.profile.evccid)),
             learn=True,
         )
-        self.evse_id = str(response.EVSEID)
 
     def choose(self) -> Script:
         raise NotImplementedError
@@ -140,7 +116,7 @@ class TwoScript:
             yield from s.wait(car, self.profile.loop_s)
 
     def _deliver(self, progress: str) -> Script:
-        if progress == "Start" and not self.service.startswith("DC"):
+        if progress == "Start" and not self.dc:
             self.car.pilot = "C"
         if progress == "Stop":
             self.car.ac_target_w = 0.0
@@ -149,7 +125,7 @@ class TwoScript:
     def _dc_loop(self) -> Script:
         """CurrentDemand until something ends it; the end's name."""
         m, car = self.messages, self.car
-        since_s = self._begin()
+        since_s = self.begin()
         limit_a = float("inf")
         while True:
             done = self.wish()
@@ -174,7 +150,7 @@ class TwoScript:
             if getattr(response, "ReceiptRequired", None):
                 yield from self.receipt(response.MeterInfo)
             notified = self._notified(response.DC_EVSEStatus)
-            ending = notified or done or self._planned(since_s)
+            ending = notified or done or self.planned(since_s)
             if ending:
                 return ending
             yield from s.wait(car, self.profile.loop_s)
@@ -196,7 +172,7 @@ class TwoScript:
     def _ac_loop(self) -> Script:
         """ChargingStatus until something ends it; the end's name."""
         car = self.car
-        since_s = self._begin()
+        since_s = self.begin()
         while True:
             done = self.wish()
             response = yield from self.say(self.messages.ChargingStatusReq())
@@ -209,7 +185,7 @@ class TwoScript:
             if response.ReceiptRequired:
                 yield from self.receipt(response.MeterInfo)
             notified = self._notified(response.AC_EVSEStatus)
-            ending = notified or done or self._planned(since_s)
+            ending = notified or done or self.planned(since_s)
             if ending:
                 return ending
             yield from s.wait(car, self.profile.loop_s)
@@ -221,29 +197,11 @@ class TwoScript:
 
     # -- what ends a loop -------------------------------------------------------------
 
-    def _begin(self) -> float:
-        self.started_s = self.started_s or self.car.now_s
-        return self.car.now_s
-
-    def wish(self) -> str:
-        """Why the vehicle itself wants no more; "" = go on."""
-        if self.car.leaves:
-            return "leaves"
-        if self.car.full:
-            return "full"
-        return "" if self.car.digital() else "the PWM is gone"
-
-    def _planned(self, since_s: float) -> str:
-        lasted_s, profile = self.car.now_s - since_s, self.profile
-        if 0.0 < profile.pause_after_s <= lasted_s:
-            return "pause"
-        return "renew" if 0.0 < profile.renew_after_s <= lasted_s else ""
-
     def _notified(self, status: Any) -> str:
         code = getattr(status, "EVSEStatusCode", "")
         if code in SHUT:
             return code
-        asked = {"StopCharging": "stopped by the station", "ReNegotiation": "renew"}
+        asked = {"StopCharging": "stopped by the station", "ReNegotiation": RENEW}
         return asked.get(status.EVSENotification, "")
 
     def _heed(self, status: Any) -> None:

@@ -216,6 +216,18 @@ def test_outlet_flows_on_l1_only_when_closed() -> None:
     assert bench.car.seen.ac_live
 
 
+def test_a_vehicle_that_feeds_in_is_seen_by_the_meter() -> None:
+    bench = Bench()
+    bench.car.given = Given(pilot_state="C", ac_power_w=-3600.0)
+    bench.word = CLOSE_AC
+    bench.run(1.0)
+    books = bench.evse.plant.energies
+    assert sum(bench.evse.phases_w()) == pytest.approx(-3600.0 + 15.0 + 8.0)
+    assert books.ac_export_wh > 0.9
+    assert books.ac_path_wh < -0.9
+    assert bench.evse.plug_out()  # under load
+
+
 def test_pulled_under_load() -> None:
     bench = Bench()
     with pytest.raises(RigError, match="plug_out first"):
