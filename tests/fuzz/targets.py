@@ -36,6 +36,7 @@ from hil.pki.bad import ocsp_answer
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
 from hil.slac import frames as mme
+from tests.fuzz.sessions import WAYS
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 STATION = sdp.Station(sdp.ipaddress.IPv6Address("fe80::1"), 50_000, 50_001)
@@ -199,6 +200,11 @@ def seeds(target: str) -> Iterator[bytes]:
         data = bytes.fromhex(vector["hex"])
         if target in ("decode", "fragment"):
             yield bytes((exi.SCHEMAS.index(vector["schema"]),)) + data
+        elif target == "session":
+            for number, (_, _, schemas) in enumerate(WAYS):
+                if vector["schema"] in schemas and "Req" in line:
+                    which = schemas.index(vector["schema"])
+                    yield bytes((number, which)) + data
         elif target == "framer":
             yield b"\x09" + v2gtp.pack(v2gtp.PayloadType.DC, data)
         elif target == "handshake" and vector["schema"] == "sap":
