@@ -1,5 +1,6 @@
 """ISO 15118-2 with real processes: a car that has a contract made for it and pays with
-it, is pulled under power and comes back; beside it one whose pilot leaves C."""
+it, is pulled under power and comes back; beside it one whose pilot leaves C, and one
+that pauses."""
 
 from __future__ import annotations
 
@@ -135,6 +136,42 @@ async def by_hand(lane: Lane) -> None:
     await lane.unplug()
 
 
+async def pausing_car(lane: Lane) -> None:
+    """It sleeps and comes back: one transaction, no second card."""
+    lane.log.append("pauses")
+    mark = len(lane.plant.peer.messages)
+    await plug(
+        lane,
+        protocols=["iso15118-2"],
+        services=["DC"],
+        pause_after_s=2.0,
+        pause_s=2.0,
+    )
+    await lane.swipe()
+    await lane.wait_phase("energy", 25.0)
+    await lane.wait_phase("suspended_ev", 15.0)
+    lane.log.append("comes back")
+    await lane.wait_phase("energy", 25.0)
+    assert (await car(lane))["sessions"] == 2
+    assert not await lane.active()
+    events = [
+        message.payload
+        for message in lane.plant.peer.messages[mark:]
+        if message.action == "TransactionEvent" and message.direction == "in"
+        if message.payload.get("evse", {}).get("id") == lane.evse
+    ]
+    started = [e["transactionInfo"] for e in events if e["eventType"] == "Started"]
+    assert len(started) == 1
+    ended = [e["transactionInfo"] for e in events if e["eventType"] == "Ended"]
+    assert started[0]["transactionId"] not in [e["transactionId"] for e in ended]
+    await lane.unplug()
+
+
+async def second_lane(lane: Lane) -> None:
+    await by_hand(lane)
+    await pausing_car(lane)
+
+
 @pytest.mark.asyncio
 async def test_cars_of_iso15118_2(tmp_path: Path) -> None:
     async with station(
@@ -145,5 +182,6 @@ async def test_cars_of_iso15118_2(tmp_path: Path) -> None:
         config=str(CCS),
         CHARGERD__VEHICLE__ISO15118__AUTHORISE='["PnC", "EIM"]',
     ) as plant:
-        await asyncio.gather(new_contract_car(Lane(plant, 1)), by_hand(Lane(plant, 2)))
+        first, second = Lane(plant, 1), Lane(plant, 2)
+        await asyncio.gather(new_contract_car(first), second_lane(second))
         assert not plant.csms.violations
