@@ -49,6 +49,7 @@ from chargerd.ocpp import link
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
+from chargerd.scheduler import month
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
 from chargerd.scheduler.signals import SchedulerError
 from chargerd.store.store import Store
@@ -124,6 +125,8 @@ class App:
             ask=self._ocpp.ask,
             outcome=self._keep_outcome,
             certificate_service=lambda: self._ocpp.certificate_service,
+            discharged=month.read(saved.get("scheduler", {}).get("month")),
+            keep_month=self._keep_month,
         )
         self._cycle.on_reset = self._reset
         ports = GridPorts(
@@ -287,6 +290,9 @@ class App:
 
     def _save(self, save: Save) -> None:
         self._store.kv.put(save.namespace, save.key, save.value)
+
+    def _keep_month(self, value: month.Month) -> None:
+        self._store.kv.put("scheduler", "month", asdict(value))
 
     def _save_life(self, *, running: bool) -> None:
         """For the boot reason of the next start."""

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr
 
 from chargerd.config_base import Name, Percent, Seconds, Section, Watts
 from chargerd.config_grid import Grid
+from chargerd.config_grid_code import FrequencyService, GridCode
 
 
 class Station(Section):
@@ -99,6 +100,7 @@ class Evse(Section):
     current_max_a: Annotated[float, Field(ge=0, le=1000)] = 30.0
     efficiency: Annotated[float, Field(ge=0.5, le=1.0)] = 0.94
     ac_phases: Literal[1, 3] = 1
+    ac_phase: Literal[1, 2, 3] = 1  # the phase of an EVSE that has only one
     ac_voltage_v: Annotated[float, Field(ge=90, le=480)] = 230.0
     ac_current_max_a: Annotated[float, Field(ge=0, le=80)] = 32.0  # PWM charging
     ac_wake_s: Annotated[float, Field(ge=0, le=3600)] = 30.0  # for sleepers; 0 = never
@@ -185,6 +187,9 @@ class Owner(Section):
     timezone: str = "Asia/Tokyo"
     target_soc_pct: Percent = 80.0
     floor_soc_pct: Percent = 20.0
+    blackout_reserve_pct: Percent = 0.0  # kept for a blackout; nothing else takes it
+    # What may be taken out of vehicles in a calendar month; None = no cap.
+    discharge_kwh_per_month: Annotated[float, Field(ge=0, le=100_000)] | None = None
     # Whether what the driver told the vehicle (ISO 15118) is a promise, too.
     from_vehicle: bool = True
 
@@ -221,8 +226,15 @@ class Site(Section):
     export_w: Watts = 0.0  # magnitude
     failsafe_import_w: Watts = 1_500.0  # while the site meter is silent
     export_permit: str = ""  # who allowed it, e.g. "TEPCO 2026-113"; "" = no export
+    fuse_a: Annotated[float, Field(ge=0, le=4000)] | None = None  # of each phase
     meter: Device | None = None
+    # How much older than its stamp a reading of the site meter may be.
+    meter_delay_s: Annotated[float, Field(ge=0, le=10)] = 0.5
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 1.0e9
+    release_s: Seconds = 10.0  # from a setpoint that has ended to the plan
+    nominal_hz: Literal[50, 60] | None = None  # None: the nearer one
+    grid_code: GridCode = GridCode()  # or a file: "policies/de.toml"
+    frequency_service: FrequencyService | None = None
     tariff: Tariff | None = None
 
 

@@ -14,7 +14,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
-from chargerd.config import Config, Evse, EvseDevices, Iso15118, Iso15118Port, Local
+from chargerd.config import (
+    Config,
+    Evse,
+    EvseDevices,
+    Iso15118,
+    Iso15118Port,
+    Local,
+    Site,
+)
 
 MIN_PASSWORD = 16  # A00.FR.205: random, at least 16 characters
 # Which wires may lead to a device of which role; the bridge knows the drivers.
@@ -47,6 +55,7 @@ def contradictions(config: Config) -> list[tuple[str, str]]:
     )
     if len(set(begins)) != len(begins):
         found.append(("site.tariff.parts", "two begin at the same time"))
+    found += _grid_problems(config.site)
     timezone = config.vehicle.promise.timezone
     try:
         ZoneInfo(timezone)
@@ -54,6 +63,27 @@ def contradictions(config: Config) -> list[tuple[str, str]]:
         reason = f'{timezone!r} is no time zone known here, e.g. "Asia/Tokyo"'
         found.append(("vehicle.promise.timezone", reason))
     return [*found, *_ocpp_problems(config)]
+
+
+def _grid_problems(site: Site) -> Iterator[tuple[str, str]]:
+    code, sold = site.grid_code, site.frequency_service
+    for name, service in code.services.items():
+        steps = [deviation for deviation, _ in service.points]
+        if sorted(steps) != steps:
+            yield f"site.grid_code.services.{name}.points", "frequencies must ascend"
+    volts = [share for share, _ in code.volt_watt]
+    if sorted(volts) != volts:
+        yield "site.grid_code.volt_watt", "voltages must ascend"
+    if sold is None:
+        return
+    if sold.name not in code.services:
+        known = ", ".join(code.services) or "none"
+        yield (
+            "site.frequency_service.name",
+            f"{sold.name!r} is not in the grid code ({known})",
+        )
+    if site.nominal_hz is None:
+        yield "site.nominal_hz", "is missing: a frequency service needs it"
 
 
 def _shared_wires(config: Config) -> Iterator[tuple[str, str]]:

@@ -45,12 +45,13 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Raises ConfigError with every problem at once.
     """
     problems: list[tuple[str, str]] = []
-    tree = _read(path)
+    tree = _read(path, "; give --config or CHARGERD_CONFIG")
     for name, text in sorted(environ.items()):
         if name.startswith(PREFIX):
             problem = _override(tree, name, text)
             if problem:
                 problems.append((name, problem))
+    problems += _grid_code(tree, path)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
@@ -86,11 +87,11 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, sort_keys=True) + "\n"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, hint: str = "") -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}; give --config or CHARGERD_CONFIG"
+        reason = f"cannot be read: {error.strerror}{hint}"
         raise ConfigError(path, [("", reason)]) from error
     if len(data) > MAX_BYTES:
         raise ConfigError(path, [("", f"is over {MAX_BYTES} bytes")])
@@ -98,6 +99,20 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(path, [("", f"is not TOML: {error}")]) from error
+
+
+def _grid_code(tree: dict[str, Any], path: Path) -> list[tuple[str, str]]:
+    """A file's name in `site.grid_code` becomes its table; it lies beside `path`."""
+    site = tree.get("site")
+    name = site.get("grid_code") if isinstance(site, dict) else None
+    if not isinstance(site, dict) or not isinstance(name, str):
+        return []
+    try:
+        site["grid_code"] = _read(path.parent / name)
+    except ConfigError as error:
+        site["grid_code"] = {}
+        return [("site.grid_code", f"{name!r} {why}") for _, why in error.problems]
+    return []
 
 
 def _override(tree: dict[str, Any], name: str, text: str) -> str:

@@ -395,7 +395,12 @@ class SiteState:
     others_w: float = 0.0  # house load plus the other EVSEs at most, signed
     others_least_w: float | None = None  # the same at least; None = `others_w`
     meter_age_s: float | None = None  # None: no site meter fitted
+    meter_delay_s: float = 0.0  # what a reading is older than its stamp, at most
+    meter_mono: float = 0.0  # of the reading that `grid_w` rests on
+    grid_w: float | None = None  # at the connection once all commands are obeyed
     frequency_hz: float | None = None
+    frequency_age_s: float = 0.0
+    voltage_v: float | None = None  # the highest phase to neutral
     ramp_w_per_s: float = 1.0e9
 
 

@@ -32,7 +32,6 @@ from chargerd.model import (
     Request,
     ResetRequest,
     SessionPhase,
-    SiteState,
     StartRequest,
     StopReason,
     StopRequest,
@@ -40,7 +39,8 @@ from chargerd.model import (
     VehicleDoor,
     VehicleState,
 )
-from chargerd.scheduler import promise, share
+from chargerd.scheduler import droop, month, promise
+from chargerd.scheduler.connection import Connection
 from chargerd.scheduler.runner import Result, Runner, Surroundings
 from chargerd.scheduler.signals import SchedulerError, Signals, check
 from chargerd.scheduler.tariff import Prices
@@ -54,6 +54,7 @@ HISTORY = 500
 RAMP_DOWN_S = 3.0
 STOP_S = 25.0  # after this a safe stop is over, whatever the devices say
 OVERRUN_S = 0.25  # a tick so late is told as a fault
+MONTH_STEP_WH = 100.0
 _SAME_W = 50.0
 _NO_VEHICLE = VehicleState()
 
@@ -85,6 +86,8 @@ class Cycle:
         ask: Callable[[AuthQuestion | CertificateAsk], None] = lambda question: None,
         outcome: Callable[[Outcome], None] = lambda outcome: None,
         certificate_service: Callable[[], bool] = lambda: False,
+        discharged: month.Month = month.EMPTY,
+        keep_month: Callable[[month.Month], None] = lambda month: None,
     ) -> None:
         self._site, self._owner = site, owner
         self._bridge, self._vehicles, self._now = bridge, vehicles, now
@@ -93,7 +96,7 @@ class Cycle:
         started_mono = now().mono
         self._runners = {e.id: Runner(e, owner, site, started_mono) for e in evses}
         self._signals = Signals()
-        self._house = share.House()
+        self._connection = Connection(evses, site)
         self._inbox: deque[Request] = deque()
         self._wake = asyncio.Event()
         self._history: dict[int, deque[Decision]] = {
@@ -102,6 +105,9 @@ class Cycle:
         self._station_faults: frozenset[str] = frozenset()
         self._zone = _zone(owner.timezone)
         self._prices = Prices(site.tariff, self._zone)
+        self._service = _service(site)
+        self._month, self._keep_month = discharged, keep_month
+        self._kept_month = discharged
         self._stop_since_mono: float | None = None
         self._stop_reason = StopReason.OTHER
         self._stop_sent = False
@@ -220,8 +226,7 @@ class Cycle:
         self.stats.ticks += 1
         requests = self._drain()
         self._stop_step(now, requests)
-        tracks = [runner.track for runner in self._runners.values()]
-        self._house.update(self._bridge.site_meter(), tracks, now.mono)
+        self._connection.look(self._bridge.site_meter(), self._runners, now.mono)
         for evse_id, runner in self._runners.items():
             door = self._vehicles.get(evse_id)
             vehicle = door.state() if door is not None else _NO_VEHICLE
@@ -234,6 +239,7 @@ class Cycle:
             if door is not None:
                 door.offer(result.offer)
             self._publish(evse_id, runner, result)
+        self._count_month(now)
         self.last_tick_mono = now.mono
         self._reset_step()
 
@@ -341,24 +347,37 @@ class Cycle:
 
     def _surroundings(self, runner: Runner, now: Now) -> Surroundings:
         others = [r for r in self._runners.values() if r is not runner]
-        powers = [(r.measured_w, r.power_w) for r in others]
         running = sum(1 for r in self._runners.values() if r.state.energise)
         free = (SessionPhase.IDLE, SessionPhase.FINISHED)
         departure = None
         if self._owner.departure and runner.state.session.phase in free:
             departure = promise.next_departure(self._owner.departure, self._zone, now)
+        cap_kwh = self._owner.discharge_kwh_per_month
+        own = self._bridge.telemetry(runner.evse_id).meter
         return Surroundings(
-            site=self._site_state(runner, powers, now),
-            signals=self._signals.live(runner.evse_id, now.mono),
+            site=self._connection.site_state(runner, own, now.mono),
+            signals=self._service + self._signals.live(runner.evse_id, now.mono),
             station_evses=max(1, running),
-            other_charge_w=sum(max(0.0, commanded) for _, commanded in powers),
-            other_discharge_w=sum(min(0.0, commanded) for _, commanded in powers),
+            other_charge_w=sum(max(0.0, r.power_w) for r in others),
+            other_discharge_w=sum(min(0.0, r.power_w) for r in others),
+            share=self._connection.share(runner),
+            discharge_left_wh=month.left_wh(self._month, cap_kwh),
             station_faults=self._station_faults,
             departure_mono=departure,
             certificate_service=self._certificate_service(),
             schedule=self._schedule(runner, now),
             ramp_down=self._stop_since_mono is not None,
         )
+
+    def _count_month(self, now: Now) -> None:
+        """Kept each 100 Wh: a restart forgets no more."""
+        wh = sum(runner.take_discharged_wh() for runner in self._runners.values())
+        self._month = month.add(self._month, wh, self._zone, now)
+        kept = self._kept_month
+        moved = self._month.discharged_wh - kept.discharged_wh
+        if moved >= MONTH_STEP_WH or self._month.name != kept.name:
+            self._kept_month = self._month
+            self._keep_month(self._month)
 
     def _schedule(self, runner: Runner, now: Now) -> EnergySchedule | None:
         """The frame that a vehicle may plan in, with the tariff's prices."""
@@ -367,30 +386,12 @@ class Cycle:
         discharge_w = -unit.discharge_w if site.export_permit else 0.0
         return self._prices.schedule(runner.evse_id, now, charge_w, discharge_w)
 
-    def _site_state(
-        self, runner: Runner, powers: list[tuple[float, float]], now: Now
-    ) -> SiteState:
-        site = self._site
-        meter = self._bridge.site_meter()
-        age_s = None
-        if site.meter is not None:
-            age_s = meter.age_s(now.mono) if meter is not None else 1.0e6
-        own = self._bridge.telemetry(runner.evse_id).meter
-        hertz = own.value.frequency_hz if own is not None else None
-        if hertz is None and meter is not None:
-            hertz = meter.value.frequency_hz
-        least_w, most_w = share.others_w(self._house.power_w, powers)
-        return SiteState(
-            import_limit_w=site.import_w,
-            export_limit_w=-site.export_w,
-            discharge_permitted=bool(site.export_permit),
-            permit=site.export_permit,
-            others_w=most_w,
-            others_least_w=least_w,
-            meter_age_s=age_s,
-            frequency_hz=hertz,
-            ramp_w_per_s=site.ramp_w_per_s,
-        )
+
+def _service(site: config.Site) -> tuple[DispatchSignal, ...]:
+    """The frequency service that this station gives by configuration."""
+    if site.frequency_service is None or site.nominal_hz is None:
+        return ()
+    return (droop.standing(site.frequency_service, site.grid_code, site.nominal_hz),)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -6,6 +6,7 @@ command, an offer and a report; does no I/O and reads no clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from chargerd import config
@@ -29,9 +30,19 @@ from chargerd.model import (
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
-from chargerd.scheduler import battery, envelope, follow, promise, ramp, share
-from chargerd.scheduler.decide import Context, Unit, Verdict, decide, is_ac, on_ac
+from chargerd.scheduler import (
+    allot,
+    battery,
+    envelope,
+    follow,
+    promise,
+    ramp,
+    share,
+)
+from chargerd.scheduler.bounds import is_ac, on_ac
+from chargerd.scheduler.decide import decide
 from chargerd.scheduler.signals import SchedulerError
+from chargerd.scheduler.terms import Carry, Context, Unit, Verdict
 from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
 _METER_FRESH_S = 1.0
@@ -48,6 +59,8 @@ class Surroundings:
     other_charge_w: float = 0.0
     other_discharge_w: float = 0.0
     station_faults: frozenset[str] = frozenset()
+    share: allot.Share = allot.ALL
+    discharge_left_wh: float = math.inf  # of the owner's cap for the month
     departure_mono: float | None = None  # the owner's next standing departure
     certificate_service: bool = False  # the central system can be asked for some
     schedule: EnergySchedule | None = None  # a frame for vehicles that plan
@@ -110,6 +123,8 @@ class Runner:
         self._vehicle_said: tuple[float | None, ...] | None = None  # of its wish
         self._asked_number: int | None = None  # of the last certificate question
         self._certificate: CertificateAnswer | None = None
+        self._discharged_wh = 0.0  # of the session, as last counted
+        self.split = share.split(evse.ac_phases, evse.ac_phase)
         self.snapshot: Snapshot | None = None
         self.context = Context()
 
@@ -117,6 +132,18 @@ class Runner:
     def closed(self) -> bool:
         """Any contactor of this EVSE is commanded closed."""
         return self._memory.dc_closed or self._memory.ac.closed
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Of the last tick; None before the first of a session."""
+        return self._verdict
+
+    def take_discharged_wh(self) -> float:
+        """What left the vehicle since the last call."""
+        total_wh = self.state.session.energy_out_wh
+        gone_wh = total_wh - self._discharged_wh
+        self._discharged_wh = total_wh
+        return max(0.0, gone_wh)  # a new session begins at zero
 
     def tick(
         self,
@@ -379,11 +406,15 @@ class Runner:
             derated="CableOverTempDerate" in self.faults.names,
             battery=self._battery,
             rate=self._rate.value,
-            line=last.line if last else promise.FREE,
-            plan_done=last.plan_done if last else False,
+            carry=last.carry if last else Carry(),
+            power_w=self.power_w,
             station_evses=around.station_evses,
             other_charge_w=around.other_charge_w,
             other_discharge_w=around.other_discharge_w,
+            share_low_w=around.share.low_w,
+            share_high_w=around.share.high_w,
+            share_note=around.share.note,
+            discharge_left_wh=around.discharge_left_wh,
         )
 
     def _decide(
@@ -418,7 +449,7 @@ class Runner:
         held = self.state.session
         if held.promise is None:
             return
-        line = verdict.line
+        line = verdict.carry.line
         forced = line.must_charge and verdict.low_w > 0.0  # no fault, path closed
         due = now_mono - self._promised_mono >= _PROMISE_EVERY_S
         if forced == held.promise.forced and not due:
@@ -501,6 +532,8 @@ def _constants(
     port = evse.iso15118  # a connector for DC alone has no AC outlet
     has_ac = port is None or any(energy.startswith("AC") for energy in port.energies)
     volts = evse.ac_voltage_v * evse.ac_phases if has_ac else 0.0
+    sold = site.frequency_service
+    service = site.grid_code.services.get(sold.name) if sold else None
     unit = Unit(
         charge_w=evse.charge_w,
         discharge_w=evse.discharge_w,
@@ -512,6 +545,12 @@ def _constants(
         floor_pct=owner.floor_soc_pct,
         lifetime_s=evse.command_lifetime_s,
         failsafe_import_w=site.failsafe_import_w,
+        reserve_pct=owner.blackout_reserve_pct,
+        release_s=site.release_s,
+        service_hold_s=service.hold_s if service else 0.0,
+        code=site.grid_code,
+        nominal_hz=site.nominal_hz,
+        mains_v=evse.ac_voltage_v,
     )
     ratings = Ratings(
         charge_w=evse.charge_w,

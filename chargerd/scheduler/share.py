@@ -1,8 +1,8 @@
 """What else uses the grid connection: the house, and the other EVSEs.
 
 Pure. Sees the site meter and each EVSE's own meter; lines their readings up in time, so
-that our own ramp is not taken for a change of the house. A simple rule for several
-EVSEs: each one counts what the others draw and have been promised.
+that our own ramp is not taken for a change of the house. Who gets how much of the rest
+is in `allot.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,15 @@ from collections import deque
 from firmware_bridge.api import MeterReading, Reading
 
 PATIENCE_S = 0.5
+Split = tuple[float, float, float]  # shares of an EVSE's power on L1, L2, L3
+SPLIT_3: Split = (1 / 3, 1 / 3, 1 / 3)
+
+
+def split(phases: int, phase: int) -> Split:
+    """How an EVSE's power lies on the phases; `phase` counts for one phase only."""
+    if phases == 3:
+        return SPLIT_3
+    return (float(phase == 1), float(phase == 2), float(phase == 3))
 
 
 class Track:
@@ -55,37 +64,52 @@ class House:
 
     def __init__(self) -> None:
         self.power_w = 0.0
-        self._done_mono = float("-inf")
+        self.phase_w: tuple[float, ...] = ()  # L1 to L3, () = the meter cannot say
+        self.at_mono = float("-inf")  # of the reading it rests on
         self._waiting: Reading[MeterReading] | None = None
 
     def update(
-        self, site: Reading[MeterReading] | None, tracks: list[Track], now_mono: float
+        self,
+        site: Reading[MeterReading] | None,
+        tracks: list[tuple[Track, Split]],
+        now_mono: float,
     ) -> None:
         """Take a reading, or go on waiting for the meters it is compared with."""
-        if (
-            self._waiting is None
-            and site is not None
-            and site.at_mono > self._done_mono
-        ):
+        if self._waiting is None and site is not None and site.at_mono > self.at_mono:
             self._waiting = site
         reading = self._waiting
         if reading is None:
             return
         late = reading.age_s(now_mono) > PATIENCE_S
-        if not late and any(track.last_mono < reading.at_mono for track in tracks):
+        if not late and any(track.last_mono < reading.at_mono for track, _ in tracks):
             return
-        ours = sum(track.at(reading.at_mono) for track in tracks)
-        self.power_w = reading.value.power_w - ours
-        self._done_mono = reading.at_mono
+        ours = [(track.at(reading.at_mono), split) for track, split in tracks]
+        self.power_w = reading.value.power_w - sum(power for power, _ in ours)
+        self.phase_w = tuple(
+            seen - sum(power * split[phase] for power, split in ours)
+            for phase, seen in enumerate(_phases(reading.value))
+        )
+        self.at_mono = reading.at_mono
         self._waiting = None
+
+
+def _phases(meter: MeterReading) -> tuple[float, ...]:
+    """W of each phase as its fuse feels it: apparent power where it is measured."""
+    if len(meter.current_a) == len(meter.voltage_v) == len(SPLIT_3):
+        return tuple(
+            amps * volts
+            for amps, volts in zip(meter.current_a, meter.voltage_v, strict=True)
+        )
+    return meter.phase_power_w if len(meter.phase_power_w) == len(SPLIT_3) else ()
 
 
 def others_w(house_w: float, others: list[tuple[float, float]]) -> tuple[float, float]:
     """(least, most) of the house plus the other EVSEs, each (measured, commanded).
 
     An EVSE on its way, or one that takes less than it may, counts with the worse of the
-    two: our import must fit beside the most, our export beside the least.
+    two: our import must fit beside the most, our export beside the least. What another
+    one feeds is no room for us: it may stop in this very tick.
     """
-    least = house_w + sum(min(pair) for pair in others)
-    most = house_w + sum(max(pair) for pair in others)
+    least = house_w + sum(min(0.0, *pair) for pair in others)
+    most = house_w + sum(max(0.0, *pair) for pair in others)
     return least, most

@@ -25,7 +25,9 @@ from chargerd.model import (
 )
 from chargerd.scheduler import envelope
 from chargerd.scheduler.battery import Estimate
-from chargerd.scheduler.decide import Context, Unit, Verdict, _Ledger, decide
+from chargerd.scheduler.decide import decide
+from chargerd.scheduler.ledger import Ledger
+from chargerd.scheduler.terms import Carry, Context, Unit, Verdict
 from firmware_bridge.api import (
     PilotReading,
     PilotState,
@@ -137,7 +139,7 @@ def contexts(draw: st.DrawFn) -> Context:
         derated=draw(st.booleans()),
         battery=Estimate(soc, draw(st.none() | st.just(40_000.0))),
         rate=draw(st.floats(0.1, 0.95)),
-        plan_done=draw(st.booleans()),
+        carry=Carry(plan_done=draw(st.booleans())),
         station_evses=draw(st.integers(1, 4)),
         other_charge_w=draw(up),
         other_discharge_w=draw(down),
@@ -214,7 +216,7 @@ def test_tighter_limits_never_give_more(
     cap = DispatchSignal("cap", 1, Priority.LOCAL, (segment,), 0.0, NOW.mono + 9.0)
     after = decide(replace(snap, signals=(*snap.signals, cap)), UNIT, ctx)
     if charge:
-        assert after.wanted_w <= before.wanted_w + 1e-6 or after.line.must_charge
+        assert after.wanted_w <= before.wanted_w + 1e-6 or after.carry.line.must_charge
         assert after.wanted_w <= limit + 1e-6
         assert after.wanted_w >= min(0.0, before.wanted_w) - 1e-6
     else:
@@ -228,7 +230,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 
 @given(st.lists(st.tuples(numbers, numbers), max_size=8))
 def test_the_ledger_only_narrows(caps: list[tuple[float, float]]) -> None:
-    ledger = _Ledger(-6000.0, 7400.0, "rating")
+    ledger = Ledger(-6000.0, 7400.0, "rating")
     low, high = ledger.low, ledger.high
     for bounds in caps:
         ledger.cap("site", "x", *bounds)

@@ -24,8 +24,9 @@ from chargerd.model import (
 )
 from chargerd.scheduler import words
 from chargerd.scheduler.battery import Estimate
-from chargerd.scheduler.decide import Context, Unit, Verdict, decide
+from chargerd.scheduler.decide import decide
 from chargerd.scheduler.promise import Line
+from chargerd.scheduler.terms import Carry, Context, Unit, Verdict
 from firmware_bridge.api import (
     PilotReading,
     PilotState,
@@ -256,7 +257,7 @@ def test_station_setpoint_is_divided() -> None:
 def test_plan_charges_to_the_target(
     soc: float | None, done: bool, power_w: float
 ) -> None:
-    ctx = replace(FREE, battery=Estimate(soc, 40_000.0), plan_done=done)
+    ctx = replace(FREE, battery=Estimate(soc, 40_000.0), carry=Carry(plan_done=done))
     assert run(None, ctx).wanted_w == power_w
 
 
@@ -269,14 +270,16 @@ def test_floor_bars_discharge(soc: float, low: float) -> None:
 
 
 def test_floor_has_a_band() -> None:
-    held = replace(FREE, battery=Estimate(20.9, 40_000.0), line=Line(floor_held=True))
+    held = replace(
+        FREE, battery=Estimate(20.9, 40_000.0), carry=Carry(Line(floor_held=True))
+    )
     assert run(-6000.0, held).low_w == 0.0
 
 
 def test_promise_forces_inside_the_bounds_that_are_left() -> None:
     wish = Promise(MONO + 60.0, 90.0)
     verdict = run(-5000.0, session=session(promise=wish))
-    assert verdict.line.must_charge
+    assert verdict.carry.line.must_charge
     assert verdict.wanted_w == 7000.0
     assert verdict.source == "promise"
     capped = run(

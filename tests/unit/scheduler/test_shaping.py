@@ -194,14 +194,14 @@ def test_house_waits_for_the_meters_it_is_compared_with() -> None:
     track, house = share.Track(), share.House()
     track.add(1.0, 1000.0)
     site = Reading(MeterReading(1900.0, 0.0, 0.0), 1.1)
-    house.update(site, [track], 1.1)
+    house.update(site, [(track, share.SPLIT_3)], 1.1)
     assert house.power_w == 0.0
     track.add(1.2, 1800.0)
-    house.update(site, [track], 1.2)
+    house.update(site, [(track, share.SPLIT_3)], 1.2)
     assert house.power_w == pytest.approx(1900.0 - 1400.0)
     late = Reading(MeterReading(5000.0, 0.0, 0.0), 2.0)
-    house.update(late, [track], 2.0)
-    house.update(late, [track], 2.6)
+    house.update(late, [(track, share.SPLIT_3)], 2.0)
+    house.update(late, [(track, share.SPLIT_3)], 2.6)
     assert house.power_w == pytest.approx(3200.0)
 
 
@@ -209,8 +209,8 @@ def test_house_waits_for_the_meters_it_is_compared_with() -> None:
     ("others", "expected"),
     [
         ([], (500.0, 500.0)),
-        ([(1000.0, 4000.0)], (1500.0, 4500.0)),
-        ([(4000.0, 1000.0)], (1500.0, 4500.0)),
+        ([(1000.0, 4000.0)], (500.0, 4500.0)),
+        ([(4000.0, 1000.0)], (500.0, 4500.0)),
         ([(3000.0, -2000.0)], (-1500.0, 3500.0)),
         ([(0.0, 2000.0), (-1000.0, 0.0)], (-500.0, 2500.0)),
     ],

@@ -1,0 +1,141 @@
+"""Who gets how much of one grid connection: fair shares for several EVSEs.
+
+Pure. First those whose promise forces them, the shortest slack first; then all that
+want power, equally; what is left goes to whoever could use it. Total and phases are
+never given out twice. Export is shared alike, never through import's phase counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from chargerd.scheduler.share import Split
+
+_LEAST_W = 0.01  # less than this is nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the connection has for all EVSEs together. Magnitudes, in W."""
+
+    charge_w: float
+    discharge_w: float
+    phase_charge_w: tuple[float, ...] = ()  # L1 to L3, () = no fuse to keep
+    phase_discharge_w: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One EVSE. Bounds as elsewhere: `low` <= 0 <= `high`; may be infinite."""
+
+    evse_id: int
+    split: Split
+    want_low_w: float = 0.0
+    want_high_w: float = 0.0
+    able_low_w: float = 0.0
+    able_high_w: float = 0.0
+    forced: bool = False
+    slack_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Bounds for one EVSE; `note` says how they came about."""
+
+    low_w: float = -math.inf
+    high_w: float = math.inf
+    note: str = ""
+
+
+ALL = Share()
+
+
+def allot(wants: tuple[Want, ...], room: Room) -> dict[int, Share]:
+    """A share for each EVSE; the sum of the shares fits total and phases."""
+    charge = _one_way(
+        wants,
+        room.charge_w,
+        room.phase_charge_w,
+        lambda w: max(0.0, min(w.want_high_w, w.able_high_w)),
+        lambda w: max(0.0, w.able_high_w),
+    )
+    discharge = _one_way(
+        wants,
+        room.discharge_w,
+        room.phase_discharge_w,
+        lambda w: max(0.0, -max(w.want_low_w, w.able_low_w)),
+        lambda w: max(0.0, -w.able_low_w),
+    )
+    note = f"share of {len(wants)} EVSEs" if len(wants) > 1 else "fuse"
+    return {
+        w.evse_id: Share(-discharge[w.evse_id], charge[w.evse_id], note) for w in wants
+    }
+
+
+def beside(
+    share: Share, room: Room, split: Split, others: Iterable[tuple[float, float, Split]]
+) -> Share:
+    """The share, less what the others' (measured, commanded) powers still take of the
+    phases: they may be on their way down."""
+    low, high = share.low_w, share.high_w
+    taken = tuple(others)
+    for phase, part in enumerate(split):
+        if part <= 0.0 or not room.phase_charge_w:
+            continue
+        into = sum(max(0.0, a, b) * s[phase] for a, b, s in taken)
+        out = sum(max(0.0, -a, -b) * s[phase] for a, b, s in taken)
+        high = min(high, max(0.0, room.phase_charge_w[phase] - into) / part)
+        low = max(low, -max(0.0, room.phase_discharge_w[phase] - out) / part)
+    return Share(low, high, share.note)
+
+
+def _one_way(
+    wants: tuple[Want, ...],
+    room_w: float,
+    phase_room_w: tuple[float, ...],
+    want: Callable[[Want], float],
+    able: Callable[[Want], float],
+) -> dict[int, float]:
+    """Magnitudes of one direction."""
+    given = {w.evse_id: 0.0 for w in wants}
+    left = [max(0.0, room_w), *(max(0.0, w) for w in phase_room_w)]
+    for w in sorted((w for w in wants if w.forced), key=lambda w: w.slack_s):
+        _fill([w], given, left, want)
+    _fill(wants, given, left, want)
+    _fill(wants, given, left, able)
+    return given
+
+
+def _fill(
+    wants: Iterable[Want],
+    given: dict[int, float],
+    left: list[float],
+    top: Callable[[Want], float],
+) -> None:
+    """Raise all together until each has met its top or a limit of its own."""
+    active = [w for w in wants if top(w) - given[w.evse_id] > _LEAST_W]
+    while active:
+        loads = [float(len(active))]
+        loads += [sum(w.split[i] for w in active) for i in range(len(left) - 1)]
+        step = min(top(w) - given[w.evse_id] for w in active)
+        for room, load in zip(left, loads, strict=True):
+            if load > 0.0:
+                step = min(step, room / load)
+        for w in active:
+            given[w.evse_id] += step
+        for index, load in enumerate(loads):
+            left[index] = max(0.0, left[index] - step * load)
+        full = [room <= _LEAST_W for room in left]
+        if full[0]:
+            return
+        active = [
+            w
+            for w in active
+            if top(w) - given[w.evse_id] > _LEAST_W
+            and not any(
+                full[1 + i] and part > 0.0
+                for i, part in enumerate(w.split[: len(left) - 1])
+            )
+        ]
