@@ -203,7 +203,14 @@ def _contactor(
     return True, since
 
 
-def _duty(memory: Memory, intent: Intent, ratings: Ratings, *, outlet: bool) -> float:
+def _duty(
+    memory: Memory,
+    intent: Intent,
+    vehicle: VehicleState,
+    ratings: Ratings,
+    *,
+    outlet: bool,
+) -> float:
     """The duty that is wanted now."""
     if not intent.operative:
         return pilot.STATE_F
@@ -216,9 +223,19 @@ def _duty(memory: Memory, intent: Intent, ratings: Ratings, *, outlet: bool) -> 
             return pilot.STATE_F
         case hlc.Show.DIGITAL:
             return pilot.DIGITAL
-        case hlc.Show.NOMINAL if _offers_ac(intent, ratings) and outlet:
-            return pilot.duty_for_current(intent.power_w / ratings.ac_volts)
+        case hlc.Show.NOMINAL if outlet and ratings.ac_volts > 0.0:
+            return pilot.duty_for_current(
+                _nominal_w(intent, vehicle, ratings) / ratings.ac_volts
+            )
     return pilot.STEADY
+
+
+def _nominal_w(intent: Intent, vehicle: VehicleState, ratings: Ratings) -> float:
+    """What a nominal duty offers. To a vehicle that talks it is the most it may have:
+    the power itself is said in words."""
+    if vehicle.phase is not VehiclePhase.NONE:
+        return intent.offer_high_w if intent.energise else 0.0
+    return intent.power_w if _offers_ac(intent, ratings) else 0.0
 
 
 def _offers_ac(intent: Intent, ratings: Ratings) -> bool:
@@ -239,7 +256,7 @@ def _pilot(
     if intent.fault_stop and fault_mono is None:
         fault_mono = now
     outlet = reading is not None and reading.ac_closed is not None
-    wanted = _duty(memory, intent, ratings, outlet=outlet)
+    wanted = _duty(memory, intent, vehicle, ratings, outlet=outlet)
     pwm = pilot.step(memory.pwm, wanted, now)
     meter = telemetry.meter
     flowing = meter is None or abs(meter.value.power_w) >= ratings.ac_volts
@@ -249,7 +266,7 @@ def _pilot(
         memory.ac,
         reading.pilot_state if reading else PilotState.UNKNOWN,
         energised=asked if talks else _offers_ac(intent, ratings),
-        invited=talks or pilot.offers_energy(pwm.duty),
+        invited=pilot.offers_energy(pwm.duty) or (talks and pwm.duty == pilot.DIGITAL),
         flowing=flowing,
         now_mono=now,
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
+from chargerd.evse.hlc import Show
 from chargerd.model import VehicleDemand, VehicleLimits, VehiclePhase, VehicleState
 from firmware_bridge.api import (
     Command,
@@ -265,3 +266,30 @@ def test_unlock_overrides_the_lock() -> None:
     intent = replace(INTENT, unlock=True, energise=False)
     command = actuate(Memory(), intent, VEHICLE, telemetry(), RATINGS)[1]
     assert not command.pins.lock
+
+
+@pytest.mark.parametrize(
+    ("show", "duty"),
+    [
+        (Show.NOMINAL, 32 / 60),
+        (Show.DIGITAL, 0.05),
+        (Show.STEADY, 1.0),
+        (Show.STATE_F, 0.0),
+    ],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_vehicle_that_talks_keeps_its_duty_and_closes_by_word(
+    show: Show, duty: float, asked: bool
+) -> None:
+    """Nominal duty is what it may have at most, before and while energy flows."""
+    intent = replace(INTENT, offer_high_w=7360.0, show=show)
+    vehicle = VehicleState(
+        "iso15118-2",
+        VehiclePhase.ENERGY if asked else VehiclePhase.HANDSHAKE,
+        demand=VehicleDemand(close_ac=asked),
+    )
+    at_c = telemetry(state=PilotState.C)
+    _, command, _ = actuate(Memory(), intent, vehicle, at_c, RATINGS)
+    assert command.pins.duty == pytest.approx(duty)
+    invited = show in (Show.NOMINAL, Show.DIGITAL)
+    assert command.pins.close_ac is (asked and invited)
