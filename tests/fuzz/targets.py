@@ -36,7 +36,7 @@ from hil.pki.bad import ocsp_answer
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
 from hil.slac import frames as mme
-from tests.fuzz.sessions import WAYS
+from tests.fuzz.sessions import WAYS, session
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 STATION = sdp.Station(sdp.ipaddress.IPv6Address("fe80::1"), 50_000, 50_001)
@@ -180,6 +180,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         certificate,
         staple,
         slac,
+        session,
     )
 }
 
