@@ -35,16 +35,16 @@ class Stall(Outlet):
     deaf: bool = False
     demands_tls: bool = False  # says so in SDP, whether it can or not
     port: int = 0  # told by SDP; 0 = its own
+    here: ipaddress.IPv6Address = HERE
     ev: Iso15118Ev = field(init=False)
     sdp_requests: int = 0
     connections: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._udp, self._listener = _socket(socket.SOCK_DGRAM), self._listen()
         self._peer: socket.socket | None = None
         self._link: TlsLink | None = None
-        wire = Wire("lo", self._udp.getsockname()[1])
+        wire = self.open()
         battery = Battery(self.soc_pct, self.capacity_wh)
         self.ev = Iso15118Ev(battery, self.profile, wire)
 
@@ -52,14 +52,16 @@ class Stall(Outlet):
     def battery(self) -> Battery:
         return self.ev.car.battery
 
-    def _listen(self) -> socket.socket:
-        sock = _socket(socket.SOCK_STREAM)
-        sock.listen(1)
-        return sock
+    def open(self) -> Wire:
+        """The station's sockets; where the vehicle looks for them."""
+        self.udp = _socket(socket.SOCK_DGRAM)
+        self.listener = _socket(socket.SOCK_STREAM)
+        self.listener.listen(1)
+        return Wire("lo", self.udp.getsockname()[1])
 
     def close(self) -> None:
         self.ev.unplugged()
-        for sock in (self._udp, self._listener, self._peer):
+        for sock in (self.udp, self.listener, self._peer):
             if sock is not None:
                 sock.close()
 
@@ -74,20 +76,20 @@ class Stall(Outlet):
 
     def _answer_sdp(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            data, where = self._udp.recvfrom(1024)
+            data, where = self.udp.recvfrom(1024)
             self.sdp_requests += 1
             sdp.decode_request(data)
             if self.deaf:
                 return
             secure = self.tls is not None or self.demands_tls
-            port = self.port or self._listener.getsockname()[1]
+            port = self.port or self.listener.getsockname()[1]
             kind = sdp.Security.TLS if secure else sdp.Security.NONE
-            answer = sdp.Response(HERE, port, kind)
-            self._udp.sendto(sdp.encode_response(answer), where)
+            answer = sdp.Response(self.here, port, kind)
+            self.udp.sendto(sdp.encode_response(answer), where)
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            peer, _ = self._listener.accept()
+            peer, _ = self.listener.accept()
             peer.setblocking(False)
             self._peer, self.connections = peer, self.connections + 1
             self._link = self.tls.wrap(None) if self.tls is not None else None
