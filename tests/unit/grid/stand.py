@@ -3,6 +3,7 @@ and a report of one EVSE. Owns no test."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,21 @@ from typing import Any
 from chargerd.clock import Now
 from chargerd.config import Config
 from chargerd.grid.ports import Ports
-from chargerd.model import DispatchSignal, Request
+from chargerd.model import (
+    Decision,
+    DispatchSignal,
+    EvseReport,
+    Flexibility,
+    OperationMode,
+    Request,
+    Session,
+    SessionPhase,
+    SiteState,
+    Snapshot,
+    Token,
+    VehicleState,
+)
+from firmware_bridge.api import MeterReading, Reading, Telemetry
 
 UTC0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -59,4 +74,35 @@ def config(**grid: Any) -> Config:
             "evse": [{"id": 1, **evse}, {"id": 2, **evse}],
             "grid": grid,
         }
+    )
+
+
+def report(evse_id: int = 1, mono: float = 100.0, **changes: Any) -> EvseReport:
+    """A report of an EVSE in energy. `changes` go into the decision."""
+    meter = MeterReading(power_w=-2990.0, import_wh=1000.0, export_wh=500.0)
+    values: dict[str, Any] = {
+        "evse_id": evse_id,
+        "at_mono": mono,
+        "valid_until_mono": mono + 0.3,
+        "power_w": -3000.0,
+        "wanted_w": -3000.0,
+        "low_w": -6000.0,
+        "high_w": float("inf"),
+        "mode": OperationMode.EXTERNAL_SETPOINT,
+        "source": "mqtt.setpoint",
+    }
+    token = Token("CANARY-TOKEN")
+    snapshot = Snapshot(
+        now=at(mono),
+        evse_id=evse_id,
+        telemetry=Telemetry(meter=Reading(meter, mono - 0.1)),
+        vehicle=VehicleState("chademo", soc_pct=55.0, vehicle_id="CANARY-VIN"),
+        session=Session(
+            evse_id, phase=SessionPhase.ENERGY, id="s1", token=token, energy_in_wh=1.26
+        ),
+        site=SiteState(10_000.0, -5_000.0, discharge_permitted=True),
+    )
+    flexibility = Flexibility(evse_id, mono, 3000.0, 9000.0, 1e4, 2e4, math.inf)
+    return EvseReport(
+        snapshot, Decision(**{**values, **changes}), flexibility=flexibility
     )
