@@ -90,8 +90,9 @@ def schema_text() -> str:
 def _read(path: Path, hint: str = "") -> dict[str, Any]:
     try:
         data = path.read_bytes()
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}{hint}"
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else error
+        reason = f"cannot be read: {why}{hint}"
         raise ConfigError(path, [("", reason)]) from error
     if len(data) > MAX_BYTES:
         raise ConfigError(path, [("", f"is over {MAX_BYTES} bytes")])

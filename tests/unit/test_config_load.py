@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "config" / "chargerd.toml"
 CCS = ROOT / "config" / "ccs.toml"
 GRID = ROOT / "config" / "grid.toml"
+POLICIES = sorted((ROOT / "config" / "policies").glob("*.toml"))
 GOOD = """
 [station]
 id = "CS1"
@@ -360,6 +361,38 @@ def test_the_grid_s_tables_can_be_copied(tmp_path: Path) -> None:
     assert all(getattr(grid, name) is not None for name in type(grid).model_fields)
 
 
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)
+def test_a_grid_code_is_read_from_its_file(tmp_path: Path, policy: Path) -> None:
+    (tmp_path / policy.name).write_text(policy.read_text(encoding="utf-8"))
+    site = f'\n[site]\ngrid_code = "{policy.name}"\n'
+    config = load(_write(tmp_path, GOOD + site), {})
+    assert config.site.grid_code.name == policy.stem
+
+
+@pytest.mark.parametrize(
+    ("site", "words"),
+    [
+        ('grid_code = "gone.toml"', "site.grid_code: 'gone.toml' cannot be read"),
+        (
+            'nominal_hz = 50\nfrequency_service = {name = "fcr", power_w = 1000}',
+            "site.frequency_service.name: 'fcr'",
+        ),
+        (
+            "grid_code = {services = {a = {points = [[1, 0], [-1, 1]]}}}",
+            "site.grid_code.services.a.points: frequencies must ascend",
+        ),
+        (
+            "grid_code = {volt_watt = [[1.1, 1], [1.0, 0]]}",
+            "site.grid_code.volt_watt: voltages must ascend",
+        ),
+    ],
+)
+def test_a_wrong_grid_code_is_named(tmp_path: Path, site: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(_write(tmp_path, GOOD + f"\n[site]\n{site}\n"), {})
+    assert words in str(caught.value)
+
+
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         inner = next(config_load._models_in(field.annotation), None)
@@ -372,6 +405,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("key", list(_keys(Config)))
 def test_the_shipped_files_show_every_key(key: str) -> None:
     """As a value, or as a comment that shows one. Tables of values: their header."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in (SHIPPED, CCS, GRID))
+    paths = (SHIPPED, CCS, GRID, *POLICIES)
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     name = key.rpartition(".")[2]
     assert re.search(rf"^(# )?{name} = |\[{re.escape(key)}\]", text, re.M), key
