@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 MAX_PEERS = 4  # sockets at once; one more drops the oldest that has no session
 NewTls = Callable[[], TlsLink]  # of one new connection
+QUIET_S = 5.0  # ours: a link that died without a word does not hold the connector
 PILOT_S = 0.3  # ours: a pull ends the link this much before the pilot tells of it
 LOOK_S = 1.0  # how often the interface's address is looked for
 _PLUGGED = (PilotState.B, PilotState.C, PilotState.D)
@@ -248,6 +249,8 @@ class SeccDoor:
         """The session of a peer that agreed on a protocol. V2gError: it may not."""
         holder = self._holder
         if holder is not None and not self._free(holder):
+            if holder.quiet_s(now_mono) > QUIET_S:
+                holder.abort("silent, and a vehicle began anew")
             raise V2gError("another session runs on this connector")
         session = self._sessions.make(
             protocol, now_mono, tls=peer.over_tls, vehicle=peer.vehicle

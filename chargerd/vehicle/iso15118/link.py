@@ -23,7 +23,7 @@ from chargerd.vehicle.iso15118.errors import V2gError
 log = structlog.get_logger(__name__)
 
 AddressOf = Callable[[str], ipaddress.IPv6Address | None]
-_IF_INET6 = Path("/proc/net/if_inet6")
+_IF_INET6 = Path("/proc/self/net/if_inet6")
 _TENTATIVE, _DAD_FAILED = 0x40, 0x08
 PORTS_TRIED = 64
 

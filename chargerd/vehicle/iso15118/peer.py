@@ -60,6 +60,7 @@ class Peer(asyncio.Protocol):
         self._why = ""
         self.connection: Connection | None = None
         self._gone_mono = float("inf")
+        self._heard_mono = clock.now().mono
 
     @property
     def gone(self) -> bool:
@@ -68,6 +69,10 @@ class Peer(asyncio.Protocol):
     def just_gone(self, within_s: float) -> bool:
         """Whether it ended less than `within_s` ago."""
         return 0.0 <= self._clock.now().mono - self._gone_mono < within_s
+
+    def quiet_s(self, now_mono: float) -> float:
+        """How long nothing came."""
+        return now_mono - self._heard_mono
 
     @property
     def over_tls(self) -> bool:
@@ -97,6 +102,7 @@ class Peer(asyncio.Protocol):
             self._wake_at(now_mono + HANDSHAKE_S, now_mono)
 
     def data_received(self, data: bytes) -> None:
+        self._heard_mono = self._clock.now().mono
         tls = self._tls
         if tls is not None:
             try:

@@ -221,6 +221,20 @@ async def test_one_session_a_connector() -> None:
         assert made.door.state().phase is VehiclePhase.HANDSHAKE
 
 
+async def test_a_link_that_died_without_a_word_does_not_hold_the_connector() -> None:
+    async with bench() as made:
+        lost, again = made.car(), made.car()
+        await lost.connect(made.port)
+        await to_setup(lost)
+        await made.tick(round(shell.QUIET_S / 0.05) + 1)
+        with pytest.raises(AssertionError, match="Failed_NoNegotiation"):
+            await again.connect(made.port)
+        assert await closed(lost)
+        again.writer.transport.abort()
+        await again.connect(made.port)  # its next try
+        await to_setup(again)
+
+
 async def test_a_lost_connection_opens_the_contactor_and_frees_the_door() -> None:
     async with bench() as made:
         car = made.car()
