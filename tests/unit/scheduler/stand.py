@@ -135,6 +135,7 @@ class FakeBridge:
         self.mono = 0.0
         self.with_site = with_site
         self.house_w = 500.0
+        self.hertz = 50.0
         self.silent: set[str] = set()
         self.frozen: set[str] = set()
         self.gain = 1.0
@@ -183,7 +184,7 @@ class FakeBridge:
         value = MeterReading(
             power_w * self.gain,
             *wh,
-            frequency_hz=50.0 + noise,
+            frequency_hz=self.hertz + noise,
             voltage_v=(230.0 + noise,),
         )
         self._kept[name] = Reading(value, self.mono)
