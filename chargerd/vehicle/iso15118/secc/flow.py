@@ -97,6 +97,7 @@ TIMES_2 = Times(
 
 # ISO 15118-20: the vehicle's times as other stacks have them [K]; ours are 3/4 of them.
 LOOP_SILENCE_S = 0.5
+STARTED_SILENCE_S = 5.0  # ours: live contactors wait no minute for the first loop
 TIMES_20 = Times(
     answer_s={
         "ServiceDetailReq": 3.75,
@@ -104,7 +105,12 @@ TIMES_20 = Times(
         "DC_ChargeLoopReq": 0.25,
         "AC_ChargeLoopReq": 0.25,
     },
-    silence_s={"loop_dc": LOOP_SILENCE_S, "loop_ac": LOOP_SILENCE_S},
+    silence_s={
+        "started_dc": STARTED_SILENCE_S,
+        "started_ac": STARTED_SILENCE_S,
+        "loop_dc": LOOP_SILENCE_S,
+        "loop_ac": LOOP_SILENCE_S,
+    },
     ongoing_s={
         "AuthorizationReq": 180.0,
         "DC_CableCheckReq": 38.0,

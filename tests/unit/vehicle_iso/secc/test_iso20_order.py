@@ -248,7 +248,8 @@ def test_a_session_needs_a_random_id() -> None:
     ("energy", "state", "silence_s"),
     [
         (6, "authorization", 60.0),
-        (6, "started_dc", 60.0),
+        (6, "started_dc", 5.0),
+        (5, "started_ac", 5.0),
         (6, "loop_dc", 0.5),
         (5, "loop_ac", 0.5),
     ],
