@@ -233,10 +233,8 @@ def test_changed_bytes(jar: Jar, name: str) -> None:
             continue
         if not all(text.isprintable() for text in texts(message)):
             continue  # XML has no words for control characters, or changes them
-        (root,) = (
-            each for each in roots(schema_of(name)) if each.type is type(message)
-        )
-        xml = as_xml(schema_of(name), root.namespace, root.name, message)
+        root = of_type[type(message)]
+        xml = as_xml(schema, root.namespace, root.name, message)
         told = jar.decode(name, bytes(data))
         assert exi_xml.shape(told) == exi_xml.shape(xml), data.hex()
         read += 1
