@@ -252,6 +252,7 @@ class Decision:
     mode: OperationMode
     source: str  # who won
     reasons: tuple[Reason, ...] = ()
+    at_utc: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
         hold_turn=choice.hold_turn,
         reasons=ledger.reasons(winners),
         carry=replace(choice.carry, line=line, der=der),
+        floor_pct=wishes.floor_pct(snap, unit, ctx),
         setpoint_var=None if gate else choice.setpoint_var,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from chargerd import config
 from chargerd.clock import Now
 from chargerd.evse import causes, faultset, hlc, pilot, plausibility, session
-from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
+from chargerd.evse.actuate import Intent, Memory, actuate
 from chargerd.model import (
     CertificateAnswer,
     CertificateAsk,
@@ -21,6 +21,7 @@ from chargerd.model import (
     EnergySchedule,
     EvseReport,
     FaultNotice,
+    Flexibility,
     Request,
     SessionPhase,
     SiteState,
@@ -33,7 +34,9 @@ from chargerd.model import Promise as PromiseWish
 from chargerd.scheduler import (
     allot,
     battery,
+    constants,
     envelope,
+    flex,
     follow,
     promise,
     ramp,
@@ -42,11 +45,12 @@ from chargerd.scheduler import (
 from chargerd.scheduler.bounds import is_ac, on_ac
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.signals import SchedulerError
-from chargerd.scheduler.terms import Carry, Context, Unit, Verdict
+from chargerd.scheduler.terms import Carry, Context, Verdict
 from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
 _METER_FRESH_S = 1.0
 _PROMISE_EVERY_S = 1.0
+_FLEXIBILITY_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Runner:
         self.evse_id = evse.id
         self._owner = owner
         self._started_mono = started_mono
-        self.unit, self._ratings, self._fitted = _constants(evse, owner, site)
+        self.unit, self._ratings, self._fitted = constants.of(evse, owner, site)
         self._ramp = ramp.Settings(evse.ramp_w_per_s, site.ramp_w_per_s)
         self._envelope = envelope.Ratings(evse.charge_w, evse.discharge_w)
         self._envelope_ac = envelope.Ratings(
@@ -110,7 +114,7 @@ class Runner:
         self._told = StageSetpoint()  # the last command's
         self._excess_mono: float | None = None
         self._memory = Memory()
-        self._talking = _talking(evse)
+        self._talking = constants.talking(evse)
         self._talk = hlc.State()
         self._ramped = ramp.State()
         self._trim = follow.State()
@@ -125,6 +129,7 @@ class Runner:
         self._certificate: CertificateAnswer | None = None
         self._discharged_wh = 0.0  # of the session, as last counted
         self.split = share.split(evse.ac_phases, evse.ac_phase)
+        self._flexibility: Flexibility | None = None
         self.snapshot: Snapshot | None = None
         self.context = Context()
 
@@ -177,9 +182,20 @@ class Runner:
         decision = self._decide(snap, verdict, around)
         command, offer = self._actuate(snap, verdict, decision)
         offer = self._tell_vehicle(offer, around)
-        report = EvseReport(snap, decision, self.power_w)
+        report = EvseReport(snap, decision, self.power_w, self._flexible(verdict))
         self.power_w = decision.power_w
         return Result(command, offer, report, (*events, *asks))
+
+    def _flexible(self, verdict: Verdict) -> Flexibility | None:
+        """Once a second: it is told to people and markets, not to the wire."""
+        snap, told = self.snapshot, self._flexibility
+        if snap is None:
+            return told
+        if told is None or snap.now.mono - told.at_mono >= _FLEXIBILITY_EVERY_S:
+            power_w = self._ramped.power_w
+            told = flex.see(snap, self.unit, self.context, verdict, power_w)
+            self._flexibility = told
+        return told
 
     def _certificates(
         self, vehicle: VehicleState, requests: tuple[Request, ...]
@@ -523,62 +539,5 @@ def _decision(
         mode=verdict.mode,
         source=verdict.source,
         reasons=verdict.reasons,
-    )
-
-
-def _constants(
-    evse: config.Evse, owner: config.Owner, site: config.Site
-) -> tuple[Unit, Ratings, causes.Fitted]:
-    port = evse.iso15118  # a connector for DC alone has no AC outlet
-    has_ac = port is None or any(energy.startswith("AC") for energy in port.energies)
-    volts = evse.ac_voltage_v * evse.ac_phases if has_ac else 0.0
-    sold = site.frequency_service
-    service = site.grid_code.services.get(sold.name) if sold else None
-    unit = Unit(
-        charge_w=evse.charge_w,
-        discharge_w=evse.discharge_w,
-        efficiency=evse.efficiency,
-        voltage_max_v=evse.voltage_max_v,
-        ac_volts=volts,
-        ac_current_max_a=evse.ac_current_max_a,
-        target_pct=owner.target_soc_pct,
-        floor_pct=owner.floor_soc_pct,
-        lifetime_s=evse.command_lifetime_s,
-        failsafe_import_w=site.failsafe_import_w,
-        reserve_pct=owner.blackout_reserve_pct,
-        release_s=site.release_s,
-        service_hold_s=service.hold_s if service else 0.0,
-        code=site.grid_code,
-        nominal_hz=site.nominal_hz,
-        mains_v=evse.ac_voltage_v,
-    )
-    ratings = Ratings(
-        charge_w=evse.charge_w,
-        discharge_w=evse.discharge_w,
-        current_max_a=evse.current_max_a,
-        voltage_min_v=evse.voltage_min_v,
-        voltage_max_v=evse.voltage_max_v,
-        efficiency=evse.efficiency,
-        ac_volts=volts,
-        lifetime_s=evse.command_lifetime_s,
-    )
-    fitted = causes.Fitted(
-        stage=evse.devices.stage is not None,
-        insulation=evse.devices.insulation is not None,
-        mains_v=evse.ac_voltage_v,
-    )
-    return unit, ratings, fitted
-
-
-def _talking(evse: config.Evse) -> hlc.Settings:
-    port = evse.iso15118
-    if port is None:
-        return hlc.Settings(wake_s=evse.ac_wake_s)
-    return hlc.Settings(
-        enabled=True,
-        modem=port.slac is not None,
-        basic=any(energy.startswith("AC") for energy in port.energies),
-        nominal=port.ac_duty == "nominal",
-        init_s=port.slac_init_s,
-        wake_s=evse.ac_wake_s,
+        at_utc=snap.now.utc,
     )

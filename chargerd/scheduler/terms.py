@@ -114,6 +114,7 @@ class Verdict:
     hold_turn: bool
     reasons: tuple[Reason, ...]
     carry: Carry
+    floor_pct: float  # nothing is discharged below
     setpoint_var: float | None = None
 
 

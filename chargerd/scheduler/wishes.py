@@ -50,20 +50,23 @@ class Choice:
     want_w: tuple[float, float] | None = None  # where the wish itself hangs on bounds
 
 
+def floor_pct(snap: Snapshot, unit: Unit, ctx: Context) -> float:
+    """The highest of the owner's, the driver's and the blackout's floor."""
+    wish = snap.session.promise
+    told = wish.floor_soc_pct if wish else 0.0
+    reserve = 0.0 if ctx.islanded else unit.reserve_pct
+    return max(unit.floor_pct, told, reserve)
+
+
 def keep_promise(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Line:
     """The must-charge line, the floors, and the month's cap on discharge."""
     wish = snap.session.promise
-    floor = max(
-        unit.floor_pct,
-        wish.floor_soc_pct if wish else 0.0,
-        0.0 if ctx.islanded else unit.reserve_pct,
-    )
     plant = Plant(ledger.high, unit.efficiency, ctx.rate)
     line = promises.draw(
         wish,
         ctx.battery,
         plant,
-        floor,
+        floor_pct(snap, unit, ctx),
         -ledger.low,
         ctx.carry.line,
         snap.now.mono,
@@ -175,7 +178,7 @@ def _read(
     x = None if curve is None else _x(curve, segment, snap, unit)
     if curve is not None and x is not None:
         if base_w is None:
-            base_w = _baseline(curve, parts, ledger, unit, ctx, plan_w)
+            base_w = _baseline(curve, parts, ledger, snap, unit, ctx, plan_w)
         base_w += curve.at(x) / parts
     if base_w is None:
         return None
@@ -194,7 +197,13 @@ def _x(curve: Curve, segment: Segment, snap: Snapshot, unit: Unit) -> float | No
 
 
 def _baseline(
-    curve: Curve, parts: int, ledger: Ledger, unit: Unit, ctx: Context, plan_w: float
+    curve: Curve,
+    parts: int,
+    ledger: Ledger,
+    snap: Snapshot,
+    unit: Unit,
+    ctx: Context,
+    plan_w: float,
 ) -> float:
     """The plan, with the curve's whole span kept free on both sides, in power and in
     energy for `service_hold_s`."""
@@ -207,7 +216,7 @@ def _baseline(
     if energy_wh is None or capacity_wh is None:
         return base
     hours = unit.service_hold_s / 3600.0
-    floor_wh = capacity_wh * max(unit.floor_pct, unit.reserve_pct) / 100.0
+    floor_wh = capacity_wh * floor_pct(snap, unit, ctx) / 100.0
     if energy_wh - floor_wh < -out_w * hours / unit.efficiency:
         return high
     if capacity_wh - energy_wh < in_w * hours * unit.efficiency:

@@ -30,6 +30,7 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
+from chargerd.scheduler import month
 from chargerd.scheduler.cycle import Cycle
 from firmware_bridge.api import (
     Command,
@@ -225,6 +226,7 @@ class Stand:
         owner: config.Owner | None = None,
         site: config.Site | None = None,
         with_site: bool = False,
+        discharged: month.Month = month.EMPTY,
         **evse: object,
     ) -> None:
         ids = tuple(range(1, count + 1))
@@ -234,6 +236,7 @@ class Stand:
         self.reports: list[EvseReport] = []
         self.questions: list[AuthQuestion] = []
         self.outcomes: list[Outcome] = []
+        self.months: list[month.Month] = []
         values = {"charge_w": 7400.0, "discharge_w": 7400.0} | evse
         self.cycle = Cycle(
             tuple(make_evse(i, **values) for i in ids),
@@ -245,6 +248,8 @@ class Stand:
             (self.reports.append,),
             self.questions.append,
             self.outcomes.append,
+            discharged=discharged,
+            keep_month=self.months.append,
         )
 
     def now(self) -> Now:

@@ -1,0 +1,1 @@
+"""The plan layer: what to charge and discharge in the next day or two, and why."""

@@ -1,0 +1,40 @@
+"""The planner's process: problems on stdin, solutions on stdout, at nice 15.
+
+Started by the daemon (child.py), ends when stdin ends. Imports the solver; the daemon
+never does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, BinaryIO
+
+from chargerd.scheduler.planner import frames, lp
+from chargerd.scheduler.planner import problem as p
+
+NICE = 15
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer frame by frame until the source ends."""
+    while len(head := source.read(frames.HEAD)) == frames.HEAD:
+        body = source.read(frames.size(head))
+        sink.write(frames.encode(_answer(body)))
+        sink.flush()
+
+
+def _answer(body: bytes) -> dict[str, Any]:
+    try:
+        return p.pack_solution(lp.solve(p.read_problem(frames.decode(body))))
+    except p.PlannerError as error:
+        return {"error": str(error)}
+
+
+def main() -> None:
+    os.nice(NICE)
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

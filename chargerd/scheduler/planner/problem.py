@@ -1,0 +1,183 @@
+"""What a planner is asked and what it answers, as values and as JSON.
+
+Pure. kW, kWh, hours and the tariff's currency throughout: no weights without a unit.
+Positive power = into the vehicle, at the AC terminals; energy counts in the battery.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+STEPS_MAX = 600
+PACKS_MAX = 64
+
+
+class PlannerError(Exception):
+    """A question or an answer that cannot be used; the text says what and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A piece of the horizon. `house_kw` is the load beside the packs, signed."""
+
+    hours: float
+    buy: float
+    sell: float
+    house_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Power kept free for a service, and the energy to hold it. Magnitudes, in kW.
+
+    `per_kw_h` is what an hour of 1 kW earns; None = sold already, so it must be kept.
+    """
+
+    up_kw: float
+    down_kw: float
+    hold_h: float
+    per_kw_h: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One battery on one EVSE. It is there for the first `steps` steps."""
+
+    evse_id: int
+    steps: int
+    energy: float
+    capacity: float
+    target: float  # wanted at the end of the last step it is there
+    floor: float
+    ceiling: float
+    charge_kw: float
+    discharge_kw: float  # magnitude
+    efficiency: float  # one way
+    knee: float  # energy above which charging tapers
+    wear: float = 0.0  # per kWh taken out
+    calendar: float = 0.0  # per kWh above `calendar_from`, and hour
+    calendar_from: float = 0.0
+    hazard_per_h: float = 0.0  # of leaving early
+    shortfall: float = 0.0  # per kWh that the driver then misses
+    reserve: Reserve | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`demand_per_kw` is charged on what the highest import exceeds `peak_kw` by."""
+
+    steps: tuple[Step, ...]
+    packs: tuple[Pack, ...]
+    import_kw: float
+    export_kw: float  # magnitude
+    demand_per_kw: float = 0.0
+    peak_kw: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One pack's power in each step, and its energy at each step's end."""
+
+    evse_id: int
+    power_kw: tuple[float, ...]
+    energy_kwh: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    solver: str
+    traces: tuple[Trace, ...]
+    cost: float
+    took_s: float = 0.0
+
+
+def roll(pack: Pack, steps: tuple[Step, ...], power_kw: list[float]) -> Trace:
+    """The energy that follows from powers."""
+    level, levels = pack.energy, []
+    for step, power in zip(steps, power_kw, strict=False):
+        gain = power * pack.efficiency if power > 0.0 else power / pack.efficiency
+        level = min(max(0.0, level + gain * step.hours), pack.capacity)
+        levels.append(level)
+    return Trace(pack.evse_id, tuple(power_kw), tuple(levels))
+
+
+def end_value(problem: Problem, pack: Pack) -> float:
+    """What a kWh left in the battery is worth: the cheapest way to buy it back."""
+    steps = problem.steps[: pack.steps]
+    return max(0.0, min(step.buy for step in steps)) / pack.efficiency
+
+
+def cost(problem: Problem, traces: tuple[Trace, ...]) -> float:
+    """Money that the traces cost: energy, wear, ageing and peak, less what is left in
+    the batteries. Penalties for what is missed are not money and not in it."""
+    total, peak = 0.0, problem.peak_kw
+    for index, step in enumerate(problem.steps):
+        powers = (t.power_kw[index] for t in traces if index < len(t.power_kw))
+        grid = step.house_kw + sum(powers)
+        total += step.hours * (step.buy * max(0.0, grid) + step.sell * min(0.0, grid))
+        peak = max(peak, grid)
+    total += problem.demand_per_kw * (peak - problem.peak_kw)
+    for pack, trace in zip(problem.packs, traces, strict=True):
+        moves = zip(problem.steps, trace.power_kw, trace.energy_kwh, strict=False)
+        for step, power, level in moves:
+            total += step.hours * pack.wear * max(0.0, -power)
+            total += step.hours * pack.calendar * max(0.0, level - pack.calendar_from)
+        left = trace.energy_kwh[-1] if trace.energy_kwh else pack.energy
+        total -= end_value(problem, pack) * left
+    return total
+
+
+def pack_problem(problem: Problem) -> dict[str, Any]:
+    return asdict(problem)
+
+
+def read_problem(value: Any) -> Problem:
+    """The question from JSON; PlannerError says what is wrong with it."""
+    try:
+        packs = tuple(_read_pack(item) for item in value["packs"])
+        steps = tuple(Step(**item) for item in value["steps"])
+        problem = Problem(**{**value, "packs": packs, "steps": steps})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise PlannerError(f"question: {error}") from error
+    if not 0 < len(steps) <= STEPS_MAX or len(packs) > PACKS_MAX:
+        raise PlannerError(f"question: {len(steps)} steps, {len(packs)} packs")
+    return problem
+
+
+def _read_pack(item: dict[str, Any]) -> Pack:
+    reserve = item["reserve"]
+    return Pack(**{**item, "reserve": Reserve(**reserve) if reserve else None})
+
+
+def pack_solution(solution: Solution) -> dict[str, Any]:
+    return asdict(solution)
+
+
+def read_solution(value: Any, problem: Problem) -> Solution:
+    """The answer from JSON, checked against its question: the child may be broken."""
+    try:
+        if "error" in value:
+            raise PlannerError(f"the solver says: {str(value['error'])[:200]}")
+        traces = tuple(
+            Trace(
+                int(item["evse_id"]),
+                tuple(map(float, item["power_kw"])),
+                tuple(map(float, item["energy_kwh"])),
+            )
+            for item in value["traces"]
+        )
+        solver, total = str(value["solver"]), float(value["cost"])
+        took_s = float(value["took_s"])
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise PlannerError(f"answer: {error}") from error
+    if [t.evse_id for t in traces] != [p.evse_id for p in problem.packs]:
+        raise PlannerError("answer: other EVSEs than were asked for")
+    for pack, trace in zip(problem.packs, traces, strict=True):
+        sizes = {len(trace.power_kw), len(trace.energy_kwh)}
+        if sizes != {pack.steps}:
+            raise PlannerError(f"answer: {sizes} steps, asked for {pack.steps}")
+        if not all(map(math.isfinite, (*trace.power_kw, *trace.energy_kwh, total))):
+            raise PlannerError("answer: a number is not finite")
+    return Solution(solver, traces, total, took_s)
