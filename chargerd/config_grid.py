@@ -108,8 +108,11 @@ class SiteBus(Broker):
     safe_w: Watts = 0.0  # what each member may take without a lease
     charge_w: Watts = 0.0  # what all members together may take
     discharge_w: Watts = 0.0  # and give, a magnitude
-    lease_s: Annotated[float, Field(ge=2, le=600)] = 10.0
+    lease_s: Annotated[float, Field(ge=2, le=600)] = 20.0
     every_s: Annotated[float, Field(ge=0.5, le=60)] = 2.0
+    # From a cut to power that has followed: 5 s for a vehicle on the pilot alone
+    # (IEC 61851-1), 1 s where it talks.
+    fall_s: Annotated[float, Field(ge=0.2, le=30)] = 5.0
 
     @model_validator(mode="after")
     def _holds(self) -> SiteBus:
@@ -123,8 +126,8 @@ class SiteBus(Broker):
                 f"charge_w: {len(self.members)} members take {least_w:.0f} W without a "
                 f"lease, over {self.charge_w:.0f} W; lower safe_w or raise charge_w"
             )
-        if self.lease_s < 2.5 * self.every_s:
-            raise ValueError("lease_s: must be at least 2.5 times every_s")
+        if self.lease_s < self.fall_s + 2.5 * self.every_s:
+            raise ValueError("lease_s: must be at least fall_s + 2.5 times every_s")
         return self
 
 

@@ -73,7 +73,7 @@ SITE = {"members": ["a", "b"], "coordinators": ["a"], "charge_w": 10_000}
         ({"members": ["a", "a"]}, "named twice"),
         ({"coordinators": ["a", "a"]}, "named twice"),
         ({"safe_w": 5001}, "lower safe_w"),
-        ({"every_s": 5, "lease_s": 12}, "2.5 times"),
+        ({"every_s": 5, "lease_s": 17}, "2.5 times"),
         ({"members": []}, "at least 1"),
         ({"members": ["a/+"]}, "pattern"),
         ({"site": "#"}, "pattern"),
