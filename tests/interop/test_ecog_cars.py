@@ -120,11 +120,28 @@ class Scene:
         await set_setpoint(self.plant.peer, 1, power_w, 600)
         await self.power_near(power_w)
 
+    async def negotiated(self) -> str:
+        """The code of SupportedAppProtocolRes."""
+        name = "supportedAppProtocolRes"
+        await self.car.until(name, lambda: self.car.heard(name))
+        return str(self.car.heard(name)[0]["body"]["ResponseCode"])
+
     async def phase(self, name: str, limit_s: float = 20.0) -> None:
         async def there() -> bool:
             return str((await self.plant.status())["phase"]) == name
 
         await until(f"phase {name}", there, limit_s)
+
+    def machine_was_late(self) -> bool:
+        """The car let 0.4 s pass in its loop, which a station must take for silence;
+        or the daemon did not get its turn."""
+        heard = None
+        for fact in self.car.facts:
+            if "said" in fact and heard is not None and fact["at"] - heard > 0.4:
+                return True
+            heard = fact["at"] if fact.get("heard") in LOOPS else None
+        log = self.plant.stand.log("daemon", 200)
+        return "SchedulerOverrun" in log or "PilotLost" in log
 
     def refusals(self) -> list[ecog.Fact]:
         """Answers whose code is not one of OK."""
@@ -135,7 +152,7 @@ class Scene:
         ]
 
 
-def settings(case: Case) -> dict[str, str]:
+def settings(case: Case) -> dict[str, Any]:
     """The daemon's, for this case."""
     energies = '["AC_BPT", "AC"]' if case.energy == "AC" else '["DC_BPT", "DC"]'
     return ecog.daemon_settings(energies, "PnC" if case.contract else "EIM")
@@ -147,7 +164,8 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     """Plugged in, card shown unless the car has a contract, car started. On failure
     both sides' logs are in the error."""
-    async with station(folder, **settings(case)) as plant:
+    bench = ecog.patient_bench(folder)
+    async with station(folder, bench=bench, **settings(case)) as plant:
         await plant.stand.rig.ask(verb="plug_in", connector=1, ev="external", soc=60.0)
         if not case.contract:
             await plant.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
@@ -176,13 +194,43 @@ async def scene(
 @pytest.mark.asyncio
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_energy_flows_as_dispatched(case: Case, tmp_path: Path, far: Far) -> None:
-    async with scene(far, tmp_path, case) as here:
-        await here.car.until("five loops", lambda: len(here.loops()) >= 5)
-        await here.dispatch(5_000.0)
-        await here.dispatch(2_500.0)
-        if case.bidirectional:
-            await discharges(here)
-        await stops(here)
+    """Up to three tries, a further one only where this machine was proved too busy."""
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        try:
+            async with scene(far, folder, case) as here:
+                await story(here)
+        except AssertionError:
+            if attempt == 2 or not here.machine_was_late():
+                raise
+        else:
+            return
+
+
+async def story(here: Scene) -> None:
+    await here.car.until("five loops", lambda: len(here.loops()) >= 5)
+    await here.dispatch(5_000.0)
+    await here.dispatch(2_500.0)
+    if here.case.bidirectional:
+        await discharges(here)
+    await stops(here)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("service", ["DC_BPT", "AC_BPT"])
+async def test_plain_iso20_is_refused(service: str, tmp_path: Path, far: Far) -> None:
+    """[V2G20-1235], [V2G20-2356]: nothing of ISO 15118-20 over less than TLS 1.3
+    mutual: neither over plain TCP nor over TLS 1.2."""
+    for tls in ("", "1.2"):
+        case = Case(
+            "", f"ISO_15118_20_{service[:2]}", service[:2], service, "Dynamic", tls
+        )
+        folder = tmp_path / f"tls{tls}"
+        folder.mkdir()
+        async with scene(far, folder, case) as here:
+            assert await here.negotiated() == "Failed_NoNegotiation"
+            assert here.car.said() == ["supportedAppProtocolReq"]
 
 
 async def discharges(here: Scene) -> None:
