@@ -90,7 +90,8 @@ class House:
             for phase, seen in enumerate(_phases(reading.value))
         )
         self.at_mono = reading.at_mono
-        self._waiting = None
+        newer = site is not None and site.at_mono > self.at_mono
+        self._waiting = site if newer else None
 
 
 def _phases(meter: MeterReading) -> tuple[float, ...]:

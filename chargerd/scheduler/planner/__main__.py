@@ -32,8 +32,11 @@ def _answer(body: bytes) -> dict[str, Any]:
 
 
 def main() -> None:
+    """The solver prints a greeting to descriptor 1: frames get one of their own."""
     os.nice(NICE)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    with open(os.dup(1), "wb") as sink:
+        os.dup2(2, 1)
+        serve(sys.stdin.buffer, sink)
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def _run(model: _Model) -> list[float]:
     lp.a_matrix_.start_ = model.starts
     lp.a_matrix_.index_ = model.index
     lp.a_matrix_.value_ = model.value
-    solver = highspy.Highs()
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
     solver.passModel(lp)

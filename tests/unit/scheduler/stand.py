@@ -6,6 +6,7 @@ the test says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -146,6 +147,7 @@ class FakeBridge:
         self.share: dict[int, float] = {}  # what a stage makes of its command
         self._kept: dict[str, Reading[MeterReading]] = {}
         self.applied = 0
+        self.site_phases: Callable[[], tuple[float, ...]] = tuple
         self.fake_pilot_faults: frozenset[str] = frozenset()
 
     def apply(self, evse_id: int, command: Command) -> None:
@@ -213,7 +215,11 @@ class FakeBridge:
         if not self.with_site:
             return None
         total = self.house_w + sum(self.power_w.values())
-        return self._meter("site", total, (0.0, 0.0))  # type: ignore[no-any-return]
+        reading = self._meter("site", total, (0.0, 0.0))
+        if reading is None or "site" in self.silent:
+            return reading  # type: ignore[no-any-return]
+        value = replace(reading.value, phase_power_w=self.site_phases())
+        return Reading(value, reading.at_mono)
 
 
 class Stand:
