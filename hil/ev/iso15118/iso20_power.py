@@ -100,14 +100,17 @@ class Iso20Power(SessionScript):
         )
 
     def _profile(self) -> common.EVPowerProfile:
-        """One entry: what it takes at most, inside the schedule if there is one. In
-        dynamic control EcoG's SECC demands one, too."""
+        """One entry: what it takes at most, inside the schedule if there is one.
+
+        EcoG's SECC demands one in dynamic control, too, and the acceptance; the schema
+        has both optional."""
         own_w = self.profile.charge_max_w if self.dc else self.car.ac_charge_w()
         top_w = max(0.0, min([own_w, *self.station.get("schedule_w", ())]))
         entry = common.PowerScheduleEntry(Duration=3600, Power=rational(int(top_w)))
         mode: dict[str, Any] = {
             "Scheduled_EVPPTControlMode": common.Scheduled_EVPPTControlMode(
-                SelectedScheduleTupleID=self.tuple_id
+                SelectedScheduleTupleID=self.tuple_id,
+                PowerToleranceAcceptance="PowerToleranceConfirmed",
             )
         }
         if self.dynamic:
