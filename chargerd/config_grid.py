@@ -113,6 +113,10 @@ class SiteBus(Broker):
     # From a cut to power that has followed: 5 s for a vehicle on the pilot alone
     # (IEC 61851-1), 1 s where it talks.
     fall_s: Annotated[float, Field(ge=0.2, le=30)] = 5.0
+    # Whether the coordinator's site meter measures the shared connection: then all
+    # members get what the house leaves of site.import_w, less the reserve.
+    meter: bool = False
+    reserve_w: Watts = 500.0
 
     @model_validator(mode="after")
     def _holds(self) -> SiteBus:

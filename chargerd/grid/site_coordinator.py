@@ -178,6 +178,16 @@ class Coordinator:
         self._charge = {name: safe_w + share for name, share in extra.items()}
         self._discharge = site_share.shares(self._discharge_w, discharge)
 
+    def measured_w(self, now_mono: float, but: str = "") -> float:
+        """What the members that were heard say they take, without `but`."""
+        return sum(
+            known.ask.power_w
+            for name, known in self._known.items()
+            if known.ask is not None
+            and name != but
+            and now_mono - known.asked_mono <= self._rules.lease_s
+        )
+
     def status(self, now_mono: float) -> dict[str, Any]:
         """For people."""
         known = self._known.values()
@@ -192,6 +202,6 @@ class Coordinator:
             "charge_w": self._charge_w,
             "given_charge_w": sum(charge for charge, _ in worst),
             "given_discharge_w": sum(give for _, give in worst),
-            "measured_w": sum(k.ask.power_w for k in fresh if k.ask is not None),
+            "measured_w": self.measured_w(now_mono),
             "refused": dict(self.refused),
         }
