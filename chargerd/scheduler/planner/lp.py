@@ -16,6 +16,7 @@ from chargerd.scheduler.planner import problem as p
 
 INF = highspy.kHighsInf
 WEAR_OF_CHARGE = 0.2  # of the wear of a kWh taken out, beside it
+PRIMAL = 4  # of HiGHS's simplex strategies: 3 times faster than dual on a site of 10
 EARLY = 1e-4  # of the highest price, per kWh and hour: soon rather than late
 
 
@@ -75,15 +76,18 @@ def solve(problem: p.Problem) -> p.Solution:
     traces = []
     for pack, columns in zip(problem.packs, packs, strict=True):
         pairs = zip(columns.charge, columns.discharge, strict=True)
-        power = [_clean(values[c] - values[d]) for c, d in pairs]
+        power = [_net_kw(values[c], values[d], pack.efficiency) for c, d in pairs]
         traces.append(p.roll(pack, problem.steps, power))
     found = tuple(traces)
     took = time.perf_counter() - began
     return p.Solution("highs", found, p.cost(problem, found), took)
 
 
-def _clean(power_kw: float) -> float:
-    return 0.0 if abs(power_kw) < 1e-6 else power_kw
+def _net_kw(charge_kw: float, discharge_kw: float, efficiency: float) -> float:
+    """The one power that moves the battery's energy as both together would."""
+    gain = charge_kw * efficiency - discharge_kw / efficiency
+    net = gain / efficiency if gain > 0.0 else gain * efficiency
+    return 0.0 if abs(net) < 1e-6 else net
 
 
 def _prices(problem: p.Problem) -> _Prices:
@@ -213,6 +217,7 @@ def _run(model: _Model) -> list[float]:
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
+    solver.setOptionValue("simplex_strategy", PRIMAL)
     solver.passModel(lp)
     solver.run()
     status = solver.getModelStatus()
