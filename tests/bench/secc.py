@@ -140,7 +140,7 @@ async def drive(pid: int, case: dict[str, Any], far: Far | None) -> Figures:
 
 async def ours(course: Course, far: Far | None, folder: Path) -> Figures:
     """The whole daemon, with power flowing."""
-    settings = {"config": str(CCS)}
+    settings: dict[str, Any] = {"config": str(CCS)}
     if far is not None:
         settings = ecog.daemon_settings('["DC_BPT", "DC"]')
     async with station(folder, **settings) as plant:

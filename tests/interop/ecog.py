@@ -6,14 +6,15 @@ Owns no judgement. The car's talk is in `Car.facts`; its log is shown by `Car.st
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tests.interop.exi_jar import install as install_wheel
 from tests.interop.namespaces import STATION_END, VEHICLE_END, Far
 
 CAR = Path(__file__).with_name("ecog_car.py")
+CPS = Path(__file__).with_name("ecog_cps.py")
 OUT = Path(__file__).parents[2] / "out" / "interop"
 PKI_MAX_AGE_S = 30 * 86_400.0  # its SECC leaf lives 60 days, its CPS leaf 90
 PASSWORD = "12345"  # of every key that the wheel's script makes
@@ -87,7 +89,7 @@ def station_files() -> dict[str, Path]:
     }
 
 
-def daemon_settings(energies: str, authorise: str = "EIM") -> dict[str, str]:
+def daemon_settings(energies: str, authorise: str = "EIM") -> dict[str, Any]:
     """Our daemon's: EVSE 1 on the station's end of the link, with that PKI."""
     evse, door = "CHARGERD__EVSE__0__ISO15118__", "CHARGERD__VEHICLE__ISO15118__"
     files = {door + name: str(path) for name, path in station_files().items()}
@@ -232,6 +234,33 @@ async def secc(
         yield process
     finally:
         await end(process)
+
+
+@contextmanager
+def cps(log: Path) -> Iterator[Callable[[bytes], bytes]]:
+    """EcoG as provisioning service: CertificateInstallationReq in, its response out."""
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [install(), CPS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(STATION_END, tls_1_3=False),
+            text=True,
+            bufsize=1,
+        )
+    ask, tell = process.stdin, process.stdout
+    if ask is None or tell is None or tell.readline() != "ready\n":
+        raise RuntimeError(f"the CPS did not start: {tail(log)}")
+
+    def answer(request: bytes) -> bytes:
+        ask.write(base64.b64encode(request).decode() + "\n")
+        return base64.b64decode(tell.readline())
+
+    try:
+        yield answer
+    finally:
+        process.communicate()
 
 
 async def _listens(process: asyncio.subprocess.Process, log: Path) -> None:

@@ -7,7 +7,7 @@ and battery. Each case: start, energy flows, a dispatch changes it, the car stop
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,14 @@ CASES = [
     Case("-2, AC, card", "ISO_15118_2", "AC"),
     Case("-2, DC, contract", "ISO_15118_2", "DC", tls="1.2", contract=True),
     Case("-2, AC, contract", "ISO_15118_2", "AC", tls="1.2", contract=True),
+    Case(
+        "-2, DC, contract to install",
+        "ISO_15118_2",
+        "DC",
+        tls="1.2",
+        contract=True,
+        install=True,
+    ),
     *(
         Case(
             f"-20, {service}, {control}",
@@ -165,7 +173,13 @@ async def scene(
     """Plugged in, card shown unless the car has a contract, car started. On failure
     both sides' logs are in the error."""
     bench = ecog.patient_bench(folder)
-    async with station(folder, bench=bench, **settings(case)) as plant:
+    async with (
+        station(folder, bench=bench, **settings(case)) as plant,
+        AsyncExitStack() as stack,
+    ):
+        if case.install:
+            backend = stack.enter_context(ecog.cps(folder / "cps.log"))
+            plant.csms.ev_certificates = backend
         await plant.stand.rig.ask(verb="plug_in", connector=1, ev="external", soc=60.0)
         if not case.contract:
             await plant.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
@@ -215,6 +229,8 @@ async def story(here: Scene) -> None:
     if here.case.bidirectional:
         await discharges(here)
     await stops(here)
+    if here.case.install:
+        assert [fact for fact in here.car.facts if "installed" in fact]
 
 
 @pytest.mark.asyncio
