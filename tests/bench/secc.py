@@ -35,7 +35,7 @@ from tests.process import TOKEN, Plant, station
 from tests.unit.hil_ev.bench15118 import Bench
 
 HERE = Path(__file__).parent
-LOOPS, IN_PROCESS_LOOPS = 300, 2_000
+LOOPS, IN_PROCESS_LOOPS = 250, 2_000
 LOOP_S = 0.03  # the vehicle's pause: every phase of the 50 ms tick is met
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -206,10 +206,12 @@ def rows_of(name: str, ms: list[float], other: Figures | None = None) -> list[Ro
     for what, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
         mine, note = percentile(ms, share), ""
         if other is not None:
-            beside = percentile(other.ms, share)
-            note = f"EcoG {beside:.1f} ms: {beside / mine:.0f} times ours"
+            note = f"EcoG {percentile(other.ms, share):.1f} ms"
         goal = "<= 5" if what == "p99" else ""
         rows.append(Row(f"{name}, {what}", mine, "ms", goal, note))
+    if other is not None:
+        times = percentile(other.ms, 0.5) / percentile(ms, 0.5)
+        rows.append(Row(f"{name}, faster at p50", times, "times", ">= 20"))
     return rows
 
 
