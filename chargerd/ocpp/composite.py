@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from chargerd.model import OperationMode
+from chargerd.model import Curve, OperationMode
 from chargerd.ocpp.profiles import Period, Profile
 
 NEVER = math.inf
@@ -40,6 +40,15 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Afrr:
+    """An AFRRSignal, in force from `from_s` to `until_s` (POSIX)."""
+
+    value: float
+    from_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What the profiles ask; None = nothing. Same signs as model.Segment."""
 
@@ -47,6 +56,8 @@ class Demand:
     limit_w: float | None = None
     discharge_limit_w: float | None = None
     setpoint_w: float | None = None
+    frequency: Curve | None = None
+    signal: Curve | None = None
 
 
 Answer = tuple[Demand | None, float]  # what holds, and until when it surely does
@@ -244,7 +255,27 @@ def _demand(period: Period, extra_w: float) -> Demand:
         floor = 0.0  # this mode means: no discharge
     if period.mode is OperationMode.IDLE:
         limit = 0.0
+    if period.mode is OperationMode.LOCAL_FREQUENCY:
+        base = period.setpoint_w  # the sum with the curve is capped, not the baseline
+        return Demand(period.mode, limit, floor, base, period.frequency, period.signal)
     return Demand(period.mode, limit, floor, capped(period.setpoint_w, floor, limit))
+
+
+def with_signal(branch: Branch, afrr: Afrr | None) -> Branch:
+    """The branch with the signal's power added to the baseline while it is in force."""
+    if afrr is None:
+        return branch
+
+    def at(at_s: float) -> Answer:
+        demand, until = branch(at_s)
+        if demand is None or demand.signal is None or at_s >= afrr.until_s:
+            return demand, until
+        if at_s < afrr.from_s:
+            return demand, min(until, afrr.from_s)
+        base = (demand.setpoint_w or 0.0) + demand.signal.at(afrr.value)
+        return replace(demand, setpoint_w=base), min(until, afrr.until_s)
+
+    return at
 
 
 def capped(
@@ -270,7 +301,10 @@ def merge(caps: Demand | None, wish: Demand | None) -> Demand | None:
     ]
     limit = min(limits) if limits else None
     floor = max(floors) if floors else None
-    return Demand(wish.mode, limit, floor, capped(wish.setpoint_w, floor, limit))
+    setpoint = wish.setpoint_w
+    if wish.mode is not OperationMode.LOCAL_FREQUENCY:
+        setpoint = capped(setpoint, floor, limit)
+    return replace(wish, limit_w=limit, discharge_limit_w=floor, setpoint_w=setpoint)
 
 
 def timeline(

@@ -61,7 +61,9 @@ class Row:
 
 STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
 TX_POINTS = ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
-MODES = ("ChargingOnly", "CentralSetpoint", "CentralFrequency", "Idle")
+MODES = (
+    "ChargingOnly", "CentralSetpoint", "CentralFrequency", "LocalFrequency", "Idle",
+)  # fmt: skip
 MEASURANDS = (
     "Energy.Active.Import.Register",
     "Energy.Active.Export.Register",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
-from chargerd.model import OperationMode
+from chargerd.model import Curve, OperationMode
 from chargerd.ocpp.effects import OcppError, Payload
 
 RECURRENCE_S = {"Daily": 86_400.0, "Weekly": 604_800.0}
@@ -28,12 +29,17 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One ChargingSchedulePeriod in W; None = says nothing about it."""
+    """One ChargingSchedulePeriod in W; None = says nothing about it.
+
+    In LocalFrequency `setpoint_w` is v2xBaseline, which the curves add to.
+    """
 
     mode: OperationMode
     limit_w: float | None = None
     discharge_limit_w: float | None = None
     setpoint_w: float | None = None
+    frequency: Curve | None = None
+    signal: Curve | None = None  # of AFRRSignal
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +115,30 @@ def parse_period(values: Payload, unit: str, supply: Supply) -> Period:
     mode = _MODES[values.get("operationMode", "ChargingOnly")]
     if mode is OperationMode.IDLE:
         return Period(mode, 0.0, 0.0, 0.0)
+    if mode is OperationMode.LOCAL_FREQUENCY:
+        return Period(
+            mode,
+            setpoint_w=values.get("v2xBaseline"),
+            frequency=_curve(values, "frequency", "v2xFreqWattCurve"),
+            signal=_curve(values, "signal", "v2xSignalWattCurve"),
+        )
     return Period(
         mode,
         phase_sum_w(values, "limit", unit, supply),
         phase_sum_w(values, "dischargeLimit", unit, supply),
         phase_sum_w(values, "setpoint", unit, supply),
     )
+
+
+def _curve(
+    values: Payload, kind: Literal["frequency", "signal"], name: str
+) -> Curve | None:
+    """Points in order of x, as they may come in any (K01.FR.112 names none)."""
+    points = values.get(name)
+    if not points:
+        return None
+    pairs = sorted((float(p[kind]), float(p["power"])) for p in points)
+    return Curve(kind, tuple(pairs))
 
 
 def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:

@@ -70,6 +70,7 @@ class OcppStation:
 
     def _routes(self) -> dict[str, Handler]:
         return {
+            "AFRRSignal": self._charging.afrr_signal,
             "ChangeAvailability": self._availability.change,
             "ClearCache": self._authorization.clear_cache,
             "ClearChargingProfile": self._charging.clear,

@@ -13,7 +13,15 @@ from collections.abc import Iterable, Mapping
 from chargerd.clock import Now
 from chargerd.model import DispatchSignal, OperationMode, Priority, Segment
 from chargerd.ocpp.blocks.desk import Desk, EvseView
-from chargerd.ocpp.composite import Branch, Composite, Context, Demand, timeline
+from chargerd.ocpp.composite import (
+    Afrr,
+    Branch,
+    Composite,
+    Context,
+    Demand,
+    timeline,
+    with_signal,
+)
 from chargerd.ocpp.device_model import split
 from chargerd.ocpp.effects import Dispatch
 from chargerd.ocpp.profiles import Profile
@@ -78,6 +86,7 @@ class Dispatcher:
         dyn_mono: Mapping[int, float],
         priority: Iterable[str],
         suspended: Iterable[int],
+        afrr: Afrr | None = None,
     ) -> None:
         """Recompute all signals; sets `next_mono` to when it must happen again.
 
@@ -93,7 +102,9 @@ class Dispatcher:
             ctx = context(self._desk, evse_id, now, dyn_mono, first)
             composite = Composite(profiles, ctx)
             self._signal(SITE, evse_id, composite.site, now)
-            branch = _nothing if evse_id in suspended else composite.tx
+            branch = with_signal(composite.tx, afrr)
+            if evse_id in suspended:
+                branch = _nothing
             self._signal(TX, evse_id, branch, now)
 
     def _signal(self, source: str, evse_id: int, branch: Branch, now: Now) -> None:
@@ -148,6 +159,7 @@ def _segment(start_mono: float, demand: Demand) -> Segment:
         demand.setpoint_w,
         demand.limit_w,
         demand.discharge_limit_w,
+        demand.frequency,
     )
 
 
@@ -176,4 +188,5 @@ def _equal(one: Segment, other: Segment, now_mono: float) -> bool:
         and one.setpoint_w == other.setpoint_w
         and one.limit_w == other.limit_w
         and one.discharge_limit_w == other.discharge_limit_w
+        and one.curve == other.curve
     )

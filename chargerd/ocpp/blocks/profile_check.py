@@ -26,6 +26,7 @@ _FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ChargingOnly": ("limit", ("dischargeLimit", "setpoint", "setpointReactive")),
     "CentralSetpoint": ("setpoint", ()),
     "CentralFrequency": ("setpoint", ("setpointReactive",)),
+    "LocalFrequency": ("v2xBaseline", _PHASED),
     "Idle": ("", _PHASED),
 }
 _CHARGING_ONLY_PURPOSES = (
@@ -140,6 +141,11 @@ class ProfileCheck:
         unit = schedule["chargingRateUnit"]
         if unit not in model.members("SmartChargingCtrlr", "RateUnit"):
             raise Refusal("UnsupportedRateUnit", f"{unit} (K01.FR.26)")
+        if unit != "W" and any(
+            period.get("operationMode") == "LocalFrequency"
+            for period in schedule["chargingSchedulePeriod"]
+        ):
+            raise Refusal("InvalidSchedule", "LocalFrequency counts in W (Q08)")
         if not 0 < schedule.get("duration", 1) <= MAX_SECONDS:
             raise Refusal("InvalidSchedule", "duration is out of range")
         if schedule.get("useLocalTime") or schedule.get("randomizedDelay", 0) > 0:
@@ -251,6 +257,8 @@ def check_power(values: Payload, period: Period) -> None:
     """
     mode = values.get("operationMode", "ChargingOnly")
     needed, forbidden = _FIELDS[mode]
+    if mode == "LocalFrequency":
+        _check_curves(values)
     for name in forbidden:
         if name in values:
             raise Refusal("InvalidSchedule", f"{name} is not for {mode}")
@@ -277,6 +285,19 @@ def check_power(values: Payload, period: Period) -> None:
         signs = [values[name] for name in _SETPOINTS if name in values]
         if min(signs) < 0 < max(signs):
             raise Refusal("InvalidSchedule", "setpoints of phases differ in sign")
+
+
+def _check_curves(values: Payload) -> None:
+    """LocalFrequency (Q08): a baseline and at least two points; powers in range."""
+    points = values.get("v2xFreqWattCurve", ())
+    if len(points) < 2 or "v2xBaseline" not in values:
+        reason = "v2xBaseline and two points of v2xFreqWattCurve are needed"
+        raise Refusal("NoFreqWattCurve", reason)
+    powers = [
+        point["power"] for point in (*points, *values.get("v2xSignalWattCurve", ()))
+    ]
+    if not all(-MAX_W <= power <= MAX_W for power in powers):
+        raise Refusal("InvalidSchedule", "the power of a curve is out of range")
 
 
 def _overlap(one: Profile, other: Profile) -> bool:

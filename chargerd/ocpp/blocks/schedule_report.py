@@ -7,6 +7,7 @@ the EVSE's rating stands: the most it can take.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from chargerd.clock import Now
@@ -84,7 +85,7 @@ def _rated(demand: Demand | None, rating_w: float) -> Demand:
     mode = demand.mode
     if mode is OperationMode.EXTERNAL_LIMITS:  # caps alone: plain charging up to them
         mode = OperationMode.CHARGING_ONLY
-    return Demand(mode, limit, demand.discharge_limit_w, demand.setpoint_w)
+    return replace(demand, mode=mode, limit_w=limit)
 
 
 def _sum(
@@ -138,6 +139,13 @@ def _periods(line: Timeline, begin: float, factor: float) -> list[Payload]:
         period: Payload = {"startPeriod": start}
         if demand.mode is OperationMode.IDLE:
             period["operationMode"] = demand.mode.value
+        elif demand.frequency is not None:
+            period["operationMode"] = demand.mode.value
+            period["v2xBaseline"] = round(demand.setpoint_w or 0.0, 1)
+            period["v2xFreqWattCurve"] = [
+                {"frequency": hertz, "power": power}
+                for hertz, power in demand.frequency.points
+            ]
         elif demand.setpoint_w is None:
             period["limit"] = round((demand.limit_w or 0.0) * factor, 1)
         else:

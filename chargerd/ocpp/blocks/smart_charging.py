@@ -23,13 +23,15 @@ from chargerd.ocpp.blocks.profile_check import (
     check_dyn_time,
     check_power,
 )
-from chargerd.ocpp.effects import Answer, Durability, Payload
-from chargerd.ocpp.profiles import Profile, parse_period
+from chargerd.ocpp.composite import Afrr
+from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
+from chargerd.ocpp.profiles import Profile, parse_period, parse_time
 from chargerd.ocpp.v2 import dialect
 
 PERSISTENT = ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging")
 SOURCE = "CSO"  # ChargingLimitSource of what the CSMS set
 PULL_RETRY_S = 30.0
+AFRR_TTL_S = 30.0  # an AFRRSignal that no other follows is dead after this
 START_WAIT_S = 600.0  # a remote start that takes longer does not happen
 CLOCK_STEP_S = 1.0
 
@@ -64,6 +66,7 @@ class SmartCharging:
         self._starting: dict[int, _Waiting] = {}  # by EVSE
         self._priority: set[str] = set()
         self._suspended: set[int] = set()
+        self._afrr: Afrr | None = None
         self._clock_s: float | None = None  # UTC minus monotonic at the last refresh
         self._above_soc: dict[int, tuple[bool, ...]] = {}
         self._restore(desk.saved.get("profile", {}))
@@ -218,6 +221,30 @@ class SmartCharging:
         self.refresh(now)
         return None
 
+    def afrr_signal(self, request: Payload, now: Now) -> Answer:
+        """AFRRSignal (Q08): added to the baseline from its time on, for 30 s at most.
+
+        Without an active v2xSignalWattCurve it is refused: NoSignalWattCurve.
+        """
+        try:
+            from_s = parse_time(request["timestamp"]).timestamp()
+        except OcppError as error:
+            return refusal("InvalidValue", str(error))
+        now_s = now.utc.timestamp()
+        if not now_s - AFRR_TTL_S < from_s <= now_s + AFRR_TTL_S:
+            return refusal(
+                "InvalidValue", f"timestamp is not within {AFRR_TTL_S:.0f} s"
+            )
+        if not any(
+            period.signal is not None
+            for profile in self._profiles()
+            for period in profile.periods
+        ):
+            return refusal("NoSignalWattCurve", "no profile has a v2xSignalWattCurve")
+        self._afrr = Afrr(float(request["signal"]), from_s, from_s + AFRR_TTL_S)
+        self.refresh(now)
+        return {"status": "Accepted"}
+
     def use_priority(self, request: Payload, now: Now) -> Answer:
         """UsePriorityCharging (K21)."""
         transaction = request["transactionId"]
@@ -303,7 +330,12 @@ class SmartCharging:
         """Send what the profiles ask now, where it differs from what was sent."""
         self._clock_s = now.utc.timestamp() - now.mono
         self._dispatcher.refresh(
-            self._profiles(), now, self._dyn_mono, self._priority, self._suspended
+            self._profiles(),
+            now,
+            self._dyn_mono,
+            self._priority,
+            self._suspended,
+            self._afrr,
         )
 
     def next_timer(self) -> float:

@@ -15,7 +15,12 @@ V21 = "ocpp2.1"
 V201 = "ocpp2.0.1"
 
 ONLY_21 = frozenset(
-    {"UpdateDynamicSchedule", "UsePriorityCharging", "PullDynamicScheduleUpdate"}
+    {
+        "AFRRSignal",
+        "UpdateDynamicSchedule",
+        "UsePriorityCharging",
+        "PullDynamicScheduleUpdate",
+    }
 )
 
 _TOKEN_KINDS = frozenset(

@@ -46,6 +46,22 @@ def central(setpoint: float, **more: Any) -> list[dict[str, Any]]:
     return [{"startPeriod": 0, "operationMode": mode, "setpoint": setpoint, **more}]
 
 
+DROOP = ([50.0, 0.0], [49.8, -10_000.0])  # in no order, as it may come
+
+
+def local(*points: list[float], **more: Any) -> list[dict[str, Any]]:
+    """One LocalFrequency period with these (Hz, W); None leaves a field out."""
+    curve = [{"frequency": hertz, "power": power} for hertz, power in points]
+    period = {
+        "startPeriod": 0,
+        "operationMode": "LocalFrequency",
+        "v2xBaseline": 500.0,
+        **({"v2xFreqWattCurve": curve} if curve else {}),
+        **more,
+    }
+    return [{key: value for key, value in period.items() if value is not None}]
+
+
 def install(rig: Rig, made: dict[str, Any], evse_id: int = 1) -> dict[str, Any]:
     answer = rig.call(
         "SetChargingProfile", {"evseId": evse_id, "chargingProfile": made}

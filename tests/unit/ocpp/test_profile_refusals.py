@@ -8,9 +8,11 @@ import pytest
 
 from tests.unit.ocpp.profile_kit import (
     BOTH,
+    DROOP,
     T0,
     central,
     install,
+    local,
     profile,
     running,
     segment,
@@ -79,9 +81,18 @@ REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
     ("setpoint below floor", profile(periods=central(-5000.0, dischargeLimit=-1.0)), 1,
      "InvalidSchedule"),
     ("monstrous setpoint", profile(periods=central(-1e308)), 1, "InvalidSchedule"),
-    ("local frequency", profile(periods=[
-        {"startPeriod": 0, "operationMode": "LocalFrequency"}]), 1,
+    ("external setpoint", profile(periods=[
+        {"startPeriod": 0, "operationMode": "ExternalSetpoint"}]), 1,
      "InvalidOperationMode"),
+    ("no curve", profile(periods=local()), 1, "NoFreqWattCurve"),
+    ("one point", profile(periods=local([50.0, 0.0])), 1, "NoFreqWattCurve"),
+    ("no baseline", profile(periods=local(*DROOP, v2xBaseline=None)), 1,
+     "NoFreqWattCurve"),
+    ("frequency in A", profile(periods=local(*DROOP), unit="A"), 1, "InvalidSchedule"),
+    ("frequency beside a limit", profile(periods=local(*DROOP, limit=1.0)), 1,
+     "InvalidSchedule"),
+    ("monstrous curve", profile(periods=local([49.0, 0.0], [50.0, 1e30])), 1,
+     "InvalidSchedule"),
     ("load balancing", profile(periods=[
         {"startPeriod": 0, "operationMode": "LocalLoadBalancing"}]), 1,
      "UnsupportedParam"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from chargerd.model import OperationMode, SessionPhase
+from chargerd.ocpp.blocks.desk import stamp
 from chargerd.ocpp.effects import CallError
 from tests.unit.ocpp.profile_kit import (
     BOTH,
+    DROOP,
     central,
     install,
+    local,
     profile,
     running,
     segment,
@@ -17,6 +22,58 @@ from tests.unit.ocpp.profile_kit import (
 from tests.unit.ocpp.station_rig import Rig, config
 
 P = SessionPhase
+
+
+def test_a_frequency_curve_becomes_the_heart_s() -> None:
+    """Q08: setpoint = v2xBaseline + v2xFreqWattCurve at the measured frequency."""
+    rig, _ = running()
+    assert install(rig, profile(periods=local(*DROOP))) == {"status": "Accepted"}
+    held = segment(rig)
+    assert held.mode is OperationMode.LOCAL_FREQUENCY
+    assert held.setpoint_w == 500.0
+    assert held.curve.at(49.9) == pytest.approx(-5000.0)
+    asked = {"evseId": 1, "duration": 600}
+    answer = rig.call("GetCompositeSchedule", asked)
+    assert isinstance(answer, dict)
+    (period,) = answer["schedule"]["chargingSchedulePeriod"]
+    assert period["operationMode"] == "LocalFrequency"
+    assert period["v2xBaseline"] == 500.0
+    assert period["v2xFreqWattCurve"][0] == {"frequency": 49.8, "power": -10_000.0}
+
+
+def test_an_afrr_signal_moves_the_baseline_for_30_s() -> None:
+    rig, _ = running()
+    ask = {"timestamp": rig.time(), "signal": 50}
+    refused = rig.call("AFRRSignal", ask)
+    assert isinstance(refused, dict)
+    assert refused["statusInfo"]["reasonCode"] == "NoSignalWattCurve"
+    curve = [{"signal": -100, "power": -4000.0}, {"signal": 100, "power": 4000.0}]
+    made = profile(periods=local(*DROOP, v2xSignalWattCurve=curve))
+    assert install(rig, made) == {"status": "Accepted"}
+    ask = {"timestamp": rig.time(), "signal": 50}
+    assert rig.call("AFRRSignal", ask) == {"status": "Accepted"}
+    assert segment(rig).setpoint_w == 2500.0
+    rig.pass_s(10)
+    ask = {"timestamp": rig.time(), "signal": -100}
+    assert rig.call("AFRRSignal", ask) == {"status": "Accepted"}
+    assert segment(rig).setpoint_w == -3500.0
+    signal = rig.signal("ocpp.tx")
+    assert signal.at(rig.now.mono + 29.0).setpoint_w == -3500.0
+    assert signal.at(rig.now.mono + 31.0).setpoint_w == 500.0  # nobody has to end it
+    rig.pass_s(31)
+    assert segment(rig).setpoint_w == 500.0
+
+
+@pytest.mark.parametrize("offset_s", [-31.0, 31.0])
+def test_an_afrr_signal_of_another_time_is_refused(offset_s: float) -> None:
+    rig, _ = running()
+    curve = [{"signal": 0, "power": 0.0}, {"signal": 100, "power": 4000.0}]
+    install(rig, profile(periods=local(*DROOP, v2xSignalWattCurve=curve)))
+    at = stamp(rig.now.utc + timedelta(seconds=offset_s))
+    answer = rig.call("AFRRSignal", {"timestamp": at, "signal": 50})
+    assert isinstance(answer, dict)
+    assert answer["status"] == "Rejected"
+    assert segment(rig).setpoint_w == 500.0
 
 
 @BOTH
