@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from hil.stand import BENCH, CCS
+from hil.stand import CCS
 from tests.interop.exi_jar import install as install_wheel
 from tests.interop.namespaces import STATION_END, VEHICLE_END, Far
 
@@ -103,15 +103,6 @@ def daemon_settings(energies: str, authorise: str = "EIM") -> dict[str, Any]:
         door + "PLAIN": str(authorise == "EIM").lower(),
         **files,
     }
-
-
-def patient_bench(folder: Path) -> Path:
-    """The virtual bench with an MCU that bears a busy machine: a JVM runs beside it,
-    and these suites judge what is said, not how the machine shares its cores."""
-    path = folder / "patient.yaml"
-    text = BENCH.read_text().replace("comm_timeout_s: 0.3", "comm_timeout_s: 1.5")
-    path.write_text(text)
-    return path
 
 
 def environment(interface: str, *, tls_1_3: bool, **more: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pytest
 from hil.csms.dispatch import set_setpoint
 from tests.interop import ecog
 from tests.interop.namespaces import Far, namespaces
-from tests.process import TOKEN, Plant, station, until
+from tests.process import TOKEN, Plant, patient_bench, station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.process, pytest.mark.timeout(180)]
 MAX_V, MIN_V = 400.0, 300.0
@@ -172,7 +172,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     """Plugged in, card shown unless the car has a contract, car started. On failure
     both sides' logs are in the error."""
-    bench = ecog.patient_bench(folder)
+    bench = patient_bench(folder)
     async with (
         station(folder, bench=bench, **settings(case)) as plant,
         AsyncExitStack() as stack,
