@@ -17,6 +17,7 @@ from chargerd.model import (
     Segment,
     Snapshot,
 )
+from chargerd.plan import wish_w
 from chargerd.scheduler import balance, droop, words
 from chargerd.scheduler import promise as promises
 from chargerd.scheduler.ledger import Ledger
@@ -25,6 +26,7 @@ from chargerd.scheduler.signals import GUARD_S
 from chargerd.scheduler.terms import Ask, Carry, Context, Release, Unit, Wish
 
 PLAN_BAND_PCT = 2.0
+PLANNED = "plan."  # then the solver
 DEADBAND_W = 100.0  # a setpoint nearer to zero is zero: no stage runs well there
 _LATE_S = 0.5  # a signal let go so long before its end has died of age
 _MODES_OF_WISH = (
@@ -111,6 +113,8 @@ def choose(
         mode = OperationMode.CHARGING_ONLY if wish >= 0.0 else OperationMode.IDLE
         carry = Carry(plan_done=done, release=release)
         return Choice(wish, "release", mode, carry)
+    if plan.startswith(PLANNED):
+        return _planned(ledger, snap, ctx, plan_w, plan)
     if not done:
         ledger.say("plan", plan, plan_w, "charge to the target")
         mode = OperationMode.CHARGING_ONLY
@@ -119,6 +123,20 @@ def choose(
         mode = OperationMode.IDLE
     want = (0.0, 0.0 if done else math.inf)
     return Choice(plan_w, plan, mode, Carry(plan_done=done), want_w=want)
+
+
+def _planned(
+    ledger: Ledger, snap: Snapshot, ctx: Context, plan_w: float, source: str
+) -> Choice:
+    """The plan's own power, inside the corridor that it keeps free for others."""
+    part = ctx.plan.at(snap.now.mono) if ctx.plan else None
+    note = words.plan(plan_w, part.note if part else "")
+    ledger.say("plan", source, plan_w, note)
+    if plan_w < 0.0:
+        mode = OperationMode.EXTERNAL_SETPOINT
+    else:
+        mode = OperationMode.CHARGING_ONLY if plan_w else OperationMode.IDLE
+    return Choice(plan_w, source, mode, Carry())
 
 
 def _rank(ask: Ask) -> tuple[int, float]:
@@ -206,11 +224,9 @@ def _baseline(
     plan_w: float,
 ) -> float:
     """The plan, with the curve's whole span kept free on both sides, in power and in
-    energy for `service_hold_s`."""
+    energy for `service_hold_s`. A bound never pushes it to the other side of zero."""
     out_w, in_w = (power / parts for power in droop.span_w(curve))
-    low, high = ledger.low - out_w, ledger.high - in_w
-    if low > high:
-        return (ledger.low + ledger.high) / 2.0
+    low, high = min(0.0, ledger.low - out_w), max(0.0, ledger.high - in_w)
     base = min(max(plan_w, low), high)
     energy_wh, capacity_wh = ctx.battery.energy_wh, ctx.battery.capacity_wh
     if energy_wh is None or capacity_wh is None:
@@ -259,6 +275,10 @@ def _plan(
     """Without a plan: charge to the target SoC, else idle. Unknown SoC: charge."""
     soc = ctx.battery.soc_pct
     wish = snap.session.promise
+    part = ctx.plan.at(snap.now.mono) if ctx.plan else None
+    if part is not None and ctx.plan and ctx.battery.energy_wh is not None:
+        source = f"{PLANNED}{ctx.plan.solver}"
+        return wish_w(part, ctx.battery.energy_wh), source, False
     target = wish.target_soc_pct if wish else unit.target_pct
     band = PLAN_BAND_PCT if ctx.carry.plan_done else 0.0
     if soc is None or soc < target - band:

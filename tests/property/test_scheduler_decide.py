@@ -8,7 +8,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chargerd.config_grid_code import Droop, GridCode
 from chargerd.model import (
+    Curve,
     DispatchSignal,
     OperationMode,
     Priority,
@@ -23,11 +25,11 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
-from chargerd.scheduler import envelope
+from chargerd.scheduler import droop, envelope
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.ledger import Ledger
-from chargerd.scheduler.terms import Carry, Context, Unit, Verdict
+from chargerd.scheduler.terms import Carry, Context, Unit, Verdict, Wish
 from firmware_bridge.api import (
     PilotReading,
     PilotState,
@@ -50,6 +52,19 @@ UNIT = Unit(
     floor_pct=20.0,
     lifetime_s=0.3,
     failsafe_import_w=1500.0,
+    reserve_pct=25.0,
+    release_s=10.0,
+    service_hold_s=900.0,
+    code=GridCode(
+        over=Droop(deadband_hz=0.2, droop_pct=5.0),
+        under=Droop(deadband_hz=0.2, droop_pct=5.0),
+        volt_watt=((1.05, 1.0), (1.1, 0.0)),
+    ),
+)
+CURVES = (
+    Curve("frequency", ((49.5, -4000.0), (50.0, 0.0), (50.5, 4000.0))),
+    Curve("signal", ((-1.0, -3000.0), (1.0, 3000.0))),
+    Curve("voltage", ((220.0, -3000.0), (240.0, 3000.0))),
 )
 watts = st.floats(-20_000, 20_000)
 up = st.floats(0, 20_000)
@@ -64,6 +79,9 @@ def signals(draw: st.DrawFn) -> DispatchSignal:
         draw(st.none() | watts),
         draw(st.none() | up),
         draw(st.none() | down),
+        draw(st.sampled_from([None, *CURVES])),
+        draw(st.none() | st.floats(-1, 1)),
+        draw(st.none() | watts),
     )
     return DispatchSignal(
         draw(st.sampled_from(["ocpp.tx", "ocpp.site", "mqtt", "cli"])),
@@ -123,7 +141,11 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             discharge_permitted=draw(st.booleans()),
             others_w=draw(watts),
             meter_age_s=draw(st.sampled_from([None, 0.1, 5.0])),
-            frequency_hz=draw(st.sampled_from([None, 50.0, 60.1, 55.0])),
+            frequency_hz=draw(st.sampled_from([None, 50.0, 60.1, 55.0, 49.5, 50.4])),
+            frequency_age_s=draw(st.sampled_from([0.0, 0.0, 9.0])),
+            voltage_v=draw(st.sampled_from([None, 230.0, 250.0])),
+            grid_w=draw(st.none() | watts),
+            meter_mono=NOW.mono - 0.1,
         ),
         signals=tuple(draw(st.lists(signals(), max_size=4))),
     )
@@ -132,6 +154,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
 @st.composite
 def contexts(draw: st.DrawFn) -> Context:
     soc = draw(st.none() | st.floats(0, 100))
+    wish = Wish("mqtt", draw(watts), NOW.mono - draw(st.sampled_from([1.0, -60.0])))
     return Context(
         fresh=draw(st.sampled_from([True, True, True, False])),
         stops_power=draw(st.sampled_from([False, False, False, True])),
@@ -139,10 +162,19 @@ def contexts(draw: st.DrawFn) -> Context:
         derated=draw(st.booleans()),
         battery=Estimate(soc, draw(st.none() | st.just(40_000.0))),
         rate=draw(st.floats(0.1, 0.95)),
-        carry=Carry(plan_done=draw(st.booleans())),
+        carry=Carry(
+            plan_done=draw(st.booleans()),
+            wish=draw(st.sampled_from([Wish(), wish])),
+            der=draw(st.sampled_from([droop.REST, droop.State(500.0, -3000.0, 1.0)])),
+        ),
         station_evses=draw(st.integers(1, 4)),
         other_charge_w=draw(up),
         other_discharge_w=draw(down),
+        power_w=draw(st.floats(-6000, 7400)),
+        share_low_w=draw(st.sampled_from([-math.inf, -2000.0, 0.0])),
+        share_high_w=draw(st.sampled_from([math.inf, 3000.0, 0.0])),
+        discharge_left_wh=draw(st.sampled_from([math.inf, 0.0])),
+        islanded=draw(st.booleans()),
     )
 
 
@@ -184,7 +216,7 @@ def test_a_missing_permission_means_no_discharge(snap: Snapshot, ctx: Context) -
         and snap.vehicle.soc_pct is not None
         and snap.session.discharge_authorised
         and snap.site.discharge_permitted
-        and snap.site.frequency_hz != 55.0
+        and (snap.site.frequency_hz != 55.0 or snap.site.frequency_age_s > 2.0)
     )
     if not first_four and snap.vehicle.phase is VehiclePhase.ENERGY:
         assert not verdict.discharge_permitted
