@@ -181,7 +181,8 @@ class Car:
 
     def choose(self) -> Any:
         """Ask for the parameter sets, then take one."""
-        assert self.detail().ResponseCode == "OK"
+        told = self.detail()  # asked also under python -O
+        assert told.ResponseCode == "OK"
         return self.select()
 
     def select(self, vas: list[tuple[int, int]] | None = None) -> Any:
