@@ -518,6 +518,16 @@ _row(
     "The vehicle reports no charge level: it can charge but not feed back.",
 )
 
+_row(
+    "PromiseOutOfReach",
+    ("", "PromiseOutOfReach", "OtherError", "SmartChargingCtrlr", "Problem"),
+    Severity.INFORMATIONAL,
+    _NOTE,
+    _GONE_5,
+    "The charge you asked for cannot be reached in time. Info says what will be.",
+    "See `chargerctl why`: what holds the power down, or ask for less or for later.",
+)
+
 FAULTS: dict[str, Fault] = _TABLE
 
 _UNLISTED = Fault(

@@ -31,6 +31,7 @@ from chargerd.model import (
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
+from chargerd.plan import Plan
 from chargerd.scheduler import (
     allot,
     battery,
@@ -50,6 +51,7 @@ from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
 _METER_FRESH_S = 1.0
 _PROMISE_EVERY_S = 1.0
+_REACH_BAND_PCT = 1.0
 _FLEXIBILITY_EVERY_S = 1.0
 
 
@@ -65,6 +67,7 @@ class Surroundings:
     station_faults: frozenset[str] = frozenset()
     share: allot.Share = allot.ALL
     discharge_left_wh: float = math.inf  # of the owner's cap for the month
+    plan: Plan | None = None
     departure_mono: float | None = None  # the owner's next standing departure
     certificate_service: bool = False  # the central system can be asked for some
     schedule: EnergySchedule | None = None  # a frame for vehicles that plan
@@ -431,6 +434,7 @@ class Runner:
             share_high_w=around.share.high_w,
             share_note=around.share.note,
             discharge_left_wh=around.discharge_left_wh,
+            plan=around.plan,
         )
 
     def _decide(
@@ -463,9 +467,10 @@ class Runner:
     def _tell_promise(self, verdict: Verdict, now_mono: float) -> None:
         """Once a second, and at once when force begins or ends."""
         held = self.state.session
+        line = verdict.carry.line
+        self._tell_reach(held.promise, line.reachable_pct)
         if held.promise is None:
             return
-        line = verdict.carry.line
         forced = line.must_charge and verdict.low_w > 0.0  # no fault, path closed
         due = now_mono - self._promised_mono >= _PROMISE_EVERY_S
         if forced == held.promise.forced and not due:
@@ -478,6 +483,17 @@ class Runner:
             forced=forced,
         )
         self.state = replace(self.state, session=replace(held, promise=told))
+
+    def _tell_reach(self, wish: PromiseWish | None, reach_pct: float | None) -> None:
+        """A promise out of reach is told at once, as a note: to driver, CSMS, CLI."""
+        name = "PromiseOutOfReach"
+        if wish is None or reach_pct is None or not self.state.session.authorised:
+            self.notices.pop(name, None)
+        elif reach_pct < wish.target_soc_pct - _REACH_BAND_PCT:
+            text = f"{reach_pct:.0f} % instead of {wish.target_soc_pct:.0f} %"
+            self.notices.setdefault(name, text)
+        elif reach_pct >= wish.target_soc_pct:
+            self.notices.pop(name, None)
 
     def _actuate(
         self, snap: Snapshot, verdict: Verdict, decision: Decision

@@ -150,6 +150,12 @@ def test_unreachable_promise_charges_at_once_and_says_what_is_reachable() -> Non
     assert promise.forced
     assert promise.reachable_soc_pct is not None
     assert 60.0 < promise.reachable_soc_pct < 64.0
+    (note,) = stand.report().snapshot.faults
+    assert note.name == "PromiseOutOfReach"
+    assert note.info in ("62 % instead of 100 %", "63 % instead of 100 %")
+    stand.cycle.request(PromiseRequest(1, stand.mono + 600.0, 61.0))
+    stand.run(6.0)
+    assert stand.report().snapshot.faults == ()
 
 
 @pytest.mark.parametrize("ticks", [1, 2, 3, 4, 5, 8, 60])
