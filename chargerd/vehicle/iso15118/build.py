@@ -37,6 +37,7 @@ def door(
         clock,
         sdp_port=port.sdp_port,
         tls=security.tls,
+        tls_serves=security.tls_serves,
         plain=words.plain,
     )
 
@@ -46,6 +47,7 @@ class Security:
     """What the files gave: no `tls` where none is wanted, or none can be served."""
 
     tls: NewTls | None = None
+    tls_serves: Callable[[], bool] = bool  # a certificate of ours is good now
     trust: Trust | None = None
     problem: Callable[[], str] = str  # what is wrong with the files now; "" = nothing
 
@@ -74,7 +76,10 @@ def security(words: Iso15118, clock: Clock) -> Security:
     def problem() -> str:
         return "; ".join(filter(None, [server.problem(judged_utc()), *broken]))
 
-    return Security(lambda: server.wrap(judged_utc()), trust, problem)
+    def tls_serves() -> bool:
+        return not server.problem(judged_utc())
+
+    return Security(lambda: server.wrap(judged_utc()), tls_serves, trust, problem)
 
 
 def trust_of(words: Iso15118) -> tuple[Trust, list[str]]:

@@ -58,10 +58,12 @@ class SeccDoor:
         *,
         sdp_port: int = sdp.UDP_PORT,
         tls: NewTls | None = None,
+        tls_serves: Callable[[], bool] = lambda: True,
         plain: bool = True,
         address_of: AddressOf = link_address,
     ) -> None:
-        """`plain`: whether DIN and ISO 15118-2 EIM may run without TLS.
+        """`plain`: whether DIN and ISO 15118-2 EIM may run without TLS. `tls_serves`:
+        whether a certificate of the station is good now.
 
         With neither TLS nor plain there is nothing to serve: no vehicle is answered.
         """
@@ -70,7 +72,7 @@ class SeccDoor:
         self._protocols = tuple(protocols)
         self._sessions = sessions
         self._clock = clock
-        self._tls, self._plain = tls, plain
+        self._tls, self._tls_serves, self._plain = tls, tls_serves, plain
         self._address_of = address_of
         self._peers: list[Peer] = []
         self._holder: Peer | None = None  # who has, or had last, the session
@@ -172,8 +174,7 @@ class SeccDoor:
                 tls_port = await self._listen(stack, address, index, self._tls)
             if self._plain:
                 plain_port = await self._listen(stack, address, index, None)
-            station = sdp.Station(address, tls_port, plain_port)
-            await self._be_found(stack, station, index)
+            await self._be_found(stack, address, index, tls_port, plain_port)
             self._log.info(
                 "v2g_serves",
                 interface=self._interface,
@@ -193,13 +194,26 @@ class SeccDoor:
                 return
 
     async def _be_found(
-        self, stack: contextlib.AsyncExitStack, station: sdp.Station, index: int
+        self,
+        stack: contextlib.AsyncExitStack,
+        address: ipaddress.IPv6Address,
+        index: int,
+        tls_port: int | None,
+        plain_port: int | None,
     ) -> None:
-        """SDP: without a plug there is nobody to be found by."""
-        sock = sdp_socket(self._interface, station.address, self._sdp_port, index)
+        """SDP: without a plug there is nobody to be found by. Certificates may expire
+        while we serve: TLS is then named no more."""
+
+        def station() -> sdp.Station | None:
+            tls = tls_port if self._tls_serves() else None
+            if not self._plugged or (tls is None and plain_port is None):
+                return None
+            return sdp.Station(address, tls, plain_port)
+
+        sock = sdp_socket(self._interface, address, self._sdp_port, index)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: Sdp(station, lambda: self._plugged), sock=sock
+            lambda: Sdp(station), sock=sock
         )
         stack.callback(transport.close)
 

@@ -92,10 +92,13 @@ def _scope(address: ipaddress.IPv6Address, index: int) -> int:
 
 
 class Sdp(asyncio.DatagramProtocol):
-    """Answers each good request from the port that was asked, while `wanted()`."""
+    """Answers each good request from the port that was asked.
 
-    def __init__(self, station: sdp.Station, wanted: Callable[[], bool]) -> None:
-        self._station, self._wanted = station, wanted
+    `station()` says who is to be found at that moment; None = nobody: silence.
+    """
+
+    def __init__(self, station: Callable[[], sdp.Station | None]) -> None:
+        self._station = station
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -103,11 +106,12 @@ class Sdp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        if self._transport is None or not self._wanted():
+        station = self._station()
+        if self._transport is None or station is None:
             return
         host = str(addr[0]).partition("%")[0]
         with contextlib.suppress(V2gError):  # "stay silent"
-            self._transport.sendto(sdp.answer(data, host, self._station), addr)
+            self._transport.sendto(sdp.answer(data, host, station), addr)
 
     def error_received(self, exc: Exception) -> None:
         log.info("sdp_error", why=str(exc))

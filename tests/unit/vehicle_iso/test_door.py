@@ -19,7 +19,7 @@ import pytest
 from chargerd.clock import Clock, Now
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118 import door as shell
-from chargerd.vehicle.iso15118 import exi, sap, v2gtp
+from chargerd.vehicle.iso15118 import exi, sap, sdp, v2gtp
 from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
 from chargerd.vehicle.iso15118.messages import iso2 as m
 from chargerd.vehicle.iso15118.pki import Trust
@@ -60,6 +60,7 @@ class Bench:
         self._cars: list[DcCar] = []
         self._sockets: list[asyncio.StreamWriter] = []
         self.address: ipaddress.IPv6Address | None = LOOPBACK
+        self.certified = True  # the station's certificate is good
         self.door = SeccDoor(
             1,
             "lo",
@@ -68,6 +69,7 @@ class Bench:
             self.clock,
             sdp_port=self.port,
             tls=tls,
+            tls_serves=lambda: self.certified,
             plain=plain,
             address_of=lambda _name: self.address,
         )
@@ -381,6 +383,24 @@ async def test_without_plain_everybody_is_sent_to_tls(tmp_path: Path) -> None:
         async with asyncio.timeout(5.0):
             await reader.read()  # an alert or nothing, then the end
         assert not made.door._peers
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_certificate_that_expires_is_offered_no_more(
+    tmp_path: Path, plain: bool
+) -> None:
+    """SDP names TLS no more; nobody is sent to plain TCP where it is not offered."""
+    async with bench(tls_of(tmp_path), plain=plain) as made:
+        assert (await find(made.port, tls=True)).security is sdp.Security.TLS
+        made.certified = False
+        if plain:
+            told = await find(made.port, tls=True)
+            assert told.security is sdp.Security.NONE
+        else:
+            with pytest.raises(AssertionError, match="no answer"):
+                await find(made.port, 2, tls=True)
+        made.certified = True
+        assert (await find(made.port, tls=True)).security is sdp.Security.TLS
 
 
 async def test_without_any_service_nobody_is_answered() -> None:

@@ -80,7 +80,7 @@ async def test_sdp_is_silent_to_all_but_good_requests(datagram: bytes) -> None:
     port = sock.getsockname()[1]
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: link.Sdp(station, lambda: True), sock=sock
+        lambda: link.Sdp(lambda: station), sock=sock
     )
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
         peer.setblocking(False)
