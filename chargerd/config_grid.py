@@ -5,6 +5,7 @@ Values only; the doors are built by `grid/build.py`.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -135,8 +136,35 @@ class SiteBus(Broker):
         return self
 
 
+PRIVATE = tuple(
+    IPv4Network(net)
+    for net in ("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+)
+
+
+class Echonet(Section):
+    """`[grid.echonet]`: an ECHONET Lite EV charger and discharger (docs/echonet.md)."""
+
+    address: IPv4Address = IPv4Address(0)  # of the home network's interface; 0 = any
+    port: Annotated[int, Field(ge=1, le=65_535)] = 3610
+    # The protocol has no passwords: who may command is told by address.
+    controllers: tuple[IPv4Network, ...] = ()
+    readers: tuple[IPv4Network, ...] = PRIVATE
+    manufacturer: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9A-F]{6}$",
+            description="the maker's code with the ECHONET Consortium, 6 hex digits",
+        ),
+    ] = "FFFFFF"
+    hold_s: Annotated[float, Field(ge=10, le=604_800)] = 900.0  # a command's life
+    kept_by_get: bool = False  # its controller's questions keep a command alive
+    requests_per_s: Annotated[float, Field(ge=1, le=200)] = 20.0
+
+
 class Grid(Section):
     """`[grid.*]`: more sources of dispatch."""
 
     mqtt: Mqtt | None = None
     site: SiteBus | None = None
+    echonet: Echonet | None = None

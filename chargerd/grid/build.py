@@ -18,6 +18,7 @@ from chargerd.grid.ports import GridDoor, Ports
 SOURCES = (
     ("mqtt", "mqtt_door", "mqtt"),
     ("site", "site_door", "mqtt"),
+    ("echonet", "echonet_door", ""),
 )
 
 
