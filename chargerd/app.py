@@ -51,6 +51,7 @@ from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
 from chargerd.scheduler import month
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
+from chargerd.scheduler.planner.door import PlanDoor
 from chargerd.scheduler.signals import SchedulerError
 from chargerd.store.store import Store
 from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
@@ -133,6 +134,13 @@ class App:
             self._signal, self._request, self._clock.now, store.kv.put, saved
         )
         self._grid += grid.build(config, ports)
+        self._plan = PlanDoor(
+            config.site.plan,
+            self._cycle.outlook,
+            self._cycle.plan,
+            self._clock.now,
+            tariff=self._cycle.prices,
+        )
         self._outcomes: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
         self._supervisor = Supervisor(
             self._after_essential_failure,
@@ -221,6 +229,8 @@ class App:
             *(Child(f"grid.{door.name}", door.run) for door in self._grid),
             Child("local", api.run),
         ]
+        if self._config.site.plan.enabled:
+            children.append(Child("plan", self._plan.run))
         if local.metrics:
             metrics = Metrics(local.metrics, self._read.status, self._extra)
             children.append(Child("metrics", metrics.run))
@@ -353,6 +363,7 @@ class App:
             "restarts": self._supervisor.restarts,
             "degraded": sorted(self._supervisor.degraded),
             "grid": {door.name: door.status() for door in self._grid},
+            "plan": self._plan.status(),
             "v2g": {evse_id: margins(door) for evse_id, door in self._v2g.items()},
         }
 

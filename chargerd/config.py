@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr
 from chargerd.config_base import Name, Percent, Seconds, Section, Watts
 from chargerd.config_grid import Grid
 from chargerd.config_grid_code import FrequencyService, GridCode
+from chargerd.config_plan import SitePlan
 
 
 class Station(Section):
@@ -212,7 +213,7 @@ class TariffPart(Section):
 class Tariff(Section):
     """`[site.tariff]`: prices by local time (vehicle.promise.timezone), every day.
 
-    Vehicles that plan (ISO 15118) are told; the station itself does not follow them.
+    Vehicles that plan (ISO 15118) are told, and the plan layer follows them.
     """
 
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
@@ -236,6 +237,7 @@ class Site(Section):
     grid_code: GridCode = GridCode()  # or a file: "policies/de.toml"
     frequency_service: FrequencyService | None = None
     tariff: Tariff | None = None
+    plan: SitePlan = SitePlan()
 
 
 class StoreConfig(Section):

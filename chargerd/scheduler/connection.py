@@ -84,6 +84,11 @@ class Connection:
             tuple(fuse_w + power for power in phases),
         )
 
+    @property
+    def house_w(self) -> float:
+        """What the connection carries beside the EVSEs, as far as it is known."""
+        return self._house.power_w
+
     def share(self, member: Member) -> Share:
         """Of this EVSE, beside what the others have at this very moment."""
         share = self._shares.get(member.evse_id, ALL)

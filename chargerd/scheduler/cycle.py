@@ -39,8 +39,11 @@ from chargerd.model import (
     VehicleDoor,
     VehicleState,
 )
+from chargerd.plan import Plan, PriceSeries
 from chargerd.scheduler import droop, month, promise
 from chargerd.scheduler.connection import Connection
+from chargerd.scheduler.planner import outlook
+from chargerd.scheduler.planner.outlook import SiteOutlook
 from chargerd.scheduler.runner import Result, Runner, Surroundings
 from chargerd.scheduler.signals import SchedulerError, Signals, check
 from chargerd.scheduler.tariff import Prices
@@ -105,6 +108,7 @@ class Cycle:
         self._station_faults: frozenset[str] = frozenset()
         self._zone = _zone(owner.timezone)
         self._prices = Prices(site.tariff, self._zone)
+        self._plans: dict[int, tuple[str, Plan]] = {}
         self._service = _service(site)
         self._month, self._keep_month = discharged, keep_month
         self._kept_month = discharged
@@ -133,6 +137,12 @@ class Cycle:
         self._wake.set()
         return True
 
+    def plan(self, plan: Plan) -> None:
+        """The newest plan of an EVSE, for the session that it has now."""
+        runner = self._runners.get(plan.evse_id)
+        if runner is not None:
+            self._plans[plan.evse_id] = (runner.state.session.id, plan)
+
     def request(self, request: Request) -> bool:
         """Put a request into the inbox; False (and counted) when it is full."""
         if len(self._inbox) >= INBOX_MAX:
@@ -144,6 +154,15 @@ class Cycle:
         return True
 
     # -- what readers ask ------------------------------------------------------
+
+    def outlook(self) -> SiteOutlook:
+        """What the plan layer plans for."""
+        house_w = self._connection.house_w
+        return outlook.of_site(self._runners.values(), self._site, house_w)
+
+    def prices(self, now: Now) -> PriceSeries | None:
+        """The configured tariff as a series."""
+        return self._prices.series(now)
 
     def simulate(self, evse_id: int, signal: DispatchSignal) -> Decision:
         """What `signal` would lead to, without ramp; nothing changes.
@@ -363,11 +382,17 @@ class Cycle:
             share=self._connection.share(runner),
             discharge_left_wh=month.left_wh(self._month, cap_kwh),
             station_faults=self._station_faults,
+            plan=self._plan_of(runner),
             departure_mono=departure,
             certificate_service=self._certificate_service(),
             schedule=self._schedule(runner, now),
             ramp_down=self._stop_since_mono is not None,
         )
+
+    def _plan_of(self, runner: Runner) -> Plan | None:
+        """Made for the last vehicle, it is none for this one."""
+        session_id, plan = self._plans.get(runner.evse_id, ("", None))
+        return plan if session_id == runner.state.session.id else None
 
     def _count_month(self, now: Now) -> None:
         """Kept each 100 Wh: a restart forgets no more."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from chargerd.config_grid_code import GridCode
 from chargerd.model import Curve, DispatchSignal, OperationMode, Reason
+from chargerd.plan import Plan
 from chargerd.scheduler import balance, droop
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.promise import FREE, Line
@@ -90,6 +91,7 @@ class Context:
     share_note: str = ""
     discharge_left_wh: float = math.inf  # of the month's cap
     islanded: bool = False
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)

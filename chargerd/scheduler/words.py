@@ -87,6 +87,11 @@ def slack(slack_s: float) -> str:
     return f"{abs(slack_s):.0f} s {'short' if slack_s < 0.0 else 'to spare'}"
 
 
+def plan(wish_w: float, prices: str) -> str:
+    """What the plan wants, and the prices it sees."""
+    return f"planned {kw(wish_w)} at {prices} per kWh"
+
+
 def ask(wish_w: float, mode: OperationMode, beaten_by: str = "") -> str:
     """A dispatch signal's wish, and who outranks it."""
     text = f"asks for {kw(wish_w)} ({mode.value})"

@@ -1,0 +1,140 @@
+"""The plan layer's shell: looks once a second, thinks when due, tells the heart.
+
+Owns the solver's process and the price series. Must never hold the loop or leave the
+heart without a plan it could have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from chargerd.clock import Now
+from chargerd.config_plan import SitePlan
+from chargerd.plan import Plan, PriceSeries
+from chargerd.scheduler.planner import horizon as horizons
+from chargerd.scheduler.planner import problem as p
+from chargerd.scheduler.planner import rule, shape, when
+from chargerd.scheduler.planner.child import Child
+from chargerd.scheduler.planner.outlook import SiteOutlook
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 1.0
+SOURCES_MAX = 16
+
+
+class PlanDoor:
+    """`prices` and `status` never wait. `tariff` gives the configured prices."""
+
+    def __init__(
+        self,
+        settings: SitePlan,
+        outlook: Callable[[], SiteOutlook],
+        publish: Callable[[Plan], None],
+        now: Callable[[], Now],
+        tariff: Callable[[Now], PriceSeries | None] = lambda now: None,
+        child: Child | None = None,
+    ) -> None:
+        self._settings, self._outlook = settings, outlook
+        self._publish, self._now, self._tariff = publish, now, tariff
+        self._child = child or Child()
+        self._series: dict[str, PriceSeries] = {}
+        self._number = 0  # of changes of the series
+        self._basis: when.Basis | None = None
+        self._plans: dict[int, Plan] = {}
+        self._used_mono = 0.0
+        self._last: dict[str, Any] = {}
+        self._counts = {"solved": 0, "ruled": 0, "kept": 0}
+
+    def prices(self, series: PriceSeries) -> bool:
+        """A new series; it replaces the last one of its source. False: of no use."""
+        full = series.source not in self._series and len(self._series) >= SOURCES_MAX
+        if not series.parts or full:
+            return False
+        self._series[series.source] = series
+        self._number += 1
+        return True
+
+    def status(self) -> dict[str, Any]:
+        return {**self._counts, **self._last, "child": self._child.running}
+
+    def plans(self) -> tuple[Plan, ...]:
+        """The newest of each EVSE."""
+        return tuple(self._plans.values())
+
+    async def run(self) -> None:
+        """Until cancelled; the solver's process never outlives it."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await self._child.close()
+
+    async def look(self) -> None:
+        """One look: plan if due, end an idle process."""
+        now = self._now()
+        prices, site = self._best(now), self._outlook()
+        if prices is not None:
+            why = when.due(
+                self._basis,
+                self._plans,
+                site,
+                self._number,
+                self._settings.every_s,
+                now.mono,
+            )
+            if why:
+                await self._think(site, prices, why, now.mono)
+        if self._child.running and self._now().mono - self._used_mono > (
+            self._settings.idle_s
+        ):
+            await self._child.close()
+
+    def _best(self, now: Now) -> PriceSeries | None:
+        """The highest rank that is alive."""
+        live = [s for s in self._series.values() if s.until_mono > now.mono]
+        self._series = {s.source: s for s in live}
+        standing = self._tariff(now)
+        if standing is not None:
+            live.append(standing)
+        return max(live, key=lambda s: s.rank, default=None)
+
+    async def _think(
+        self, site: SiteOutlook, prices: PriceSeries, why: str, now_mono: float
+    ) -> None:
+        evses = {evse.evse_id: evse for evse in site.evses}
+        self._basis = when.Basis(now_mono, evses, site, self._number)
+        horizon = horizons.make(site, prices, self._settings, now_mono)
+        if horizon is None:
+            return
+        problem = horizon.problem
+        try:
+            solution = await self._child.solve(problem, self._settings.deadline_s)
+            self._counts["solved"] += 1
+        except p.PlannerError as error:
+            kept = self._good_still(why, now_mono)
+            log.warning("no_solution", why=str(error), kept=kept)
+            self._counts["kept" if kept else "ruled"] += 1
+            if kept:
+                return
+            solution = rule.solve(problem)
+        self._used_mono = self._now().mono
+        self._last = {"why": why, "took_s": solution.took_s, "cost": solution.cost}
+        made = shape.plans(
+            horizon, solution, self._settings.knee_w, prices.currency, now_mono
+        )
+        self._plans = {plan.evse_id: plan for plan in made}
+        for plan in made:
+            self._publish(plan)
+
+    def _good_still(self, why: str, now_mono: float) -> bool:
+        """The last plans go on when nothing but time has passed and they are solved."""
+        return why == "time" and all(
+            plan.solver != "rule" and plan.at(now_mono) is not None
+            for plan in self._plans.values()
+        )

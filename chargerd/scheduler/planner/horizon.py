@@ -1,0 +1,136 @@
+"""From outlook and prices to a problem: the steps of the horizon, and who is there.
+
+Pure. A step never crosses a change of price or a departure. Prices that nobody knows
+yet are taken from the day before, else from the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from chargerd.config_plan import SitePlan
+from chargerd.plan import PricePart, PriceSeries
+from chargerd.scheduler.planner import problem as p
+from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
+from chargerd.scheduler.promise import KNEE
+
+DAY_S = 86_400.0
+FINE_S, FINE_STEP_S = 1_800.0, 60.0
+STEP_S, COARSE_STEP_S = 300.0, 900.0
+HORIZON_S = 2 * DAY_S
+_SAME_S = 1.0
+_KW = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """A problem and the time its steps begin; one more for the end of the last."""
+
+    problem: p.Problem
+    edges_mono: tuple[float, ...]
+
+
+def make(
+    site: SiteOutlook, prices: PriceSeries, settings: SitePlan, now_mono: float
+) -> Horizon | None:
+    """None when no EVSE has a departure to plan for."""
+    there = [
+        evse
+        for evse in site.evses
+        if evse.promise is not None and evse.promise.departure_mono > now_mono + _SAME_S
+    ]
+    leaves = [evse.promise.departure_mono for evse in there if evse.promise is not None]
+    if not leaves:
+        return None
+    end_mono = min(max(leaves), now_mono + HORIZON_S)
+    cuts = [part.start_mono for part in prices.parts]
+    cuts += [part.start_mono + DAY_S for part in prices.parts]
+    edges = grid(now_mono, end_mono, [*cuts, prices.until_mono, *leaves])
+    steps = tuple(
+        _step(prices, settings, site.house_w, start, end)
+        for start, end in pairwise(edges)
+    )
+    packs = tuple(_pack(evse, edges, settings) for evse in there)
+    problem = p.Problem(
+        steps,
+        packs,
+        site.import_w / _KW,
+        site.export_w / _KW,
+        settings.demand_per_kw,
+        settings.demand_free_w / _KW,
+    )
+    return Horizon(problem, edges)
+
+
+def grid(now_mono: float, end_mono: float, cuts: list[float]) -> tuple[float, ...]:
+    """1 min for half an hour, 5 min to a day, 15 min to two, cut where something
+    changes."""
+    edges = [now_mono]
+    at = now_mono
+    while at < end_mono - _SAME_S:
+        ahead = at - now_mono
+        step = FINE_STEP_S if ahead < FINE_S else STEP_S
+        at += COARSE_STEP_S if ahead >= DAY_S else step
+        edges.append(min(at, end_mono))
+    edges += [cut for cut in cuts if now_mono < cut < end_mono]
+    kept: list[float] = []
+    for edge in sorted(edges):
+        if not kept or edge - kept[-1] >= _SAME_S:
+            kept.append(edge)
+    return tuple(kept)
+
+
+def _step(
+    prices: PriceSeries,
+    settings: SitePlan,
+    house_w: float,
+    start_mono: float,
+    end_mono: float,
+) -> p.Step:
+    part = price_at(prices, start_mono)
+    co2 = settings.co2_per_kg * (part.co2_g_per_kwh or 0.0) / 1000.0
+    sell = part.sell_per_kwh or 0.0
+    hours = (end_mono - start_mono) / 3600.0
+    return p.Step(hours, part.buy_per_kwh + co2, sell + co2, house_w / _KW)
+
+
+def price_at(prices: PriceSeries, mono: float) -> PricePart:
+    """The price then; beyond the series that of the day before, or the mean."""
+    for at in (mono, mono - DAY_S):
+        if prices.parts[0].start_mono <= at < prices.until_mono:
+            return [part for part in prices.parts if part.start_mono <= at][-1]
+    ends = [*(part.start_mono for part in prices.parts[1:]), prices.until_mono]
+    parts = list(zip(prices.parts, ends, strict=True))
+    whole = sum(end - part.start_mono for part, end in parts)
+    buy = sum(part.buy_per_kwh * (end - part.start_mono) for part, end in parts)
+    sell = sum(
+        (part.sell_per_kwh or 0.0) * (end - part.start_mono) for part, end in parts
+    )
+    return PricePart(mono, buy / whole, sell / whole)
+
+
+def _pack(evse: Outlook, edges: tuple[float, ...], settings: SitePlan) -> p.Pack:
+    departure = evse.promise.departure_mono if evse.promise else edges[-1]
+    steps = sum(1 for edge in edges[1:] if edge <= departure + _SAME_S)
+    target_pct = evse.promise.target_soc_pct if evse.promise else 0.0
+    wear = settings.wear_per_kwh
+    capacity = evse.capacity_wh / _KW
+    return p.Pack(
+        evse_id=evse.evse_id,
+        steps=max(1, steps),
+        energy=evse.energy_wh / _KW,
+        capacity=capacity,
+        target=capacity * target_pct / 100.0,
+        floor=evse.floor_wh / _KW,
+        ceiling=capacity,
+        charge_kw=evse.charge_w / _KW,
+        discharge_kw=0.0 if wear is None else -evse.discharge_w / _KW,
+        efficiency=evse.efficiency,
+        knee=KNEE * capacity,
+        wear=wear or 0.0,
+        calendar=settings.calendar_per_kwh_h,
+        calendar_from=capacity * settings.calendar_above_pct / 100.0,
+        hazard_per_h=settings.leave_early_per_h,
+        shortfall=settings.shortfall_per_kwh,
+    )

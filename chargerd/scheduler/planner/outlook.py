@@ -1,0 +1,88 @@
+"""What the plan layer sees of one EVSE and of the connection, read from the heart.
+
+Pure: a Runner's last tick in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from chargerd.config import Site
+from chargerd.model import Promise, Snapshot
+from chargerd.scheduler.terms import Context, Unit, Verdict
+from chargerd.scheduler.wishes import floor_pct
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """One EVSE with a battery that is known well enough to plan for."""
+
+    evse_id: int
+    energy_wh: float
+    capacity_wh: float
+    floor_wh: float
+    charge_w: float  # what EVSE and vehicle can do, were they alone
+    discharge_w: float  # <= 0, and permitted
+    efficiency: float
+    power_w: float  # on the wire
+    promise: Promise | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOutlook:
+    """All of it at one moment. `house_w`: the connection's power beside `evses`."""
+
+    evses: tuple[Outlook, ...]
+    import_w: float
+    export_w: float  # magnitude
+    house_w: float
+
+
+class Seen(Protocol):
+    """What is read of one EVSE: a Runner."""
+
+    evse_id: int
+    power_w: float
+    unit: Unit
+    snapshot: Snapshot | None
+    context: Context
+
+    @property
+    def verdict(self) -> Verdict | None: ...
+
+
+def of_site(seen: Iterable[Seen], site: Site, house_w: float) -> SiteOutlook:
+    """EVSEs that cannot be planned for count as house."""
+    planned: list[Outlook] = []
+    for evse in seen:
+        found = of_evse(evse)
+        if found is None:
+            house_w += evse.power_w
+        else:
+            planned.append(found)
+    export_w = site.export_w if site.export_permit else 0.0
+    return SiteOutlook(tuple(planned), site.import_w, export_w, house_w)
+
+
+def of_evse(seen: Seen) -> Outlook | None:
+    """None: no power yet, or an energy that nobody knows."""
+    snap, verdict, battery = seen.snapshot, seen.verdict, seen.context.battery
+    if snap is None or verdict is None or not verdict.power_permitted:
+        return None
+    energy_wh, capacity_wh = battery.energy_wh, battery.capacity_wh
+    if energy_wh is None or capacity_wh is None:
+        return None
+    floor = floor_pct(snap, seen.unit, seen.context)
+    return Outlook(
+        snap.evse_id,
+        energy_wh,
+        capacity_wh,
+        capacity_wh * floor / 100.0,
+        max(0.0, verdict.able_high_w),
+        min(0.0, verdict.able_low_w),
+        seen.unit.efficiency,
+        seen.power_w,
+        snap.session.promise,
+    )

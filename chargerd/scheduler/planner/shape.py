@@ -1,0 +1,133 @@
+"""From a solution to plans: blocks instead of trickles, and the corridor around them.
+
+Pure. The corridor says how far dispatch may move power and energy without breaking what
+comes later: at each part's end the energy still reaches the target by full power, and
+no more is in it than the ceiling allows.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from chargerd.plan import Plan, PlanPart
+from chargerd.scheduler.planner import problem as p
+from chargerd.scheduler.planner.horizon import Horizon
+
+PLAN_MAX_AGE_S = 7_200.0  # an older one is worth less than the rule
+BLOCK_MIN_S = 60.0
+RATE = 0.95  # of what a charger delivers, as the promise counts it
+_SAME_W = 1.0
+_KW = 1000.0
+_Piece = tuple[float, float, int]  # start_mono, power_kw, step
+
+
+def plans(
+    horizon: Horizon,
+    solution: p.Solution,
+    knee_w: float,
+    currency: str,
+    made_mono: float,
+) -> tuple[Plan, ...]:
+    """One for each pack."""
+    found = []
+    for pack, trace in zip(horizon.problem.packs, solution.traces, strict=True):
+        end_mono = horizon.edges_mono[pack.steps]
+        plan = Plan(
+            evse_id=pack.evse_id,
+            parts=_parts(horizon, pack, trace, knee_w / _KW),
+            made_mono=made_mono,
+            valid_until_mono=min(end_mono, made_mono + PLAN_MAX_AGE_S),
+            solver=solution.solver,
+            start_wh=pack.energy * _KW,
+            cost=solution.cost,
+            currency=currency,
+        )
+        found.append(plan)
+    return tuple(found)
+
+
+def _parts(
+    horizon: Horizon, pack: p.Pack, trace: p.Trace, knee_kw: float
+) -> tuple[PlanPart, ...]:
+    lowest = _lowest(horizon.problem, pack)
+    highest = min(pack.capacity, max(pack.ceiling, pack.energy))
+    low_kw, high_kw = -pack.discharge_kw, pack.charge_kw
+    if pack.reserve is not None:
+        low_kw = min(0.0, low_kw + pack.reserve.up_kw)
+        high_kw = max(0.0, high_kw - pack.reserve.down_kw)
+    pieces = _blocks(horizon, pack, trace, knee_kw)
+    parts: list[PlanPart] = []
+    level = pack.energy
+    for index, (start_mono, kw, step) in enumerate(pieces):
+        last = index + 1 == len(pieces)
+        end_mono = horizon.edges_mono[pack.steps] if last else pieces[index + 1][0]
+        hours = (end_mono - start_mono) / 3600.0
+        gain = kw * pack.efficiency if kw > 0.0 else kw / pack.efficiency
+        level = min(max(0.0, level + gain * hours), pack.capacity)
+        priced = horizon.problem.steps[step]
+        parts.append(
+            PlanPart(
+                start_mono=start_mono,
+                wish_w=kw * _KW,
+                low_w=low_kw * _KW,
+                high_w=high_kw * _KW,
+                low_wh=lowest[step] * _KW,
+                high_wh=highest * _KW,
+                end_wh=level * _KW,
+                note=f"{priced.buy:.4g} in, {priced.sell:.4g} out",
+            )
+        )
+    return tuple(parts)
+
+
+def _lowest(problem: p.Problem, pack: p.Pack) -> list[float]:
+    """The least energy at each step's end from which full power reaches the target."""
+    floor = min(pack.floor, pack.energy)
+    need = max(floor, min(pack.target, pack.capacity))
+    lowest = []
+    for step in reversed(problem.steps[: pack.steps]):
+        lowest.append(need)
+        span = max(pack.capacity - pack.knee, 1e-9)
+        tapered = pack.charge_kw * min(1.0, max(0.0, pack.capacity - need) / span)
+        need = max(floor, need - tapered * pack.efficiency * RATE * step.hours)
+    return lowest[::-1]
+
+
+def _blocks(
+    horizon: Horizon, pack: p.Pack, trace: p.Trace, knee_kw: float
+) -> list[_Piece]:
+    """Neighbours with the same power and prices are one piece; a trickle below the knee
+    becomes one block at it, as early as its run of steps begins."""
+    steps, edges = horizon.problem.steps, horizon.edges_mono
+    pieces: list[_Piece] = []
+
+    def alike(index: int) -> tuple[int, float, float]:
+        kw = trace.power_kw[index]
+        small = 0.0 < abs(kw) < knee_kw and _may_pulse(steps[index], kw, knee_kw)
+        shown = (1.0 if kw > 0.0 else -1.0) * 1e6 if small else kw
+        return round(shown * _KW / _SAME_W), steps[index].buy, steps[index].sell
+
+    for _, run in groupby(range(pack.steps), alike):
+        indices = list(run)
+        first, kw = indices[0], trace.power_kw[indices[0]]
+        if 0.0 < abs(kw) < knee_kw and _may_pulse(steps[first], kw, knee_kw):
+            energy = sum(abs(trace.power_kw[i]) * steps[i].hours for i in indices)
+            length_s = energy / knee_kw * 3600.0
+            if length_s >= BLOCK_MIN_S:
+                sign = 1.0 if kw > 0.0 else -1.0
+                pieces.append((edges[first], sign * knee_kw, first))
+                after_mono = edges[first] + length_s
+                if edges[indices[-1] + 1] - after_mono > 1.0:
+                    step = next(i for i in indices if edges[i + 1] > after_mono)
+                    pieces.append((after_mono, 0.0, step))
+                continue
+            kw = 0.0
+        pieces.append((edges[first], kw, indices[-1]))
+    return pieces
+
+
+def _may_pulse(step: p.Step, power_kw: float, knee_kw: float) -> bool:
+    """Only where the bigger power is bought, or sold, at the same price."""
+    if power_kw > 0.0:
+        return step.house_kw >= 0.0
+    return step.house_kw <= 0.0 or step.house_kw >= knee_kw

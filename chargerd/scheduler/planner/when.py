@@ -1,0 +1,79 @@
+"""When to think again: on time, and when what the plan rests on has moved.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chargerd.plan import Plan
+from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
+
+LEAST_S = 60.0  # at most one solve a minute
+ASTRAY_SHARE = 0.02  # of capacity
+MOVED_SHARE = 0.10  # of a power
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the last plans were made from."""
+
+    at_mono: float
+    evses: Mapping[int, Outlook]
+    site: SiteOutlook
+    prices: int  # number of the price series
+
+
+def due(
+    basis: Basis | None,
+    plans: Mapping[int, Plan],
+    site: SiteOutlook,
+    prices: int,
+    every_s: float,
+    now_mono: float,
+) -> str:
+    """Why a new plan is due, "" = it is not."""
+    if basis is None:
+        return "first" if site.evses else ""
+    age_s = now_mono - basis.at_mono
+    if age_s < LEAST_S:
+        return ""
+    if not site.evses:
+        return ""
+    if set(basis.evses) != {evse.evse_id for evse in site.evses}:
+        return "plug"
+    if prices != basis.prices:
+        return "prices"
+    if (site.import_w, site.export_w) != (basis.site.import_w, basis.site.export_w):
+        return "limits"
+    for evse in site.evses:
+        why = _moved(basis.evses[evse.evse_id], evse, plans, now_mono)
+        if why:
+            return why
+    return "time" if age_s >= every_s else ""
+
+
+def _moved(
+    before: Outlook, evse: Outlook, plans: Mapping[int, Plan], now_mono: float
+) -> str:
+    old, new = before.promise, evse.promise
+    if (old is None) != (new is None):
+        return "need"
+    if old is not None and new is not None:
+        wanted = (new.departure_mono, new.target_soc_pct, new.floor_soc_pct)
+        if wanted != (old.departure_mono, old.target_soc_pct, old.floor_soc_pct):
+            return "need"
+    pairs = (
+        (before.charge_w, evse.charge_w),
+        (before.discharge_w, evse.discharge_w),
+    )
+    if any(abs(a - b) > MOVED_SHARE * max(abs(a), abs(b)) for a, b in pairs):
+        return "limits"
+    plan = plans.get(evse.evse_id)
+    planned_wh = plan.energy_wh(now_mono) if plan else None
+    if planned_wh is None:
+        return ""
+    astray_wh = abs(planned_wh - evse.energy_wh)
+    return "energy" if astray_wh > ASTRAY_SHARE * evse.capacity_wh else ""

@@ -1,0 +1,141 @@
+"""The plan's shell: when it thinks, and what it does without an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from chargerd.clock import Now
+from chargerd.config_plan import SitePlan
+from chargerd.plan import Plan
+from chargerd.scheduler.planner import problem as p
+from chargerd.scheduler.planner import rule
+from chargerd.scheduler.planner.child import Child
+from chargerd.scheduler.planner.door import PlanDoor
+from tests.unit.planner.test_envelope import EVSE, HOUR, NOW, PRICES, SITE
+from tests.unit.scheduler.stand import at
+
+
+class FakeChild(Child):
+    """Answers at once by rule, or not at all."""
+
+    def __init__(self) -> None:
+        super().__init__(("never",))
+        self.broken = False
+        self.asked = 0
+        self.up = False
+
+    @property
+    def running(self) -> bool:
+        return self.up
+
+    async def solve(self, problem: p.Problem, deadline_s: float) -> p.Solution:
+        self.asked += 1
+        if self.broken:
+            raise p.PlannerError("no solver here")
+        self.up = True
+        return replace(rule.solve(problem), solver="highs")
+
+    async def close(self, patience_s: float = 0.0) -> None:
+        self.up = False
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.mono = NOW
+        self.site = SITE
+        self.plans: list[Plan] = []
+        self.child = FakeChild()
+        self.door = PlanDoor(
+            SitePlan(wear_per_kwh=0.02),
+            lambda: self.site,
+            self.plans.append,
+            self.now,
+            child=self.child,
+        )
+
+    def now(self) -> Now:
+        return at(self.mono - 1000.0)
+
+    def look(self, after_s: float = 0.0) -> None:
+        self.mono += after_s
+        asyncio.run(self.door.look())
+
+
+def test_no_prices_no_plan_and_no_process() -> None:
+    bench = Bench()
+    bench.look()
+    assert (bench.plans, bench.child.asked) == ([], 0)
+
+
+def test_it_plans_at_once_then_each_five_minutes() -> None:
+    bench = Bench()
+    assert bench.door.prices(PRICES)
+    bench.look()
+    assert [plan.solver for plan in bench.plans] == ["highs"]
+    for _ in range(10):
+        bench.look(30.0)
+    assert len(bench.plans) == 2
+    assert bench.door.status()["solved"] == 2
+
+
+def test_the_process_ends_when_idle() -> None:
+    bench = Bench()
+    bench.door.prices(PRICES)
+    bench.look()
+    assert bench.child.running
+    bench.look(31.0)
+    assert not bench.child.running
+
+
+def test_no_answer_at_first_is_the_rule_plan() -> None:
+    bench = Bench()
+    bench.child.broken = True
+    bench.door.prices(PRICES)
+    bench.look()
+    assert [plan.solver for plan in bench.plans] == ["rule"]
+    assert all(part.wish_w >= 0.0 for part in bench.plans[0].parts)
+
+
+def test_no_answer_later_keeps_the_last_plan_unless_something_moved() -> None:
+    bench = Bench()
+    bench.door.prices(PRICES)
+    bench.look()
+    bench.child.broken = True
+    bench.look(301.0)
+    assert len(bench.plans) == 1  # it goes on
+    assert bench.door.status()["kept"] == 1
+    bench.site = replace(SITE, evses=(replace(EVSE, charge_w=3000.0),))
+    bench.look(61.0)
+    assert bench.plans[-1].solver == "rule"
+    bench.child.broken = False
+    bench.look(61.0)
+    bench.look(301.0)
+    assert bench.plans[-1].solver == "highs"
+
+
+def test_the_last_plan_is_kept_no_longer_than_two_hours() -> None:
+    bench = Bench()
+    bench.door.prices(PRICES)
+    bench.look()
+    bench.child.broken = True
+    for _ in range(25):
+        bench.look(301.0)
+    assert bench.plans[-1].solver == "rule"
+
+
+def test_higher_rank_wins_and_dead_prices_are_dropped() -> None:
+    bench = Bench()
+    best = replace(PRICES, source="b", rank=1, until_mono=NOW + HOUR, currency="EUR")
+    bench.door.prices(PRICES)
+    bench.door.prices(best)
+    bench.look()
+    bench.look(HOUR + 301.0)
+    assert [plan.currency for plan in bench.plans] == ["EUR", "JPY"]
+
+
+def test_a_series_of_nothing_is_refused_and_so_is_a_flood_of_sources() -> None:
+    door = Bench().door
+    assert not door.prices(replace(PRICES, parts=()))
+    took = [door.prices(replace(PRICES, source=f"s{n}")) for n in range(20)]
+    assert took.count(True) == 16
