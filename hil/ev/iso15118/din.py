@@ -40,27 +40,20 @@ class DinScript(TwoScript):
         )
 
     def authorise(self) -> Script:
-        patience = s.Patience(self.car, s.AUTHORISE_S, "ContractAuthentication")
-        while True:
-            response = yield from self.say(m.ContractAuthenticationReq())
-            if response.EVSEProcessing == "Finished":
-                return
-            patience.check()
-            yield from s.wait(self.car, self.profile.poll_s)
+        yield from self.until_finished(
+            lambda: self.say(m.ContractAuthenticationReq()),
+            s.AUTHORISE_S,
+            "ContractAuthentication",
+        )
 
     def parameters(self) -> Script:
-        patience = s.Patience(self.car, s.ONGOING_S, "ChargeParameterDiscovery")
-        while True:
-            response = yield from self.say(
-                m.ChargeParameterDiscoveryReq(
-                    EVRequestedEnergyTransferType="DC_extended",
-                    EVChargeParameter=self._limits(),
-                )
-            )
-            if response.EVSEProcessing == "Finished":
-                break
-            patience.check()
-            yield from s.wait(self.car, self.profile.poll_s)
+        request = m.ChargeParameterDiscoveryReq(
+            EVRequestedEnergyTransferType="DC_extended",
+            EVChargeParameter=self._limits(),
+        )
+        response = yield from self.until_finished(
+            lambda: self.say(request), s.ONGOING_S, "ChargeParameterDiscovery"
+        )
         first = response.SASchedules.SAScheduleTuple[0]
         self.tuple_id = first.SAScheduleTupleID
         entries = first.PMaxSchedule.PMaxScheduleEntry

@@ -62,31 +62,20 @@ class Iso2Script(TwoScript):
         yield from self.until_authorised(m.AuthorizationReq())
 
     def until_authorised(self, request: Complex, **more: Any) -> Script:
-        """Ask until the driver is known; `more` is for the first request's header."""
-        patience = s.Patience(self.car, s.AUTHORISE_S, "Authorization")
-        while True:
-            response = yield from self.say(request, **more)
-            if response.EVSEProcessing == "Finished":
-                return
-            patience.check()
-            yield from s.wait(self.car, self.profile.poll_s)
+        """Ask until the driver is known; `more`: its signature."""
+        yield from self.until_finished(
+            lambda: self.say(request, **more), s.AUTHORISE_S, "Authorization"
+        )
 
     def parameters(self) -> Script:
         """Limits of both sides, and a schedule."""
-        patience = s.Patience(self.car, s.ONGOING_S, "ChargeParameterDiscovery")
-        while True:
-            response = yield from self.say(
-                m.ChargeParameterDiscoveryReq(
-                    RequestedEnergyTransferMode=self.service,  # type: ignore[arg-type]
-                    EVChargeParameter=self._dc_limits()
-                    if self.dc
-                    else self._ac_limits(),
-                )
-            )
-            if response.EVSEProcessing == "Finished":
-                break
-            patience.check()
-            yield from s.wait(self.car, self.profile.poll_s)
+        request = m.ChargeParameterDiscoveryReq(
+            RequestedEnergyTransferMode=self.service,  # type: ignore[arg-type]
+            EVChargeParameter=self._dc_limits() if self.dc else self._ac_limits(),
+        )
+        response = yield from self.until_finished(
+            lambda: self.say(request), s.ONGOING_S, "ChargeParameterDiscovery"
+        )
         first = response.SASchedules.SAScheduleTuple[0]
         self.tuple_id = first.SAScheduleTupleID
         entries = first.PMaxSchedule.PMaxScheduleEntry

@@ -84,21 +84,19 @@ class Iso20Script(Iso20Power):
 
     def until_authorised(self, **fields: Any) -> Script:
         """Ask until the driver is known. A WARNING is a no to this kind of payment."""
-        patience = s.Patience(self.car, s.AUTHORISE_S, "Authorization")
-        while True:
+
+        def ask() -> Script:
             response = yield from self.say(common.AuthorizationReq, **fields)
-            if response.ResponseCode.startswith("WARNING"):
-                raise EvError(f"AuthorizationRes: {response.ResponseCode}", said=True)
-            if response.EVSEProcessing == "Finished":
-                return
-            patience.check()
-            yield from s.wait(self.car, self.profile.poll_s)
+            code = response.ResponseCode
+            if code.startswith("WARNING"):
+                raise EvError(f"AuthorizationRes: {code}", said=True)
+            return response
+
+        yield from self.until_finished(ask, s.AUTHORISE_S, "Authorization")
 
     def _choose(self) -> Script:
         """The best of the wanted services, in the wanted control mode."""
-        response = yield from self.say(
-            common.ServiceDiscoveryReq,
-        )
+        response = yield from self.say(common.ServiceDiscoveryReq)
         offered = [
             each.ServiceID for each in response.EnergyTransferServiceList.Service
         ]
@@ -141,17 +139,15 @@ class Iso20Script(Iso20Power):
         )
 
     def _schedule(self) -> Script:
-        patience = s.Patience(self.car, s.ONGOING_S, "ScheduleExchange")
-        while True:
-            response = yield from self.say(
+        response = yield from self.until_finished(
+            lambda: self.say(
                 common.ScheduleExchangeReq,
                 MaximumSupportingPoints=24,
                 **words.plan(self.car, dynamic=self.dynamic, both=self.both),
-            )
-            if response.EVSEProcessing == "Finished":
-                break
-            patience.check()
-            yield from s.wait(self.car, self.profile.poll_s)
+            ),
+            s.ONGOING_S,
+            "ScheduleExchange",
+        )
         offered = response.Scheduled_SEResControlMode
         if offered is not None:
             self._take(offered.ScheduleTuple[0])

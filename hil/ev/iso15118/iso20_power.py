@@ -63,13 +63,9 @@ class Iso20Power(SessionScript):
         """Cable check, precharge, own contactor."""
         car = self.car
         car.pilot = "C"
-        patience = s.Patience(car, s.CABLE_CHECK_S, "DC_CableCheck")
-        while True:
-            response = yield from self.say(dc.DC_CableCheckReq)
-            if response.EVSEProcessing == "Finished":
-                break
-            patience.check()
-            yield from s.wait(car, self.profile.poll_s)
+        yield from self.until_finished(
+            lambda: self.say(dc.DC_CableCheckReq), s.CABLE_CHECK_S, "DC_CableCheck"
+        )
         patience = s.Patience(car, s.PRECHARGE_20_S, "DC_PreCharge")
         while not car.closed:
             target_v = car.battery.emf_v

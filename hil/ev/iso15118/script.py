@@ -122,6 +122,18 @@ class SessionScript:
     def dc(self) -> bool:
         return self.service.startswith("DC")
 
+    def until_finished(
+        self, ask: Callable[[], Script], limit_s: float, what: str
+    ) -> Script:
+        """Ask again while the station answers Ongoing; its last response."""
+        patience = Patience(self.car, limit_s, what)
+        while True:
+            response = yield from ask()
+            if response.EVSEProcessing == "Finished":
+                return response
+            patience.check()
+            yield from wait(self.car, self.profile.poll_s)
+
     # -- what ends a loop -------------------------------------------------------------
 
     def begin(self) -> float:

@@ -91,14 +91,7 @@ class TwoScript(SessionScript):
         """Cable check, precharge, own contactor."""
         m, car = self.messages, self.car
         car.pilot = "C"
-        patience = s.Patience(car, s.CABLE_CHECK_S, "CableCheck")
-        while True:
-            response = yield from self.say(m.CableCheckReq(DC_EVStatus=self.status()))
-            self._heed(response.DC_EVSEStatus)
-            if response.EVSEProcessing == "Finished":
-                break
-            patience.check()
-            yield from s.wait(car, self.profile.poll_s)
+        yield from self.until_finished(self._cable_check, s.CABLE_CHECK_S, "CableCheck")
         patience = s.Patience(car, s.PRECHARGE_S, "PreCharge")
         while not car.closed:
             target_v = car.battery.emf_v
@@ -114,6 +107,12 @@ class TwoScript(SessionScript):
                 car.wanted_closed = True
             patience.check()
             yield from s.wait(car, self.profile.loop_s)
+
+    def _cable_check(self) -> Script:
+        request = self.messages.CableCheckReq(DC_EVStatus=self.status())
+        response = yield from self.say(request)
+        self._heed(response.DC_EVSEStatus)
+        return response
 
     def _deliver(self, progress: str) -> Script:
         if progress == "Start" and not self.dc:
