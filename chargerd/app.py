@@ -49,6 +49,7 @@ from chargerd.ocpp import link
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
+from chargerd.records import build as records
 from chargerd.scheduler import month
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
 from chargerd.scheduler.planner.door import PlanDoor
@@ -102,7 +103,13 @@ class App:
         self._started_mono = self._clock.now().mono
         self._bridge = build_bridge(config.evse, config.site.meter)
         self._vehicles = self._vehicle_doors(self._bridge)
-        self._read = ReadModel(evse.id for evse in config.evse)
+        self._recorder = records.recorder(config)
+        kept = self._recorder
+        self._read = (
+            ReadModel((evse.id for evse in config.evse), over=kept.decided)
+            if kept
+            else ReadModel(evse.id for evse in config.evse)
+        )
         station = OcppStation(config, saved, boot_reason(saved.get("app", {})))
         self._ocpp = OcppClient(
             config.ocpp,
@@ -122,7 +129,12 @@ class App:
             self._bridge,
             self._vehicles,
             self._clock.now,
-            reporters=(self._ocpp.report, self._read.report, self._report_to_grid),
+            reporters=(
+                self._ocpp.report,
+                self._read.report,
+                self._report_to_grid,
+                *((kept.report,) if kept else ()),
+            ),
             ask=self._ocpp.ask,
             outcome=self._keep_outcome,
             certificate_service=lambda: self._ocpp.certificate_service,
@@ -217,6 +229,8 @@ class App:
             config=lambda: config_load.dump(self._config),
             sessions=self._store.sessions.last,
             signal=self._signal if local.dispatch else None,
+            records=self._recorder.look if self._recorder else None,
+            past=self._recorder.past if self._recorder else None,
         )
         api = LocalApi(local, ports, on_login=self._login)
         children = [
@@ -231,6 +245,8 @@ class App:
         ]
         if self._config.site.plan.enabled:
             children.append(Child("plan", self._plan.run))
+        if self._recorder is not None:
+            children.append(Child("records", self._recorder.run))
         if local.metrics:
             metrics = Metrics(local.metrics, self._read.status, self._extra)
             children.append(Child("metrics", metrics.run))

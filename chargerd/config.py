@@ -15,6 +15,7 @@ from chargerd.config_base import Name, Percent, Seconds, Section, Watts
 from chargerd.config_grid import Grid
 from chargerd.config_grid_code import FrequencyService, GridCode
 from chargerd.config_plan import SitePlan
+from chargerd.config_records import Records
 
 
 class Station(Section):
@@ -268,5 +269,6 @@ class Config(Section):
     grid: Grid = Grid()
     site: Site = Site()
     store: StoreConfig = StoreConfig()
+    records: Records = Records()
     local: Local = Local()
     log: Log = Log()

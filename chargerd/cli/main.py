@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chargerd.cli import client, v2g
+from chargerd.cli import client, records, times, v2g
 from chargerd.cli.client import CliError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ config = typer.Typer(help="The configuration in use.", no_args_is_help=True)
 app.add_typer(dispatch, name="dispatch")
 app.add_typer(config, name="config")
 app.add_typer(v2g.app, name="v2g")
+app.add_typer(records.app, name="records")
 
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -100,10 +101,30 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command()
 def why(
-    context: typer.Context, evse: Evse = None, last: Last = 20, as_json: AsJson = False
+    context: typer.Context,
+    evse: Evse = None,
+    last: Last = 20,
+    at: Annotated[str | None, typer.Option(help=f"Then. {times.HELP}")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Why this power now, and the decisions before."""
-    _show(context.obj.ask("why", evse=evse, last=last), as_json, "why")
+    """Why this power now, and the decisions before; or why that power then."""
+    if at is None:
+        _show(context.obj.ask("why", evse=evse, last=last), as_json, "why")
+        return
+    answer = context.obj.ask("why", evse=evse, at=times.instant(at).isoformat())
+    _show(answer, as_json, "why_then")
+
+
+@app.command()
+def flex(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
+    """What could be done beside what is done: power up and down, energy, until when."""
+    _show(context.obj.ask("flex", evse=evse), as_json, "flex")
+
+
+@app.command()
+def grid(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
+    """The grid's doors with their counters, and the dispatch signals that live."""
+    _show(context.obj.ask("grid", evse=evse), as_json, "grid")
 
 
 @app.command()

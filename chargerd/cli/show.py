@@ -5,6 +5,7 @@ Power: positive = into the vehicle. Imports rich, so only when a table is wanted
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -136,6 +137,105 @@ def why(answer: Json) -> RenderableType:
         if table.row_count:
             parts.append(table)
     return Group(*parts)
+
+
+def why_then(answer: Json) -> RenderableType:
+    parts: list[RenderableType] = []
+    for evse in answer["evses"]:
+        name, then = f"EVSE {evse['evse_id']}", evse["then"]
+        if then is None:
+            parts.append(Text(f"{name}: nothing is recorded of {answer['at_utc']}"))
+        elif "reasons" in then:
+            begin, end = then["from_utc"][11:23], then["to_utc"][11:23]
+            parts.append(reasons(f"{name} from {begin} to {end} UTC", then))
+        else:
+            parts += [
+                Text(f"{name}: the reasons of that moment were not kept"),
+                _pairs(f"{name}: the sample", then),
+            ]
+    return Group(*parts)
+
+
+def flex(answer: Json) -> RenderableType:
+    columns = ("EVSE", "power", "up", "down", "energy up", "energy down", "until (UTC)")
+    table = _table("flexibility", *columns, "bounded by")
+    for row in answer["evses"]:
+        found = row["flexibility"]
+        if found is None:
+            table.add_row(str(row["evse_id"]), *["-"] * 7)
+            continue
+        table.add_row(
+            str(row["evse_id"]),
+            watts(row["power_w"]),
+            _text(found["up_w"], "W"),
+            _text(found["down_w"], "W"),
+            _text(found["up_wh"], "Wh"),
+            _text(found["down_wh"], "Wh"),
+            (found["until_utc"] or "no departure known")[:19],
+            ", ".join(found["bounded_by"]),
+        )
+    note = (
+        "up = more into the grid (charge less, discharge more), down = more out of it"
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def grid(answer: Json) -> RenderableType:
+    parts: list[RenderableType] = [
+        _pairs(f"door {name}", state) for name, state in answer["doors"].items()
+    ]
+    if not parts:
+        parts.append(Text("no door of the grid is configured ([grid.*])"))
+    columns = ("EVSE", "source", "rank", "mode", "asks", "age", "ends in")
+    table = _table("dispatch signals", *columns)
+    for evse in answer["evses"]:
+        for row in evse["signals"]:
+            table.add_row(
+                str(evse["evse_id"]),
+                row["source"],
+                row["priority"],
+                row["mode"],
+                _asks(row),
+                _text(row["age_s"], "s", 1),
+                _text(row["ends_in_s"], "s", 1),
+            )
+    parts.append(table if table.row_count else Text("no dispatch signal lives"))
+    return Group(*parts)
+
+
+def _asks(row: Json) -> str:
+    """What a signal's segment says, in a few words."""
+    words = [f"{row['curve']} curve"] if row["curve"] else []
+    words += [
+        f"{name} {watts(row[key])}"
+        for name, key in (
+            ("setpoint", "setpoint_w"),
+            ("connection at", "follow_w"),
+            ("at most", "limit_w"),
+            ("at least", "discharge_limit_w"),
+        )
+        if row[key] is not None
+    ]
+    return ", ".join(words) or "-"
+
+
+def records(answer: Json) -> RenderableType:
+    def when(key: str) -> str:
+        stamp = answer[key]
+        if stamp is None:
+            return "-"
+        return datetime.fromtimestamp(stamp / 1000, UTC).isoformat(" ", "seconds")
+
+    shown = {
+        "from (UTC)": when("first_ms"),
+        "to (UTC)": when("last_ms"),
+        "files": answer["files"],
+        "size": f"{answer['bytes'] / 1e6:.1f} MB in {answer['folder']}",
+        "since the start": f"{answer['written_bytes']} bytes in {answer['writes']} "
+        f"writes, {answer['dropped']} samples lost, {answer['torn_bytes']} torn bytes",
+        "fault": answer["fault"] or "none",
+    }
+    return _pairs("records", shown)
 
 
 def _beside(now: Json, meter_w: float | None) -> str:

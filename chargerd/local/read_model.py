@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from chargerd.clock import Now
 from chargerd.faults import lookup
-from chargerd.model import ActiveFault, Decision, EvseReport, Promise, Session
+from chargerd.model import (
+    ActiveFault,
+    Decision,
+    DispatchSignal,
+    EvseReport,
+    Promise,
+    Segment,
+    Session,
+)
+from chargerd.records.decisions import bounds, decision
 from firmware_bridge.api import Reading
 
 Json = dict[str, Any]
@@ -42,8 +51,16 @@ class _FaultSpan:
 class ReadModel:
     """One reporter of the cycle: `read_model.report` is called each tick and EVSE."""
 
-    def __init__(self, evse_ids: Iterable[int], *, keep: int = 200) -> None:
+    def __init__(
+        self,
+        evse_ids: Iterable[int],
+        *,
+        keep: int = 200,
+        over: Callable[[Decision, datetime, datetime], None] = lambda *ended: None,
+    ) -> None:
+        """`over`: is told of each decision that has ended, from when until when."""
         self.evse_ids = tuple(evse_ids)
+        self._over = over
         self._newest: dict[int, EvseReport] = {}
         self._why: dict[int, deque[_Span]] = {
             evse_id: deque(maxlen=keep) for evse_id in self.evse_ids
@@ -58,7 +75,9 @@ class ReadModel:
         self._newest[evse_id] = report
         spans = self._why.get(evse_id)
         if spans is not None:
-            _extend(spans, report)
+            ended = _extend(spans, report)
+            if ended is not None:
+                self._over(ended.decision, ended.from_utc, ended.to_utc)
         if report.snapshot.faults != self._seen.get(evse_id, ()):
             self._seen[evse_id] = report.snapshot.faults
             self._note_faults(evse_id, report)
@@ -71,14 +90,7 @@ class ReadModel:
         """The decision now with every reason, beside the measured power; and the `last`
         newest spans with their last decision, newest first."""
         spans = list(self._why.get(evse_id, ()))[::-1][: max(1, last)]
-        history = [
-            {
-                "from_utc": _iso(span.from_utc),
-                "to_utc": _iso(span.to_utc),
-                **decision(span.decision),
-            }
-            for span in spans
-        ]
+        history = [_told(span) for span in spans]
         report = self._newest.get(evse_id)
         meter = report.snapshot.telemetry.meter if report else None
         return {
@@ -86,6 +98,53 @@ class ReadModel:
             "meter_w": meter.value.power_w if meter else None,
             "now": history[0] if history else None,
             "history": history,
+        }
+
+    def why_at(self, evse_id: int, utc: datetime) -> Json | None:
+        """The decision in force then; None when it is older than what is kept here."""
+        found = None
+        for span in self._why.get(evse_id, ()):
+            if span.from_utc <= utc:
+                found = span
+        return _told(found) if found else None
+
+    def flex(self, evse_id: int) -> Json:
+        """What the EVSE could do beside what it does; magnitudes, at the AC side."""
+        report = self._newest.get(evse_id)
+        found = report.flexibility if report else None
+        if report is None or found is None:
+            return {"evse_id": evse_id, "flexibility": None}
+        now = report.snapshot.now
+        leaves = math.isfinite(found.until_mono)
+        return {
+            "evse_id": evse_id,
+            "power_w": report.decision.power_w,
+            "flexibility": {
+                "age_s": round(now.mono - found.at_mono, 3),
+                "up_w": found.up_w,
+                "down_w": found.down_w,
+                "up_wh": found.up_wh,
+                "down_wh": found.down_wh,
+                "until_utc": _iso(now.utc_at(found.until_mono)) if leaves else None,
+                "bounded_by": [name for name in found.reasons if name],
+            },
+        }
+
+    def signals(self, evse_id: int) -> Json:
+        """The dispatch signals that live now, the highest rank first."""
+        report = self._newest.get(evse_id)
+        if report is None:
+            return {"evse_id": evse_id, "signals": []}
+        mono = report.snapshot.now.mono
+        live = [
+            (signal, segment)
+            for signal in report.snapshot.signals
+            if (segment := signal.at(mono)) is not None
+        ]
+        live.sort(key=lambda pair: (-pair[0].priority, -pair[0].received_mono))
+        return {
+            "evse_id": evse_id,
+            "signals": [_signal(signal, segment, mono) for signal, segment in live],
         }
 
     def session(self, evse_id: int) -> Json:
@@ -134,7 +193,7 @@ class ReadModel:
             "vehicle": _vehicle(report),
             "meter_w": meter.value.power_w if meter else None,
             "meter_age_s": round(meter.age_s(mono), 3) if meter else None,
-            "decision": {**_bounds(report.decision), "why": _why(report.decision)},
+            "decision": {**bounds(report.decision), "why": _why(report.decision)},
             "energy_in_wh": session.energy_in_wh,
             "energy_out_wh": session.energy_out_wh,
             "promise": _promise(session.promise, snapshot.now),
@@ -159,8 +218,9 @@ class ReadModel:
                 self._present.pop(key).gone_utc = report.snapshot.now.utc
 
 
-def _extend(spans: deque[_Span], report: EvseReport) -> None:
-    """Change-compressed: a decision that says the same only grows longer."""
+def _extend(spans: deque[_Span], report: EvseReport) -> _Span | None:
+    """Change-compressed: a decision that says the same only grows longer. Returns the
+    span that has ended by this report."""
     newest = report.decision
     key = (
         newest.source,
@@ -172,24 +232,17 @@ def _extend(spans: deque[_Span], report: EvseReport) -> None:
         span = spans[-1]
         if span.key == key and abs(newest.wanted_w - span.anchor_w) <= _SAME_W:
             span.to_utc, span.decision = utc, newest
-            return
+            return None
+    ended = spans[-1] if spans else None
     spans.append(_Span(key, newest.wanted_w, utc, utc, newest))
+    return ended
 
 
-def decision(value: Decision) -> Json:
-    """A decision with its reasons, in the order the stages spoke."""
-    return {**_bounds(value), "reasons": [_plain(reason) for reason in value.reasons]}
-
-
-def _bounds(value: Decision) -> Json:
+def _told(span: _Span) -> Json:
     return {
-        "evse_id": value.evse_id,
-        "power_w": value.power_w,
-        "wanted_w": value.wanted_w,
-        "low_w": value.low_w,
-        "high_w": value.high_w,
-        "mode": value.mode.value,
-        "source": value.source,
+        "from_utc": _iso(span.from_utc),
+        "to_utc": _iso(span.to_utc),
+        **decision(span.decision),
     }
 
 
@@ -228,6 +281,23 @@ def _promise(promise: Promise | None, now: Now) -> Json | None:
         "reachable_soc_pct": promise.reachable_soc_pct,
         "slack_s": promise.slack_s,
         "forced": promise.forced,
+    }
+
+
+def _signal(signal: DispatchSignal, segment: Segment, mono: float) -> Json:
+    ends = math.isfinite(signal.valid_until_mono)
+    return {
+        "source": signal.source,
+        "evse_id": signal.evse_id,
+        "priority": signal.priority.name,
+        "age_s": round(mono - signal.received_mono, 1),
+        "ends_in_s": round(signal.valid_until_mono - mono, 1) if ends else None,
+        "mode": segment.mode.value,
+        "setpoint_w": segment.setpoint_w,
+        "limit_w": segment.limit_w,
+        "discharge_limit_w": segment.discharge_limit_w,
+        "follow_w": segment.follow_w,
+        "curve": segment.curve.kind if segment.curve else None,
     }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from chargerd.clock import Now
-from chargerd.local.read_model import Json, ReadModel, decision
+from chargerd.local.read_model import Json, ReadModel
 from chargerd.model import (
     Decision,
     DispatchSignal,
@@ -26,6 +27,8 @@ from chargerd.model import (
     StopRequest,
     Token,
 )
+from chargerd.records.decisions import decision
+from chargerd.records.errors import RecordsError
 from firmware_bridge.units import BridgeError, finite
 
 MAX_POWER_W = 2_000_000.0
@@ -44,7 +47,11 @@ class LocalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the daemon gives the local API. `signal` None = no local dispatch."""
+    """What the daemon gives the local API. `signal` None = no local dispatch.
+
+    `records`: writes what waits, then its status. `past`: the decision of an EVSE at a
+    time that is on the disk alone. Both None = no records are kept.
+    """
 
     read: ReadModel
     now: Callable[[], Now]
@@ -54,6 +61,8 @@ class Ports:
     config: Callable[[], Json]
     sessions: Callable[[int], Awaitable[list[Json]]]
     signal: Callable[[DispatchSignal], object] | None = None
+    records: Callable[[], Awaitable[Json]] | None = None
+    past: Callable[[int, datetime], Awaitable[Json | None]] | None = None
 
 
 class Verbs:
@@ -65,6 +74,9 @@ class Verbs:
             "ping": self._ping,
             "status": self._status,
             "why": self._why,
+            "flex": self._flex,
+            "grid": self._grid,
+            "records": self._records,
             "session": self._session,
             "faults": self._faults,
             "meter": self._meter,
@@ -95,9 +107,44 @@ class Verbs:
         return {"evses": self._ports.read.status(), "station": self._ports.extra()}
 
     async def _why(self, question: Json) -> Json:
+        if question.get("at") is not None:
+            return await self._why_at(question)
         last = int(number(question, "last", 1, MAX_LAST, 20))
         ids = self._evses(question)
         return {"evses": [self._ports.read.why(evse_id, last) for evse_id in ids]}
+
+    async def _why_at(self, question: Json) -> Json:
+        """What was decided at a time, from memory or from the disk."""
+        utc = _time(question, "at")
+        if utc > self._ports.now().utc:
+            raise LocalError("at: is in the future")
+        evses = []
+        for evse_id in self._evses(question):
+            then = self._ports.read.why_at(evse_id, utc)
+            if then is None and self._ports.past is not None:
+                try:
+                    then = await self._ports.past(evse_id, utc)
+                except RecordsError as error:
+                    raise LocalError(str(error)) from error
+            evses.append({"evse_id": evse_id, "then": then})
+        return {"at_utc": utc.isoformat(timespec="milliseconds"), "evses": evses}
+
+    async def _flex(self, question: Json) -> Json:
+        return {"evses": [self._ports.read.flex(i) for i in self._evses(question)]}
+
+    async def _grid(self, question: Json) -> Json:
+        return {
+            "doors": self._ports.extra().get("grid", {}),
+            "evses": [self._ports.read.signals(i) for i in self._evses(question)],
+        }
+
+    async def _records(self, question: Json) -> Json:
+        if self._ports.records is None:
+            raise LocalError("no records are kept; [records] enabled = true keeps them")
+        try:
+            return await self._ports.records()
+        except RecordsError as error:
+            raise LocalError(str(error)) from error
 
     async def _session(self, question: Json) -> Json:
         last = int(number(question, "last", 0, MAX_LAST, 5))
@@ -218,6 +265,18 @@ def number(
     if not low <= found <= high:
         raise LocalError(f"{key}: {found:g} is not from {low:g} to {high:g}")
     return found
+
+
+def _time(question: Json, key: str) -> datetime:
+    """ISO 8601 with its offset from UTC."""
+    written = text(question, key, 40)
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise LocalError(f"{key}: {written!r}: write e.g. 2026-11-25T07:30:00+09:00")
+    return found.astimezone(UTC)
 
 
 def text(question: Json, key: str, longest: int, default: str | None = None) -> str:

@@ -26,8 +26,9 @@ from chargerd.cli import show
 from chargerd.cli.client import CliError, socket_path
 from chargerd.config import Local
 from chargerd.local.api import LocalApi
-from chargerd.local.read_model import ReadModel, decision
+from chargerd.local.read_model import ReadModel
 from chargerd.model import ActiveFault, PromiseRequest, ResetRequest, StopRequest
+from chargerd.records.decisions import decision
 from tests.unit.local.test_verbs import Heart
 from tests.unit.local.values import START, a_decision, a_report
 

@@ -1,0 +1,91 @@
+"""`chargerctl records`: what is kept, and its export. Reads the files themselves, so it
+works without a daemon, too."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chargerd.cli import times
+from chargerd.cli.client import CliError
+
+app = typer.Typer(
+    help="Samples of each second, on the disk.", invoke_without_command=True
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Folder = Annotated[
+    Path | None, typer.Option(help="The records' folder; else the daemon is asked.")
+]
+Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
+
+
+@app.callback()
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """What is kept, from when to when, and whether the disk takes it."""
+    if context.invoked_subcommand:
+        return
+    answer = context.obj.ask("records")
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    from chargerd.cli import show
+
+    show.console().print(show.records(answer))
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    begin: Annotated[str, typer.Option("--from", help=times.HELP)] = "-1d",
+    end: Annotated[str, typer.Option("--to", help=times.HELP)] = "-0s",
+    evse: Evse = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A file; else standard output.")
+    ] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Samples as CSV. With --json and --out, says what was written."""
+    from chargerd.records.errors import RecordsError
+    from chargerd.records.export import write_csv
+    from chargerd.records.ring import Ring
+
+    ring = Ring.to_read(where(context, folder))
+    first, last = period(times.instant(begin), times.instant(end))
+    rows = ring.rows(first, last, evse)
+    try:
+        if out is None:
+            write_csv(rows, sys.stdout)
+            return
+        with out.open("w", encoding="utf-8", newline="") as file:
+            count = write_csv(rows, file)
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except (OSError, RecordsError) as error:
+        raise CliError(f"export: {error}") from error
+    done = {"rows": count, "file": str(out)}
+    typer.echo(json.dumps(done) if as_json else f"{count} rows in {out}")
+
+
+def period(begin: datetime, end: datetime) -> tuple[int, int]:
+    """UTC in ms; CliError when there is nothing between."""
+    if begin >= end:
+        raise CliError("--from must be before --to")
+    return round(begin.timestamp() * 1000), round(end.timestamp() * 1000)
+
+
+def where(context: typer.Context, given: Path | None) -> Path:
+    """The folder of the records, after the daemon has written what waits."""
+    if given is None:
+        answer: dict[str, Any] = context.obj.ask("records")
+        given = Path(answer["folder"])
+    try:
+        next(given.iterdir(), None)
+    except OSError as error:
+        raise CliError(f"{given}: {error.strerror}; as root, or --folder") from error
+    return given

@@ -1,0 +1,158 @@
+"""The recorder's shell: reports in, samples kept, written off the loop now and then.
+
+`report` never waits and never raises; a disk that fails costs records, never power.
+What waits is bounded: the oldest is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from chargerd.clock import Now
+from chargerd.model import Decision, EvseReport
+from chargerd.records import decisions as words
+from chargerd.records import sample as samples
+from chargerd.records.errors import RecordsError
+from chargerd.records.ring import Ring, Span
+from chargerd.records.sample import Prices, Row, utc_ms
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+PERIOD_S = 1.0
+RESERVE_PERIOD_S = 0.1
+WAITING_S = 600.0  # of samples may wait for a disk that does not take them
+SPAN_EVERY_S = 1.0  # decisions kept of one EVSE, at most
+
+
+class Recorder:
+    """One reporter of the cycle and one child: `report`, `decided`, `run`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        days: int,
+        max_bytes: int,
+        flush_s: float,
+        evses: int,
+        prices: Callable[[Now], Prices] = lambda now: Prices(),
+    ) -> None:
+        self.folder = folder
+        self._ring = Ring(folder, keep_s=days * 86_400.0, max_bytes=max_bytes)
+        self._flush_s, self._prices = flush_s, prices
+        self._rows: deque[Row] = deque(maxlen=round(WAITING_S * evses / PERIOD_S))
+        self._spans: deque[Span] = deque(maxlen=round(WAITING_S * evses))
+        self._next_mono: dict[int, float] = {}
+        self._base_w: dict[int, float] = {}
+        self._span_mono: dict[int, float] = {}
+        self._disk = threading.Lock()
+        self.fault = ""
+        self.dropped = 0  # samples that never reached the disk
+        self.written_bytes = 0
+        self.writes = 0
+
+    def report(self, report: EvseReport) -> None:
+        """A sample each period of this EVSE, on the first report in it."""
+        evse_id, now = report.snapshot.evse_id, report.snapshot.now
+        base_w = samples.baseline_w(report, self._base_w.get(evse_id, 0.0))
+        self._base_w[evse_id] = base_w
+        if now.mono < self._next_mono.get(evse_id, 0.0):
+            return
+        period_s = RESERVE_PERIOD_S if samples.reserve_active(report) else PERIOD_S
+        self._next_mono[evse_id] = (now.mono // period_s + 1.0) * period_s
+        self.dropped += len(self._rows) == self._rows.maxlen
+        self._rows.append(samples.sample(report, base_w, self._prices(now)))
+
+    def decided(self, decision: Decision, from_utc: datetime, to_utc: datetime) -> None:
+        """A decision that was in force until now; of those that follow each other
+        faster than one a second, the first is kept."""
+        evse_id, mono = decision.evse_id, decision.at_mono
+        if mono < self._span_mono.get(evse_id, 0.0):
+            return
+        self._span_mono[evse_id] = mono + SPAN_EVERY_S
+        told = words.decision(decision)
+        self._spans.append(Span(evse_id, utc_ms(from_utc), utc_ms(to_utc), told))
+
+    async def run(self) -> None:
+        """Until cancelled; what still waits is written then, too."""
+        try:
+            while True:
+                await asyncio.sleep(self._flush_s)
+                await self.flush()
+        finally:
+            self._write(*self._taken())
+
+    async def flush(self) -> None:
+        """What was reported before this call is on the flash, or `fault` says why."""
+        await asyncio.to_thread(self._write, *self._taken())
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "folder": str(self.folder),
+            "fault": self.fault,
+            "waiting": len(self._rows),
+            "dropped": self.dropped,
+            "torn_bytes": self._ring.torn_bytes,
+            "written_bytes": self.written_bytes,
+            "writes": self.writes,
+        }
+
+    async def look(self) -> dict[str, Any]:
+        """Writes what waits, then says what is there."""
+        await self.flush()
+        return {**self.status(), **await _read(self._ring.extent)}
+
+    async def past(self, evse_id: int, utc: datetime) -> dict[str, Any] | None:
+        """The decision then, from the disk; the sample alone where its reasons are
+        not kept; None if nothing was recorded."""
+        await self.flush()
+        return await _read(partial(self._ring.decision_at, evse_id, utc_ms(utc)))
+
+    def _taken(self) -> tuple[list[Row], list[Span]]:
+        rows, spans = list(self._rows), list(self._spans)
+        self._rows.clear()
+        self._spans.clear()
+        return rows, spans
+
+    def _write(self, rows: list[Row], spans: list[Span]) -> None:
+        """In a thread, or at the very end. One write, one fsync."""
+        was, why, written = self.fault, "", 0
+        with self._disk:
+            try:
+                written = self._ring.append(rows, spans)
+            except (OSError, RecordsError) as error:
+                why = f"{self.folder}: {error}"
+                self._give_back(rows, spans)
+            self.fault = why
+            self.written_bytes += written
+            self.writes += bool(written)
+        if why and not was:
+            log.error("records_not_written", why=why)
+
+    def _give_back(self, rows: list[Row], spans: list[Span]) -> None:
+        """For the next try, before what came meanwhile."""
+        room = (self._rows.maxlen or 0) - len(self._rows)
+        kept = rows[-room:] if room > 0 else []
+        self.dropped += len(rows) - len(kept)
+        self._rows.extendleft(reversed(kept))
+        room = (self._spans.maxlen or 0) - len(self._spans)
+        self._spans.extendleft(reversed(spans[-room:] if room > 0 else []))
+
+
+async def _read(job: Callable[[], T]) -> T:
+    """In a thread; RecordsError for what the disk says."""
+    try:
+        return await asyncio.to_thread(job)
+    except OSError as error:
+        raise RecordsError(f"the records cannot be read: {error}") from error
