@@ -53,9 +53,15 @@ class _Leader:
 
 
 class Site:
-    """Events in true time; `over_w` is the worst excess ever seen."""
+    """Events in true time; `over_w` is the worst excess ever seen.
 
-    def __init__(self, rules: Rules, seed: int, wish: Wish) -> None:
+    The sum is judged after each event, or only every `judge_s`.
+    """
+
+    def __init__(
+        self, rules: Rules, seed: int, wish: Wish, judge_s: float = 0.0
+    ) -> None:
+        self._judge_s, self._judged = judge_s, float("-inf")
         self.rules, self.net = rules, Net()
         self.chance = random.Random(seed)
         self.now = 0.0
@@ -115,11 +121,13 @@ class Site:
         heapq.heappush(self._events, (self.now + wait_s, next(self._count), what))
 
     def run(self, until: float) -> None:
-        """All events up to `until`; the sum is judged after each one."""
+        """All events up to `until`."""
         while self._events and self._events[0][0] <= until:
             self.now, _, what = heapq.heappop(self._events)
             what()
-            self._judge()
+            if self.now - self._judged >= self._judge_s:
+                self._judged = self.now
+                self._judge()
         self.now = until
 
     # -- the chargers' power ---------------------------------------------------
@@ -196,7 +204,6 @@ class Site:
             if charger.alive:
                 mono = charger.offset_s + self.now * charger.rate
                 charger.core.take(lease, mono)
-                self.after(0.0, self._judge)
                 ends = charger.core.grant(mono).until_mono - mono
                 if 0.0 < ends < 1e6:  # judge around the end, too
                     self.after(ends / charger.rate + 1e-6, lambda: None)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.row import Row
 
-PARTS = ("rpc", "store", "exi", "secc", "station")
+PARTS = ("rpc", "store", "exi", "scheduler", "secc", "site", "station")
 OUT = Path("out/bench")
 
 

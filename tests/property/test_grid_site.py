@@ -64,6 +64,18 @@ def test_never_over_the_fuse(seed: int, members: int, coordinators: int) -> None
     assert site.held_w() > 0.99 * wished_w
 
 
+def test_two_hundred_chargers() -> None:
+    """On a bad network, and when the broker is gone for a while."""
+    site = Site(rules(200), 3, WISH, judge_s=0.2)
+    site.net.loss, site.net.late, site.net.late_s = 0.2, 0.2, 5.0
+    site.run(45.0)
+    assert site.held_w() > 0.95 * site.rules.charge_w
+    site.net.broker_up = False
+    site.run(66.0)
+    assert site.held_w() == 200 * site.rules.safe_w
+    assert site.over_w <= OVER_W
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     free=st.floats(-1e5, 1e6),
