@@ -51,6 +51,7 @@ from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
 from chargerd.records import build as records
 from chargerd.scheduler import month
+from chargerd.scheduler.battery_profile import Profiles
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
 from chargerd.scheduler.planner.door import PlanDoor
 from chargerd.scheduler.signals import SchedulerError
@@ -140,12 +141,9 @@ class App:
             certificate_service=lambda: self._ocpp.certificate_service,
             discharged=month.read(saved.get("scheduler", {}).get("month")),
             keep_month=self._keep_month,
+            profiles=Profiles(config.vehicle.battery, config.vehicle.batteries),
         )
         self._cycle.on_reset = self._reset
-        ports = GridPorts(
-            self._signal, self._request, self._clock.now, store.kv.put, saved
-        )
-        self._grid += grid.build(config, ports)
         self._plan = PlanDoor(
             config.site.plan,
             self._cycle.outlook,
@@ -153,6 +151,15 @@ class App:
             self._clock.now,
             tariff=self._cycle.prices,
         )
+        ports = GridPorts(
+            self._signal,
+            self._request,
+            self._clock.now,
+            store.kv.put,
+            saved,
+            self._plan.prices,
+        )
+        self._grid += grid.build(config, ports)
         self._outcomes: asyncio.Queue[Json] = asyncio.Queue(maxsize=64)
         self._supervisor = Supervisor(
             self._after_essential_failure,

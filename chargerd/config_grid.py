@@ -39,6 +39,7 @@ Command = Literal[
     "mode",
     "enable",
     "promise",
+    "prices",
     "session",
     "operative",
 ]
@@ -91,6 +92,7 @@ class Mqtt(Broker):
         "mode",
         "enable",
         "promise",
+        "prices",
     )
 
 

@@ -16,10 +16,11 @@ from chargerd import __version__
 from chargerd.clock import Now
 from chargerd.config import Evse, Station
 from chargerd.config_grid import Mqtt
-from chargerd.grid import mqtt_discovery, mqtt_words
+from chargerd.grid import mqtt_discovery, mqtt_prices, mqtt_words
 from chargerd.grid.mqtt_commands import Commands
 from chargerd.grid.mqtt_words import Refused
 from chargerd.model import DispatchSignal, EvseReport, Request
+from chargerd.plan import PriceSeries
 
 EARLY_S = 0.2  # news is told at once, but not more often than this
 PLAIN = (  # each also under a topic of its own, as text, when it changes
@@ -75,10 +76,14 @@ class Core:
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """Our commands, and Home Assistant's birth."""
-        topics = [f"{self.base}/evse/+/+/set"]
+        topics = [f"{self.base}/evse/+/+/set", self._prices]
         if self._config.discovery:
             topics.append(self._birth)
         return tuple(topics)
+
+    @property
+    def _prices(self) -> str:
+        return f"{self.base}/prices/set"
 
     @property
     def _birth(self) -> str:
@@ -100,7 +105,7 @@ class Core:
 
     def receive(
         self, topic: str, payload: bytes, now: Now, *, retained: bool = False
-    ) -> DispatchSignal | Request | list[Out]:
+    ) -> DispatchSignal | Request | PriceSeries | list[Out]:
         """One message. Raises Refused, counted by its reason."""
         if topic == self._birth and payload == b"online" and not retained:
             return list(self._discovery())
@@ -116,7 +121,10 @@ class Core:
 
     def _command(
         self, topic: str, payload: bytes, now: Now, *, retained: bool
-    ) -> DispatchSignal | Request:
+    ) -> DispatchSignal | Request | PriceSeries:
+        if topic == self._prices:
+            self._commands.admit("prices", 0, now.mono)
+            return mqtt_prices.series(payload, now)
         match = self._set.fullmatch(topic)
         if match is None:
             raise Refused("unknown", "no topic of ours")

@@ -7,13 +7,13 @@ never let a retained, late or repeated message act again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from chargerd.clock import Now
 from chargerd.config import Evse
 from chargerd.config_grid import Mqtt
 from chargerd.grid.mqtt_words import Refused, number, read, truth, utc
+from chargerd.grid.rate import Rate
 from chargerd.model import (
     AvailabilityRequest,
     DispatchSignal,
@@ -30,7 +30,6 @@ from chargerd.model import (
 
 MAX_PROMISE_S = 7 * 86_400.0
 FUTURE_S = 60.0  # a sender's clock may be this much ahead
-BURST_S = 4.0  # so many seconds' worth of commands may come at once
 _LIFE = frozenset({"value", "ttl_s", "sent_utc"})
 _PROMISE = frozenset(
     {"value", "sent_utc", "departure_utc", "departure_in_s", "soc_pct", "floor_soc_pct"}
@@ -51,19 +50,13 @@ _MODES = {
 MODES = ("auto", "charge", "discharge", "pause", "balance")
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at_mono: float
-
-
 class Commands:
     """What was commanded so far: enough to refuse floods and repeats."""
 
     def __init__(self, config: Mqtt, evses: tuple[Evse, ...]) -> None:
         self._config = config
         self._evses = {evse.id: evse for evse in evses}
-        self._buckets: dict[int, _Bucket] = {}
+        self._rate = Rate(config.commands_per_s)
         self._sent: dict[tuple[int, str], float] = {}  # newest sent_utc, as mono
 
     def receive(
@@ -75,11 +68,9 @@ class Commands:
         """
         if evse_id and evse_id not in self._evses:
             raise Refused("unknown", f"no EVSE {evse_id}")
-        if name not in self._config.commands:
-            raise Refused("unauthorised", f"{name[:40]!r} is not in grid.mqtt.commands")
         if retained:
             raise Refused("retained", "a retained command would act at every connect")
-        self._take_token(evse_id, now.mono)
+        self.admit(name, evse_id, now.mono)
         keys = _PROMISE if name == "promise" else _LIFE
         values = read(payload, keys)
         age_s = self._age_s(evse_id, name, values, now)
@@ -92,16 +83,13 @@ class Commands:
                 return AvailabilityRequest(evse_id, truth(values, "value"))
         return self._dispatch(evse_id, name, values, age_s, now)
 
-    def _take_token(self, evse_id: int, now_mono: float) -> None:
-        rate = self._config.commands_per_s
-        full = max(1.0, rate * BURST_S)
-        bucket = self._buckets.setdefault(evse_id, _Bucket(full, now_mono))
-        gained = (now_mono - bucket.at_mono) * rate
-        bucket.tokens = min(full, bucket.tokens + gained)
-        bucket.at_mono = now_mono
-        if bucket.tokens < 1.0:
+    def admit(self, name: str, evse_id: int, now_mono: float) -> None:
+        """Raises Refused for what may not be commanded, or not so often."""
+        if name not in self._config.commands:
+            raise Refused("unauthorised", f"{name[:40]!r} is not in grid.mqtt.commands")
+        if not self._rate.take(str(evse_id), now_mono):
+            rate = self._config.commands_per_s
             raise Refused("flood", f"more than {rate:g} commands a second")
-        bucket.tokens -= 1.0
 
     def _age_s(
         self, evse_id: int, name: str, values: Mapping[str, Any], now: Now

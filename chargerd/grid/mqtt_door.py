@@ -17,6 +17,7 @@ from chargerd.grid.mqtt_link import Face, Link, topics_ok
 from chargerd.grid.mqtt_words import Refused
 from chargerd.grid.ports import GridDoor, Ports
 from chargerd.model import DispatchSignal, EvseReport
+from chargerd.plan import PriceSeries
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,8 @@ class MqttDoor:
             self._publish(found)
         elif isinstance(found, DispatchSignal):
             self._note(self._ports.signal(found))
+        elif isinstance(found, PriceSeries):
+            self._note(self._ports.prices(found))
         else:
             self._note(self._ports.request(found))
 

@@ -11,14 +11,15 @@ from typing import Any, Protocol
 
 from chargerd.clock import Now
 from chargerd.model import DispatchSignal, EvseReport, Request
+from chargerd.plan import PriceSeries
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All of it is called on the loop and never waits.
 
-    `signal` and `request` return False for what was refused (and logged). `save` keeps
-    a JSON value over restarts, None deletes; `saved` holds what the last run kept. The
+    `signal`, `request` and `prices` return False for what was refused. `save` keeps a
+    JSON value over restarts, None deletes; `saved` holds what the last run kept. The
     namespace of a door is "grid.NAME".
     """
 
@@ -27,6 +28,7 @@ class Ports:
     now: Callable[[], Now]
     save: Callable[[str, str, Any], None]  # namespace, key, value
     saved: Mapping[str, Mapping[str, Any]]
+    prices: Callable[[PriceSeries], bool]  # for the planner
 
 
 class GridDoor(Protocol):

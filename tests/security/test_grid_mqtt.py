@@ -120,6 +120,40 @@ def test_a_promise_by_the_clock_needs_a_clock() -> None:
     assert door.refused == {"clock": 1}
 
 
+PART = '{"start_utc": "2026-11-25T12:00:00Z", "buy_per_kwh": 1}'
+LATER = '{"start_utc": "2026-11-25T13:00:00Z", "buy_per_kwh": 1}'
+UNTIL = '"until_utc": "2026-11-25T14:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("reason", "payload"),
+    [
+        ("size", '{"parts":[' + ",".join([PART] * 1000) + "]}"),
+        ("malformed", "3"),
+        ("malformed", "{}"),
+        ("malformed", f'{{"parts": [], {UNTIL}}}'),
+        ("malformed", f'{{"parts": {{}}, {UNTIL}}}'),
+        ("malformed", f'{{"parts": [3], {UNTIL}}}'),
+        ("malformed", f'{{"parts": [{PART}]}}'),
+        ("malformed", f'{{"parts": [{PART}], {UNTIL}, "currency": "yen!"}}'),
+        ("malformed", f'{{"parts": [{{"start_utc": "now"}}], {UNTIL}}}'),
+        ("malformed", f'{{"parts": [{{"x": 1}}], {UNTIL}}}'),
+        ("range", f'{{"parts": [{PART.replace("1}", "1e9}")}], {UNTIL}}}'),
+        ("range", f'{{"parts": [{PART.replace("1}", "NaN}")}], {UNTIL}}}'),
+        ("contradictory", f'{{"parts": [{LATER},{PART}], {UNTIL}}}'),
+        ("contradictory", f'{{"parts": [{PART},{PART}], {UNTIL}}}'),
+        ("contradictory", f'{{"parts": [{LATER}], {UNTIL.replace("14:", "13:")}}}'),
+        ("stale", f'{{"parts": [{PART}], {UNTIL.replace("14:", "11:")}}}'),
+        ("stale", f'{{"parts": [{PART}], {UNTIL.replace("2026", "2027")}}}'),
+    ],
+)
+def test_prices_that_are_none(reason: str, payload: str) -> None:
+    door = core()
+    with pytest.raises(Refused):
+        door.receive("chargerd/CS1/prices/set", payload.encode(), at(100.0))
+    assert door.refused == {reason: 1}
+
+
 @pytest.mark.parametrize("name", ["a/b", "a+", "#", "x\0"])
 def test_a_station_id_that_would_open_other_topics(name: str) -> None:
     with pytest.raises(GridError, match="MQTT topic"):

@@ -25,6 +25,7 @@ from chargerd.model import (
     Token,
     VehicleState,
 )
+from chargerd.plan import PriceSeries
 from firmware_bridge.api import MeterReading, Reading, Telemetry
 
 UTC0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -41,6 +42,7 @@ class Told:
 
     signals: list[DispatchSignal] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    prices: list[PriceSeries] = field(default_factory=list)
     saved: dict[tuple[str, str], Any] = field(default_factory=dict)
     mono: float = 100.0
     accept: bool = True
@@ -61,7 +63,11 @@ def ports(told: Told | None = None) -> tuple[Ports, Told]:
     def save(namespace: str, key: str, value: Any) -> None:
         told.saved[namespace, key] = value
 
-    return Ports(signal, request, lambda: at(told.mono), save, {}), told
+    def prices(value: PriceSeries) -> bool:
+        told.prices.append(value)
+        return told.accept
+
+    return Ports(signal, request, lambda: at(told.mono), save, {}, prices), told
 
 
 def config(**grid: Any) -> Config:

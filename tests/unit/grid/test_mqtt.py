@@ -23,6 +23,7 @@ from chargerd.model import (
     StopRequest,
     Token,
 )
+from chargerd.plan import PricePart, PriceSeries
 from tests.unit.grid.stand import UTC0, at, config, report
 
 ALL = (*Mqtt().commands, "session", "operative")
@@ -258,4 +259,28 @@ def test_home_assistant_s_birth_brings_discovery_again() -> None:
     assert door.receive("homeassistant/status", b"online", at(NOW), retained=True) == []
     silent = core(discovery="")
     assert [o.topic for o in silent.greet()] == ["chargerd/CS1/status"]
-    assert silent.subscriptions == ("chargerd/CS1/evse/+/+/set",)
+    assert silent.subscriptions == (
+        "chargerd/CS1/evse/+/+/set",
+        "chargerd/CS1/prices/set",
+    )
+
+
+def test_prices_are_for_the_planner() -> None:
+    payload = {
+        "currency": "JPY",
+        "until_utc": "2026-11-25T14:00:00Z",
+        "parts": [
+            {"start_utc": "2026-11-25T12:00:00Z", "buy_per_kwh": 31.5},
+            {
+                "start_utc": "2026-11-25T22:00:00+09:00",
+                "buy_per_kwh": -2,
+                "sell_per_kwh": 8.5,
+                "co2_g_per_kwh": 410,
+            },
+        ],
+    }
+    found = core().receive(
+        "chargerd/CS1/prices/set", json.dumps(payload).encode(), at(NOW), retained=True
+    )
+    parts = (PricePart(0.0, 31.5), PricePart(3600.0, -2.0, 8.5, 410.0))
+    assert found == PriceSeries("mqtt", parts, 7200.0, "JPY", 10)
