@@ -24,11 +24,14 @@ from structlog.testing import capture_logs
 from chargerd.cli import main as cli
 from chargerd.cli import show
 from chargerd.cli.client import CliError, socket_path
+from chargerd.cli.times import instant
 from chargerd.config import Local
 from chargerd.local.api import LocalApi
 from chargerd.local.read_model import ReadModel
 from chargerd.model import ActiveFault, PromiseRequest, ResetRequest, StopRequest
 from chargerd.records.decisions import decision
+from chargerd.records.ring import Ring
+from chargerd.records.sample import Prices, sample
 from tests.unit.local.test_verbs import Heart
 from tests.unit.local.values import START, a_decision, a_report
 
@@ -111,6 +114,11 @@ def _run(capsys: pytest.CaptureFixture[str], *args: str) -> Ran:
         (["faults"], "technician:"),
         (["meter", "--evse", "1"], "2000.0"),
         (["config", "show"], "**********"),
+        (["flex"], "flexibility"),
+        (["grid"], "refused.stale"),
+        (["records"], "2023-11-14 22:13:20"),
+        (["why", "--at", "2026-11-23T09:00:30+00:00"], "setpoint"),
+        (["why", "--at", "2026-11-22T09:00:30+00:00"], "from the disk"),
         (["dispatch", "simulate", "--evse", "1", "--power", "-5000"], "-5.00 kW"),
     ],
 )
@@ -127,6 +135,56 @@ def test_reading_commands_for_people_and_programs(
     assert isinstance(json.loads(plain.out), dict)
     assert heart.signals == []
     assert heart.requests == []
+
+
+def test_records_are_exported_with_and_without_a_daemon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "records"
+    ring = Ring(folder, keep_s=86_400.0, max_bytes=2**30)
+    rows = [sample(a_report(float(s)), 0.0, Prices()) for s in range(60)]
+    ring.append(rows)
+    span = ["--from", "2026-11-23T09:00:10Z", "--to", "2026-11-23T09:00:20Z"]
+    heart = Heart(records={"folder": str(folder)})
+    with _daemon(heart, tmp_path) as path:
+        ran = _run(capsys, "--socket", str(path), "records", "export", *span)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert len(lines) == 11
+    assert lines[1].startswith("2026-11-23T09:00:10.000+00:00,1,-4990,-5000,")
+
+    out = tmp_path / "out.csv"
+    args = ["records", "export", "--folder", str(folder), *span, "--out", str(out)]
+    ran = _run(capsys, *args, "--json")
+    assert json.loads(ran.out) == {"rows": 10, "file": str(out)}
+    assert out.read_text().splitlines() == lines
+    for wrong, expected in (
+        ([*args[:4], "--from", "-1h", "--to", "-2h"], "--from must be before --to"),
+        ([*args[:4], "--from", "noon"], "write 2026-11-25T07:30"),
+        ([*args[:3], str(tmp_path / "none")], "No such file"),
+    ):
+        ran = _run(capsys, *wrong)
+        assert ran.code in (1, 2)
+        assert expected in ran.err
+        assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("-45m", "2026-11-25T06:45:00+09:00"),
+        ("-1.5h", "2026-11-25T06:00:00+09:00"),
+        ("-1d", "2026-11-24T07:30:00+09:00"),
+        ("07:30", "2026-11-25T07:30:00+09:00"),
+        ("07:31", "2026-11-24T07:31:00+09:00"),
+        ("2026-11-25T01:02", "2026-11-25T01:02:00+09:00"),
+        ("2026-11-25T01:02Z", "2026-11-25T01:02:00+00:00"),
+        ("2026-11-25", "2026-11-25T00:00:00+09:00"),
+    ],
+)
+def test_times_as_people_write_them(written: str, wanted: str) -> None:
+    now = datetime.fromisoformat("2026-11-25T07:30:00+09:00")
+    assert instant(written, now).isoformat() == wanted
 
 
 def test_why_tells_the_ramp_and_what_flows() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,18 +14,28 @@ from hypothesis import strategies as st
 from chargerd.local.read_model import ReadModel
 from chargerd.local.verbs import LocalError, Ports, Verbs
 from chargerd.model import (
+    Curve,
     DispatchSignal,
+    Flexibility,
     OperationMode,
     Priority,
     PromiseRequest,
     Request,
     ResetRequest,
+    Segment,
     StartRequest,
     StopReason,
     StopRequest,
     Token,
 )
-from tests.unit.local.values import a_decision, a_report, at
+from chargerd.records.errors import RecordsError
+from tests.unit.local.values import START, a_decision, a_report, at
+
+RECORDS = {
+    "folder": "/var/lib/chargerd/records", "fault": "", "waiting": 0, "dropped": 0,
+    "torn_bytes": 0, "written_bytes": 4096, "writes": 2, "files": 1, "bytes": 4096,
+    "first_ms": 1_700_000_000_000, "last_ms": 1_700_000_060_000,
+}  # fmt: skip
 
 
 @dataclass
@@ -33,6 +45,8 @@ class Heart:
     requests: list[Request] = field(default_factory=list)
     signals: list[DispatchSignal] = field(default_factory=list)
     simulated: list[DispatchSignal] = field(default_factory=list)
+    records: dict[str, Any] | None = field(default_factory=lambda: dict(RECORDS))
+    asked: list[tuple[int, datetime]] = field(default_factory=list)
 
     def ports(
         self, *, dispatch: bool = True, evse_ids: tuple[int, ...] = (1,)
@@ -48,21 +62,36 @@ class Heart:
         async def sessions(last: int) -> list[dict[str, Any]]:
             return [{"session_id": "old"}][:last]
 
+        async def records() -> dict[str, Any]:
+            if self.records is None:
+                raise RecordsError("the disk is gone")
+            return self.records
+
+        async def past(evse_id: int, utc: datetime) -> dict[str, Any] | None:
+            self.asked.append((evse_id, utc))
+            return {"source": "from the disk"} if evse_id == 1 else None
+
         return Ports(
             read=read,
             now=lambda: at(100.0),
             simulate=simulate,
             request=self.requests.append,
-            extra=lambda: {"link": "up"},
+            extra=lambda: {"link": "up", "grid": {"mqtt": {"refused": {"stale": 2}}}},
             config=lambda: {"ocpp": {"password": "**********"}},
             sessions=sessions,
             signal=self.signals.append if dispatch else None,
+            records=records,
+            past=past,
         )
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "verb", ["ping", "help", "status", "why", "session", "faults", "meter", "config"]
+    "verb",
+    [
+        *("ping", "help", "status", "why", "session", "faults", "meter", "config"),
+        *("flex", "grid", "records"),
+    ],
 )
 async def test_every_reading_verb_answers(verb: str) -> None:
     heart = Heart()
@@ -88,6 +117,77 @@ async def test_simulate_moves_nothing_and_dispatch_sends_a_lease() -> None:
     assert signal.valid_until_mono == 109.0
     assert signal.segments[0].setpoint_w == 3000.0
     assert signal.segments[0].mode is OperationMode.EXTERNAL_SETPOINT
+
+
+@pytest.mark.asyncio
+async def test_why_then_comes_from_memory_else_from_the_disk() -> None:
+    heart = Heart()
+    verbs = Verbs(heart.ports(evse_ids=(1, 2)))
+    then = (START + timedelta(seconds=60)).isoformat()
+    answer = await verbs.answer({"verb": "why", "at": then})
+    assert [row["then"]["source"] for row in answer["evses"]] == ["ocpp.tx"] * 2
+    assert heart.asked == []
+
+    before = START - timedelta(hours=1)  # the first decision in memory is younger
+    answer = await verbs.answer({"verb": "why", "at": before.isoformat()})
+    assert answer["evses"][0]["then"] == {"source": "from the disk"}
+    assert answer["evses"][1]["then"] is None
+    assert heart.asked == [(1, before), (2, before)]
+
+
+@pytest.mark.asyncio
+async def test_flexibility_in_watts_and_watt_hours() -> None:
+    ports = Heart().ports()
+    report = a_report(50.0)
+    for until_mono, wanted in ((math.inf, None), (3650.0, "2026-11-23T10:00:50.000")):
+        found = Flexibility(
+            1, 49.5, 1000.0, 11000.0, 500.0, 9000.0, until_mono, ("promise", "")
+        )
+        ports.read.report(replace(report, flexibility=found))
+        (row,) = (await Verbs(ports).answer({"verb": "flex"}))["evses"]
+        flexibility = row["flexibility"]
+        assert row["power_w"] == -5000.0
+        assert (flexibility["up_w"], flexibility["down_wh"]) == (1000.0, 9000.0)
+        assert flexibility["age_s"] == 0.5
+        assert flexibility["bounded_by"] == ["promise"]
+        until = flexibility["until_utc"]
+        assert until == (None if wanted is None else f"{wanted}+00:00")
+
+
+@pytest.mark.asyncio
+async def test_grid_shows_doors_and_what_lives_by_rank() -> None:
+    ports = Heart().ports()
+    setpoint = Segment(0.0, OperationMode.CENTRAL_SETPOINT, setpoint_w=-5000.0)
+    curve = Curve("signal", ((-1.0, -1000.0), (1.0, 1000.0)))
+    reserve = Segment(0.0, OperationMode.CENTRAL_FREQUENCY, curve=curve)
+    signals = (
+        DispatchSignal("mqtt", 1, Priority.LOCAL, (setpoint,), 40.0, 60.0),
+        DispatchSignal("ocpp.afrr", 1, Priority.RESERVE, (reserve,), 49.0, math.inf),
+        DispatchSignal("old", 1, Priority.EMERGENCY, (setpoint,), 1.0, 49.9),
+    )
+    report = a_report(50.0)
+    report = replace(report, snapshot=replace(report.snapshot, signals=signals))
+    ports.read.report(report)
+    answer = await Verbs(ports).answer({"verb": "grid"})
+    assert answer["doors"] == {"mqtt": {"refused": {"stale": 2}}}
+    (evse,) = answer["evses"]
+    first, second = evse["signals"]
+    assert (first["source"], first["curve"]) == ("ocpp.afrr", "signal")
+    assert first["ends_in_s"] is None
+    assert (second["source"], second["setpoint_w"]) == ("mqtt", -5000.0)
+    assert (second["age_s"], second["ends_in_s"]) == (10.0, 10.0)
+
+
+@pytest.mark.asyncio
+async def test_a_station_without_records_says_how_to_have_them() -> None:
+    with pytest.raises(LocalError, match="disk is gone"):
+        await Verbs(Heart(records=None).ports()).answer({"verb": "records"})
+    ports = replace(Heart().ports(), records=None, past=None)
+    with pytest.raises(LocalError, match="enabled = true"):
+        await Verbs(ports).answer({"verb": "records"})
+    before = (START - timedelta(hours=1)).isoformat()
+    answer = await Verbs(ports).answer({"verb": "why", "at": before})
+    assert answer["evses"] == [{"evse_id": 1, "then": None}]
 
 
 @pytest.mark.asyncio
@@ -138,6 +238,10 @@ async def test_requests_are_neutral_values() -> None:
         ({"verb": "simulate", "power_w": 1, "seconds": 0}, "seconds"),
         ({"verb": "simulate", "power_w": 1, "seconds": 1e6}, "seconds"),
         ({"verb": "why", "evse": 7}, "known: 1"),
+        ({"verb": "why", "at": "07:30"}, "at: '07:30': write e.g. 2026"),
+        ({"verb": "why", "at": "2026-11-23T09:00"}, "write e.g."),
+        ({"verb": "why", "at": "2099-11-23T09:00+00:00"}, "in the future"),
+        ({"verb": "why", "at": 5}, "at: text of 1 to 40"),
         ({"verb": "why", "evse": True}, "known: 1"),
         ({"verb": "why", "last": 0}, "last"),
         ({"verb": "promise", "seconds": 60}, "soc: is missing"),
