@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.row import Row
 
-PARTS = ("rpc", "store", "exi", "scheduler", "secc", "site", "station")
+PARTS = ("rpc", "store", "exi", "scheduler", "secc", "site", "station", "doors")
 OUT = Path("out/bench")
 
 
