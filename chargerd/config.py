@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr
 
 from chargerd.config_base import Name, Percent, Seconds, Section, Watts
+from chargerd.config_battery import Battery
 from chargerd.config_grid import Grid
 from chargerd.config_grid_code import FrequencyService, GridCode
 from chargerd.config_plan import SitePlan
@@ -200,6 +201,9 @@ class Vehicle(Section):
     chademo: Chademo = Chademo()
     iso15118: Iso15118 = Iso15118()
     promise: Owner = Owner()
+    battery: Battery = Battery()  # or a file: "batteries/nmc.toml"
+    # By the vehicle's id; a file's name or a table for each.
+    batteries: dict[str, Battery] = Field(default_factory=dict, max_length=1000)
 
 
 class TariffPart(Section):

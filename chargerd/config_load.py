@@ -51,7 +51,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
             problem = _override(tree, name, text)
             if problem:
                 problems.append((name, problem))
-    problems += _grid_code(tree, path)
+    problems += _files(tree, path)
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
@@ -102,18 +102,27 @@ def _read(path: Path, hint: str = "") -> dict[str, Any]:
         raise ConfigError(path, [("", f"is not TOML: {error}")]) from error
 
 
-def _grid_code(tree: dict[str, Any], path: Path) -> list[tuple[str, str]]:
-    """A file's name in `site.grid_code` becomes its table; it lies beside `path`."""
-    site = tree.get("site")
-    name = site.get("grid_code") if isinstance(site, dict) else None
-    if not isinstance(site, dict) or not isinstance(name, str):
-        return []
-    try:
-        site["grid_code"] = _read(path.parent / name)
-    except ConfigError as error:
-        site["grid_code"] = {}
-        return [("site.grid_code", f"{name!r} {why}") for _, why in error.problems]
-    return []
+def _files(tree: dict[str, Any], path: Path) -> list[tuple[str, str]]:
+    """A file's name where a table may stand becomes the table; it lies beside `path`."""
+    vehicle = tree.get("vehicle")
+    batteries = vehicle.get("batteries") if isinstance(vehicle, dict) else None
+    names = list(batteries) if isinstance(batteries, dict) else []
+    places = [
+        ("site", tree.get("site"), "grid_code"),
+        ("vehicle", vehicle, "battery"),
+        *(("vehicle.batteries", batteries, name) for name in names),
+    ]
+    problems = []
+    for table, held, key in places:
+        name = held.get(key) if isinstance(held, dict) else None
+        if not isinstance(held, dict) or not isinstance(name, str):
+            continue
+        try:
+            held[key] = _read(path.parent / name)
+        except ConfigError as error:
+            held[key] = {}
+            problems += [(f"{table}.{key}", f"{name!r} {w}") for _, w in error.problems]
+    return problems
 
 
 def _override(tree: dict[str, Any], name: str, text: str) -> str:

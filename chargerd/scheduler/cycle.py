@@ -41,6 +41,7 @@ from chargerd.model import (
 )
 from chargerd.plan import Plan, PriceSeries
 from chargerd.scheduler import droop, month, promise
+from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.connection import Connection
 from chargerd.scheduler.planner import outlook
 from chargerd.scheduler.planner.outlook import SiteOutlook
@@ -91,13 +92,16 @@ class Cycle:
         certificate_service: Callable[[], bool] = lambda: False,
         discharged: month.Month = month.EMPTY,
         keep_month: Callable[[month.Month], None] = lambda month: None,
+        profiles: Profiles = PLAIN,
     ) -> None:
         self._site, self._owner = site, owner
         self._bridge, self._vehicles, self._now = bridge, vehicles, now
         self._reporters, self._ask, self._outcome = reporters, ask, outcome
         self._certificate_service = certificate_service
         started_mono = now().mono
-        self._runners = {e.id: Runner(e, owner, site, started_mono) for e in evses}
+        self._runners = {
+            e.id: Runner(e, owner, site, started_mono, profiles) for e in evses
+        }
         self._signals = Signals()
         self._connection = Connection(evses, site)
         self._inbox: deque[Request] = deque()

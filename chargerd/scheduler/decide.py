@@ -13,7 +13,7 @@ from dataclasses import replace
 from chargerd.evse import pilot
 from chargerd.evse.session import RUNNING
 from chargerd.model import OperationMode, Snapshot, VehiclePhase
-from chargerd.scheduler import bounds, wishes, words
+from chargerd.scheduler import battery_profile, bounds, wishes, words
 from chargerd.scheduler.bounds import is_ac
 from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.terms import Context, Unit, Verdict
@@ -34,6 +34,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     ledger = bounds.ratings(unit, snap)
     bounds.safety(ledger, snap, ctx)
     permits = bounds.vehicle(ledger, snap, unit, ac_path)
+    battery_profile.narrow(ledger, ctx.profile, ctx.battery, unit.efficiency)
     permits = bounds.grid(ledger, snap, unit) and permits
     may_feed, der = bounds.der(ledger, snap, unit, ctx)
     permits = may_feed and permits

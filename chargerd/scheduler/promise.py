@@ -32,6 +32,7 @@ class Plant:
     power_w: float
     efficiency: float
     rate: float
+    knee: float = KNEE
 
     @property
     def battery_w(self) -> float:
@@ -62,7 +63,7 @@ def need_s(
     power_w = plant.battery_w
     if power_w <= 0.0:
         return math.inf
-    knee_wh = KNEE * capacity_wh
+    knee_wh = plant.knee * capacity_wh
     linear_wh = max(0.0, min(target_wh, knee_wh) - energy_wh)
     hours = linear_wh / power_w
     if target_wh > knee_wh:

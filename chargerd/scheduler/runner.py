@@ -43,6 +43,7 @@ from chargerd.scheduler import (
     ramp,
     share,
 )
+from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.bounds import is_ac, on_ac
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.signals import SchedulerError
@@ -94,6 +95,7 @@ class Runner:
         owner: config.Owner,
         site: config.Site,
         started_mono: float,
+        profiles: Profiles = PLAIN,
     ) -> None:
         self.evse_id = evse.id
         self._owner = owner
@@ -122,6 +124,7 @@ class Runner:
         self._ramped = ramp.State()
         self._trim = follow.State()
         self._limited = False
+        self._profiles, self._profile = profiles, profiles.other
         self._battery = battery.Estimate()
         self._rate = battery.Rate()
         self._verdict: Verdict | None = None
@@ -372,15 +375,20 @@ class Runner:
         vehicle, held = snap.vehicle, snap.session
         age_s = snap.now.mono - vehicle.soc_at_mono
         soc = vehicle.soc_pct if age_s <= battery.SOC_MAX_AGE_S else None
+        profile = self._profiles.of(vehicle.vehicle_id)
+        self._profile = profile
+        capacity_wh = vehicle.capacity_wh
+        if capacity_wh is None and profile.capacity_kwh is not None:
+            capacity_wh = profile.capacity_kwh * 1000.0
         self._battery = battery.estimate(
             self._battery,
             soc,
-            vehicle.capacity_wh,
+            capacity_wh,
             held.energy_in_wh,
             held.energy_out_wh,
             self.unit.efficiency,
         )
-        below_knee = soc is not None and soc < promise.KNEE * 100.0
+        below_knee = soc is not None and soc < self._profile.knee_pct
         if self.power_w > 0.0 and below_knee and self.state.energise:
             self._rate.add(self.power_w, self.measured_w, snap.now.mono)
 
@@ -435,6 +443,7 @@ class Runner:
             share_note=around.share.note,
             discharge_left_wh=around.discharge_left_wh,
             plan=around.plan,
+            profile=self._profile,
         )
 
     def _decide(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from chargerd.config_battery import ANY, Battery
 from chargerd.config_grid_code import GridCode
 from chargerd.model import Curve, DispatchSignal, OperationMode, Reason
 from chargerd.plan import Plan
@@ -92,6 +93,7 @@ class Context:
     discharge_left_wh: float = math.inf  # of the month's cap
     islanded: bool = False
     plan: Plan | None = None
+    profile: Battery = ANY
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ A dead setpoint is let go in a straight line to the plan, never held.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chargerd.model import (
     Curve,
@@ -57,13 +57,16 @@ def floor_pct(snap: Snapshot, unit: Unit, ctx: Context) -> float:
     wish = snap.session.promise
     told = wish.floor_soc_pct if wish else 0.0
     reserve = 0.0 if ctx.islanded else unit.reserve_pct
-    return max(unit.floor_pct, told, reserve)
+    return max(unit.floor_pct, told, reserve, ctx.profile.low_pct)
 
 
 def keep_promise(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Line:
     """The must-charge line, the floors, and the month's cap on discharge."""
     wish = snap.session.promise
-    plant = Plant(ledger.high, unit.efficiency, ctx.rate)
+    profile = ctx.profile
+    plant = Plant(ledger.high, unit.efficiency, ctx.rate, profile.knee_pct / 100.0)
+    if wish is not None and wish.target_soc_pct > profile.high_pct:
+        wish = replace(wish, target_soc_pct=profile.high_pct)
     line = promises.draw(
         wish,
         ctx.battery,
@@ -280,6 +283,9 @@ def _plan(
         source = f"{PLANNED}{ctx.plan.solver}"
         return wish_w(part, ctx.battery.energy_wh), source, False
     target = wish.target_soc_pct if wish else unit.target_pct
+    if wish is None and ctx.profile.stationary:
+        target = ctx.profile.low_pct  # without a plan it only keeps itself alive
+    target = min(target, ctx.profile.high_pct)
     band = PLAN_BAND_PCT if ctx.carry.plan_done else 0.0
     if soc is None or soc < target - band:
         return ledger.high, "plan", False

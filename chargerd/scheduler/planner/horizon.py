@@ -6,6 +6,7 @@ yet are taken from the day before, else from the mean.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +14,6 @@ from chargerd.config_plan import SitePlan
 from chargerd.plan import PricePart, PriceSeries
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
-from chargerd.scheduler.promise import KNEE
 
 DAY_S = 86_400.0
 FINE_S, FINE_STEP_S = 1_800.0, 60.0
@@ -35,14 +35,15 @@ def make(
     site: SiteOutlook, prices: PriceSeries, settings: SitePlan, now_mono: float
 ) -> Horizon | None:
     """None when no EVSE has a departure to plan for."""
-    there = [
-        evse
+    leaving = {
+        evse.evse_id: left
         for evse in site.evses
-        if evse.promise is not None and evse.promise.departure_mono > now_mono + _SAME_S
-    ]
-    leaves = [evse.promise.departure_mono for evse in there if evse.promise is not None]
-    if not leaves:
+        if (left := _leaves(evse, prices)) > now_mono + _SAME_S
+    }
+    if not leaving:
         return None
+    there = [evse for evse in site.evses if evse.evse_id in leaving]
+    leaves = list(leaving.values())
     end_mono = min(max(leaves), now_mono + HORIZON_S)
     cuts = [part.start_mono for part in prices.parts]
     cuts += [part.start_mono + DAY_S for part in prices.parts]
@@ -51,7 +52,7 @@ def make(
         _step(prices, settings, site.house_w, start, end)
         for start, end in pairwise(edges)
     )
-    packs = tuple(_pack(evse, edges, settings) for evse in there)
+    packs = tuple(_pack(evse, leaving[evse.evse_id], edges, settings) for evse in there)
     problem = p.Problem(
         steps,
         packs,
@@ -61,6 +62,14 @@ def make(
         settings.demand_free_w / _KW,
     )
     return Horizon(problem, edges)
+
+
+def _leaves(evse: Outlook, prices: PriceSeries) -> float:
+    """When it goes; a pack that stays is planned for as far as prices are known. Nobody
+    plans for a driver who said nothing."""
+    if evse.promise is not None:
+        return evse.promise.departure_mono
+    return prices.until_mono if evse.profile.stationary else -math.inf
 
 
 def grid(now_mono: float, end_mono: float, cuts: list[float]) -> tuple[float, ...]:
@@ -110,27 +119,37 @@ def price_at(prices: PriceSeries, mono: float) -> PricePart:
     return PricePart(mono, buy / whole, sell / whole)
 
 
-def _pack(evse: Outlook, edges: tuple[float, ...], settings: SitePlan) -> p.Pack:
-    departure = evse.promise.departure_mono if evse.promise else edges[-1]
-    steps = sum(1 for edge in edges[1:] if edge <= departure + _SAME_S)
-    target_pct = evse.promise.target_soc_pct if evse.promise else 0.0
-    wear = settings.wear_per_kwh
-    capacity = evse.capacity_wh / _KW
+def _pack(
+    evse: Outlook, leaves_mono: float, edges: tuple[float, ...], settings: SitePlan
+) -> p.Pack:
+    """Energy in a pack that stays has to be there again at the end."""
+    steps = sum(1 for edge in edges[1:] if edge <= leaves_mono + _SAME_S)
+    capacity, battery = evse.capacity_wh / _KW, evse.profile
+    top = capacity * battery.high_pct / 100.0
+    target = evse.energy_wh / _KW
+    if evse.promise is not None:
+        target = capacity * evse.promise.target_soc_pct / 100.0
+    wear = _first(battery.wear_per_kwh, settings.wear_per_kwh)
+    full_pct = _first(battery.calendar_above_pct, settings.calendar_above_pct)
     return p.Pack(
         evse_id=evse.evse_id,
         steps=max(1, steps),
         energy=evse.energy_wh / _KW,
         capacity=capacity,
-        target=capacity * target_pct / 100.0,
+        target=min(target, top),
         floor=evse.floor_wh / _KW,
-        ceiling=capacity,
+        ceiling=top,
         charge_kw=evse.charge_w / _KW,
         discharge_kw=0.0 if wear is None else -evse.discharge_w / _KW,
         efficiency=evse.efficiency,
-        knee=KNEE * capacity,
+        knee=battery.knee_pct / 100.0 * capacity,
         wear=wear or 0.0,
-        calendar=settings.calendar_per_kwh_h,
-        calendar_from=capacity * settings.calendar_above_pct / 100.0,
+        calendar=_first(battery.calendar_per_kwh_h, settings.calendar_per_kwh_h) or 0.0,
+        calendar_from=capacity * (full_pct or 0.0) / 100.0,
         hazard_per_h=settings.leave_early_per_h,
         shortfall=settings.shortfall_per_kwh,
     )
+
+
+def _first(own: float | None, other: float | None) -> float | None:
+    return other if own is None else own

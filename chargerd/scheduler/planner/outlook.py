@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chargerd.config import Site
+from chargerd.config_battery import ANY, Battery
 from chargerd.model import Promise, Snapshot
 from chargerd.scheduler.terms import Context, Unit, Verdict
 from chargerd.scheduler.wishes import floor_pct
@@ -28,6 +29,7 @@ class Outlook:
     efficiency: float
     power_w: float  # on the wire
     promise: Promise | None
+    profile: Battery = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +87,5 @@ def of_evse(seen: Seen) -> Outlook | None:
         seen.unit.efficiency,
         seen.power_w,
         snap.session.promise,
+        seen.context.profile,
     )

@@ -32,6 +32,7 @@ from chargerd.model import (
     VehicleState,
 )
 from chargerd.scheduler import month
+from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.cycle import Cycle
 from firmware_bridge.api import (
     Command,
@@ -233,6 +234,7 @@ class Stand:
         site: config.Site | None = None,
         with_site: bool = False,
         discharged: month.Month = month.EMPTY,
+        profiles: Profiles = PLAIN,
         **evse: object,
     ) -> None:
         ids = tuple(range(1, count + 1))
@@ -256,6 +258,7 @@ class Stand:
             self.outcomes.append,
             discharged=discharged,
             keep_month=self.months.append,
+            profiles=profiles,
         )
 
     def now(self) -> Now:
