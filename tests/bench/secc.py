@@ -88,15 +88,19 @@ def cpu_s(pids: Sequence[int]) -> float:
     return sum(int(f) for part in parts for f in part.split()[11:13]) / TICKS
 
 
-def wishes(course: Course, far: Far | None, rig: str, sdp_port: int) -> dict[str, Any]:
-    """For secc_ev.py."""
-    certificates = ecog.pki() / "iso15118_2"
-    tls = {
-        "roots": str(certificates / "certs" / "v2gRootCACert.pem"),
-        "chain": str(certificates / "certs" / "oemCertChain.pem"),
-        "key": str(certificates / "private_keys" / "oemLeaf.key"),
+def vehicle_tls() -> dict[str, str]:
+    """The vehicle's side of the wheel's PKI."""
+    folder = ecog.pki() / "iso15118_2"
+    return {
+        "roots": str(folder / "certs" / "v2gRootCACert.pem"),
+        "chain": str(folder / "certs" / "oemCertChain.pem"),
+        "key": str(folder / "private_keys" / "oemLeaf.key"),
         "password": ecog.PASSWORD,
     }
+
+
+def wishes(course: Course, far: Far | None, rig: str, sdp_port: int) -> dict[str, Any]:
+    """For secc_ev.py."""
     return {
         "interface": VEHICLE_END if far else "lo",
         "sdp_port": sdp_port,
@@ -105,7 +109,7 @@ def wishes(course: Course, far: Far | None, rig: str, sdp_port: int) -> dict[str
         "loops": LOOPS,
         "loop_s": LOOP_S,
         "rig": rig,
-        "tls": tls if course.tls else None,
+        "tls": vehicle_tls() if course.tls else None,
     }
 
 
