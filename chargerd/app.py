@@ -104,7 +104,7 @@ class App:
         self._started_mono = self._clock.now().mono
         self._bridge = build_bridge(config.evse, config.site.meter)
         self._vehicles = self._vehicle_doors(self._bridge)
-        self._recorder = records.recorder(config)
+        self._recorder = records.recorder(config, saved, store.kv.put)
         kept = self._recorder
         self._read = (
             ReadModel((evse.id for evse in config.evse), over=kept.decided)
@@ -443,12 +443,25 @@ def boot_reason(life: Mapping[str, Any]) -> str:
     return "ApplicationReset" if life.get("running") else "LocalReset"
 
 
+def unheard_ports() -> GridPorts:
+    """For doors that are only built, to see whether they can be."""
+    return GridPorts(
+        signal=lambda signal: True,
+        request=lambda request: True,
+        now=Clock().now,
+        save=lambda namespace, key, value: None,
+        saved={},
+        prices=lambda series: True,
+    )
+
+
 def problems(config: Config) -> list[str]:
     """What only the doors can see, for `check-config`: builds them, opens nothing."""
     builders: list[Callable[[], object]] = [
         *(partial(build_bridge, (evse,)) for evse in config.evse),
         partial(build_bridge, (), config.site.meter),
         partial(OcppStation, config, {}),
+        partial(grid.build, config, unheard_ports()),
     ]
     if config.ocpp.url:
         identity = config.ocpp.identity or config.station.id
@@ -457,7 +470,7 @@ def problems(config: Config) -> list[str]:
     for build in builders:
         try:
             build()
-        except (BridgeError, OcppError) as error:
+        except (BridgeError, GridError, OcppError) as error:
             found += str(error).splitlines()
     found += filter(
         None, [iso15118.security(config.vehicle.iso15118, Clock()).problem()]

@@ -13,7 +13,7 @@ from chargerd.clock import Now
 from chargerd.config import Evse
 from chargerd.config_grid import Mqtt
 from chargerd.grid.mqtt_words import Refused, number, read, truth, utc
-from chargerd.grid.rate import Rate
+from chargerd.grid.peers import Rate
 from chargerd.model import (
     AvailabilityRequest,
     DispatchSignal,

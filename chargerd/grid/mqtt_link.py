@@ -7,6 +7,7 @@ is one payload a topic, the newest: a slow broker sees fewer states, never old o
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -80,7 +81,8 @@ class Link:
             finally:
                 self.connected = False
                 self._waiting.clear()
-            await asyncio.sleep(wait_s)
+            # Spread: a broker that starts is not met by all at once.
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
             wait_s = min(2.0 * wait_s, LONGEST_S)
 
     def _note(self, problem: str) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from typing import Any
 
 from chargerd.config import Config
 from chargerd.config_grid import SiteBus
 from chargerd.grid.errors import GridError
 from chargerd.grid.mqtt_link import Face, Link
+from chargerd.grid.peers import Rate
 from chargerd.grid.ports import GridDoor, Ports
 from chargerd.grid.site_coordinator import Coordinator
 from chargerd.grid.site_member import Member
@@ -28,6 +30,7 @@ from chargerd.model import (
     Segment,
 )
 
+MESSAGES = 5.0  # on one topic and period: more is a flood
 FOR_EVER_S = 10 * 365 * 86_400.0
 
 
@@ -49,7 +52,8 @@ class SiteDoor:
             self._hold(now_mono)
         if self._me in bus.coordinators:
             self._lead = Coordinator(shared, self._me, boot, now_mono)
-        self._bad = 0
+        self._rate = Rate(MESSAGES / bus.every_s)
+        self._refused: Counter[str] = Counter()
         face = Face(
             identifier=f"{bus.site}-{self._me}".replace("/", "-"),
             subscriptions=self._subscriptions(),
@@ -111,10 +115,13 @@ class SiteDoor:
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:
         """Nothing here is ever retained by us: what is, is somebody's old word."""
         levels = topic.removeprefix(f"{self._bus.site}/").split("/")
-        if retained or len(levels) != 3:
-            self._bad += 1
-            return
         now_mono = self._ports.now().mono
+        if retained:
+            self._refused["retained"] += 1
+            return
+        if len(levels) != 3 or not self._rate.take(topic, now_mono):
+            self._refused["flood" if len(levels) == 3 else "unknown"] += 1
+            return
         try:
             match levels[0], levels[2]:
                 case "coordinator", "beacon":
@@ -124,7 +131,7 @@ class SiteDoor:
                 case "member", "lease":
                     self._leased(read(Lease, payload), now_mono)
         except GridError:
-            self._bad += 1
+            self._refused["malformed"] += 1
 
     def _hear(self, sender: str, beacon: Beacon, now_mono: float) -> None:
         """The broker's access list says who may write to which topic: the topic's name
@@ -182,7 +189,7 @@ class SiteDoor:
     def status(self) -> dict[str, Any]:
         """For people."""
         now_mono = self._ports.now().mono
-        found: dict[str, Any] = {**self._link.status(), "bad_messages": self._bad}
+        found: dict[str, Any] = {**self._link.status(), "refused": dict(self._refused)}
         if self._member is not None:
             grant = self._member.grant(now_mono)
             left_s = grant.until_mono - now_mono

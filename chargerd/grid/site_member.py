@@ -155,6 +155,9 @@ class Member:
             return "repeated"
         if lease.lease_s > self._rules.lease_s:
             return "too long"
+        most = (self._rules.charge_w, self._rules.discharge_w)
+        if lease.charge_w > most[0] or lease.discharge_w > most[1]:
+            return "too much"
         return "" if now_mono < self._until_mono(lease) else "late"
 
     def _until_mono(self, lease: Lease) -> float:

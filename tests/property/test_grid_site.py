@@ -40,7 +40,7 @@ def trouble(site: Site, chance: random.Random) -> None:
             net.broker_up = not net.broker_up
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     members=st.integers(1, 5),

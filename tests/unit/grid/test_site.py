@@ -88,6 +88,8 @@ def test_a_lease_counts_from_the_ask_and_ends_before_its_giver_thinks() -> None:
         ({"coordinator": "c1"}, 101.0, "not followed"),
         ({"epoch": "e0"}, 101.0, "not followed"),
         ({"lease_s": 3600.0}, 101.0, "too long"),
+        ({"charge_w": 16_001.0}, 101.0, "too much"),  # more than the site has
+        ({"discharge_w": 8_001.0}, 101.0, "too much"),
         ({"number": 2}, 101.0, "late"),  # never asked
         ({}, 115.0, "late"),
         ({}, 119.0, "not followed"),  # its word has run out

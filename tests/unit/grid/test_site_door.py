@@ -73,22 +73,30 @@ def _beacon(site: SiteDoor) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("topic", "payload", "retained"),
+    ("reason", "topic", "payload"),
     [
-        ("site/coordinator/CS1/beacon", write(Beacon("CS2", "e", 1.0)), False),
-        ("site/coordinator/CS1/beacon", write(Beacon("CS1", "e", 1.0)), True),
-        ("site/coordinator/CS1/beacon", b"x" * 100_000, False),
-        ("site/member/CS2/ask", write(Ask("CS1", "b", 1, "", "", 0.0, 0)), False),
-        ("site/member/CS1/lease", b"{}", False),
-        ("site/member/CS1/more/lease", b"{}", False),
+        ("malformed", "coordinator/CS1/beacon", write(Beacon("CS2", "e", 1.0))),
+        ("malformed", "coordinator/CS1/beacon", b"x" * 100_000),
+        ("malformed", "member/CS2/ask", write(Ask("CS1", "b", 1, "", "", 0.0, 0))),
+        ("malformed", "member/CS1/lease", b"{}"),
+        ("retained", "coordinator/CS1/beacon", write(Beacon("CS1", "e", 1.0))),
+        ("unknown", "member/CS1/more/lease", b"{}"),
     ],
 )
-def test_bad_messages_are_counted(topic: str, payload: bytes, retained: bool) -> None:
+def test_bad_messages_are_counted(reason: str, topic: str, payload: bytes) -> None:
     told = Told()
     site = door(told)
-    site._receive(topic, payload, retained)
-    assert site.status()["bad_messages"] == 1
+    site._receive(f"site/{topic}", payload, reason == "retained")
+    assert site.status()["refused"] == {reason: 1}
     assert len(told.signals) == 1
+
+
+def test_a_flood_on_one_topic_is_cut_off() -> None:
+    site = door(Told())
+    for number in range(100):
+        ask = Ask("CS2", "b", number + 1, "", "", 0.0, 0)
+        site._receive("site/member/CS2/ask", write(ask), False)
+    assert site.status()["refused"] == {"flood": 90}
 
 
 def test_a_station_that_has_no_part_in_the_site() -> None:
