@@ -164,9 +164,26 @@ class Echonet(Section):
     requests_per_s: Annotated[float, Field(ge=1, le=200)] = 20.0
 
 
+class Sunspec(Section):
+    """`[grid.sunspec]`: a SunSpec DER for an energy manager (docs/sunspec.md)."""
+
+    address: IPv4Address = IPv4Address("127.0.0.1")  # where we listen
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1502  # 502 needs a capability
+    # Modbus has no passwords: who may command is told by address.
+    controllers: tuple[IPv4Network, ...] = ()
+    readers: tuple[IPv4Network, ...] = PRIVATE
+    hold_s: Annotated[float, Field(ge=10, le=604_800)] = 900.0  # without a time written
+    hold_max_s: Annotated[float, Field(ge=10, le=604_800)] = 86_400.0
+    heartbeat_s: Annotated[float, Field(ge=2, le=600)] = 30.0  # of a controller's pulse
+    connections: Annotated[int, Field(ge=1, le=64)] = 8
+    idle_s: Annotated[float, Field(ge=5, le=3600)] = 120.0  # then it is closed
+    requests_per_s: Annotated[float, Field(ge=1, le=500)] = 50.0
+
+
 class Grid(Section):
     """`[grid.*]`: more sources of dispatch."""
 
     mqtt: Mqtt | None = None
     site: SiteBus | None = None
     echonet: Echonet | None = None
+    sunspec: Sunspec | None = None

@@ -19,6 +19,7 @@ SOURCES = (
     ("mqtt", "mqtt_door", "mqtt"),
     ("site", "site_door", "mqtt"),
     ("echonet", "echonet_door", ""),
+    ("sunspec", "sunspec_door", ""),
 )
 
 

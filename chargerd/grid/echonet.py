@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Any
 
 from chargerd.config_grid import Echonet
@@ -18,7 +18,7 @@ from chargerd.grid.echonet_frame import Esv, Frame, Property, read, write
 from chargerd.grid.echonet_objects import Charger, Profile
 from chargerd.grid.echonet_settings import SETTABLE
 from chargerd.grid.errors import GridError
-from chargerd.grid.rate import Rate
+from chargerd.grid.peers import Rate, within
 from chargerd.model import DispatchSignal, EvseReport
 
 MOST_PROPERTIES = 60  # in one request: the answer fits one datagram
@@ -112,9 +112,9 @@ class Node:
         """One datagram. What is refused is counted by its reason."""
         work = Work()
         address = IPv4Address(host)
-        may_set = _within(address, self._config.controllers)
+        may_set = within(address, self._config.controllers)
         reason = ""
-        if not may_set and not _within(address, self._config.readers):
+        if not may_set and not within(address, self._config.readers):
             reason = "unknown host"
         elif not self._rate.take(host if may_set else "", now_mono):
             reason = "flood"  # those who may not set share one rate
@@ -231,10 +231,6 @@ class Node:
 def _meant(eoj: bytes, target: bytes) -> bool:
     """Instance 0 = every one of that class."""
     return eoj[:2] == target[:2] and target[2] in (0, eoj[2])
-
-
-def _within(address: IPv4Address, networks: Iterable[IPv4Network]) -> bool:
-    return any(address in network for network in networks)
 
 
 def _objection(frame: Frame, may_set: bool) -> str:

@@ -1,9 +1,12 @@
-"""How many messages each peer may send: a bucket of tokens per key, in bounded memory.
+"""Peers of protocols without passwords: who is heard, and how often.
 
-Pure.
+Pure, in bounded memory.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
 
 BURST_S = 4.0  # so many seconds' worth may come at once
 MOST_KEYS = 64  # the one that was quiet longest is forgotten
@@ -24,3 +27,8 @@ class Rate:
             del self._buckets[next(iter(self._buckets))]
         self._buckets[key] = (tokens - (tokens >= 1.0), now_mono)
         return tokens >= 1.0
+
+
+def within(address: IPv4Address, networks: Iterable[IPv4Network]) -> bool:
+    """Is it in one of them?"""
+    return any(address in network for network in networks)
