@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON."
 Folder = Annotated[
     Path | None, typer.Option(help="The records' folder; else the daemon is asked.")
 ]
+
+
+class Kind(StrEnum):
+    """Settlement records."""
+
+    SLOT = "slot"
+    SESSION = "session"
+
+
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
 
 
@@ -70,6 +80,104 @@ def export(
         raise CliError(f"export: {error}") from error
     done = {"rows": count, "file": str(out)}
     typer.echo(json.dumps(done) if as_json else f"{count} rows in {out}")
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    head: Annotated[
+        str, typer.Option(help="A hash noted before, e.g. from the journal.")
+    ] = "",
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow the chain of settlement and battery records; names the first broken link.
+
+    Exit status 1 when one is broken.
+    """
+    from dataclasses import asdict
+
+    from chargerd.records.ledger import Ledger
+
+    try:
+        verdict = Ledger(where(context, folder)).verify(head)
+    except OSError as error:
+        raise CliError(f"verify: {error}") from error
+    if as_json:
+        typer.echo(json.dumps(asdict(verdict)))
+    elif not verdict.broken:
+        since = f" from number {verdict.first} on" if verdict.first > 1 else ""
+        typer.echo(f"{verdict.links} records{since}, each link holds")
+        typer.echo(f"newest hash {verdict.head or '-'}")
+    if verdict.broken:
+        raise CliError(f"BROKEN after {verdict.links} records: {verdict.broken}")
+
+
+@app.command()
+def settlement(
+    context: typer.Context,
+    kind: Annotated[Kind, typer.Option(help="Of which kind.")] = Kind.SLOT,
+    begin: Annotated[str, typer.Option("--from", help=times.HELP)] = "-1d",
+    end: Annotated[str, typer.Option("--to", help=times.HELP)] = "-0s",
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Energy of half hours or sessions, from the meter's registers, both directions."""
+    found = chained(context, folder, kind.value, begin, end)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from chargerd.cli import show
+
+    show.console().print(show.settlement(found))
+
+
+@app.command()
+def battery(
+    context: typer.Context,
+    begin: Annotated[str, typer.Option("--from", help=times.HELP)] = "-30d",
+    end: Annotated[str, typer.Option("--to", help=times.HELP)] = "-0s",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema instead.")
+    ] = False,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """What sessions did to the vehicles' batteries. --json: as the schema says."""
+    if schema:
+        from importlib.resources import files
+
+        text = files("chargerd.records") / "battery_usage.schema.json"
+        typer.echo(text.read_text(encoding="utf-8"), nl=False)
+        return
+    found = chained(context, folder, "battery", begin, end)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from chargerd.cli import show
+
+    show.console().print(show.battery(found))
+
+
+def chained(
+    context: typer.Context, folder: Path | None, kind: str, begin: str, end: str
+) -> list[dict[str, Any]]:
+    """Records of one kind that ended in this time."""
+    from chargerd.records.errors import RecordsError
+    from chargerd.records.ledger import Ledger
+
+    first, last = times.instant(begin), times.instant(end)
+    period(first, last)
+    ledger = Ledger(where(context, folder))
+    try:
+        return [
+            link.record
+            for link in ledger.links()
+            if link.record.get("kind") == kind
+            and first <= datetime.fromisoformat(link.record["to_utc"]) < last
+        ]
+    except (OSError, RecordsError) as error:
+        raise CliError(f"{error}; see `chargerctl records verify`") from error
 
 
 def period(begin: datetime, end: datetime) -> tuple[int, int]:

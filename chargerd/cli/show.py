@@ -238,6 +238,35 @@ def records(answer: Json) -> RenderableType:
     return _pairs("records", shown)
 
 
+def settlement(found: list[Json]) -> RenderableType:
+    columns = ("EVSE", "from (UTC)", "to", "in", "out", "baseline", "session", "note")
+    table = _table("settlement", *columns)
+    for row in found:
+        session = row.get("session_id") or ", ".join(row.get("sessions", ()))
+        notes = [] if row.get("complete", True) else ["not complete"]
+        notes += [] if row["clock_trusted"] else ["clock not set"]
+        table.add_row(
+            str(row["evse_id"]),
+            row["from_utc"][:19],
+            row["to_utc"][11:19],
+            _text(row["import_wh"], "Wh"),
+            _text(row["export_wh"], "Wh"),
+            _text(row.get("baseline_wh"), "Wh"),
+            session,
+            ", ".join(notes),
+        )
+    count = f"{len(found)} records"
+    both = [sum(row[key] for row in found) for key in ("import_wh", "export_wh")]
+    total = f"{count}: {both[0]:.0f} Wh in, {both[1]:.0f} Wh out"
+    return Group(table, Text(total)) if found else Text("no settlement record")
+
+
+def battery(found: list[Json]) -> RenderableType:
+    if not found:
+        return Text("no session in which energy flowed")
+    return Group(*(_pairs(f"session {row['session_id']}", row) for row in found))
+
+
 def _beside(now: Json, meter_w: float | None) -> str:
     """What the table cannot say: the ramp, and what really flows."""
     wanted, power = now["wanted_w"], now["power_w"]

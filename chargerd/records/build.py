@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from chargerd.clock import Now
 from chargerd.config import Config, Tariff
+from chargerd.records.books import Books
 from chargerd.records.recorder import Recorder
 from chargerd.records.sample import Prices
 
@@ -18,14 +22,33 @@ def folder(config: Config) -> Path:
     return config.records.path or config.store.path.parent / "records"
 
 
-def recorder(config: Config) -> Recorder | None:
-    """None where `[records] enabled` is false."""
+def recorder(
+    config: Config,
+    saved: Mapping[str, Mapping[str, Any]],
+    save: Callable[[str, str, Any], None],
+) -> Recorder | None:
+    """None where `[records] enabled` is false.
+
+    `saved`, `save`: by namespace and key, what survives a restart: here the key of the
+    vehicles' pseudonyms.
+    """
     wanted = config.records
     if not wanted.enabled:
         return None
     zone = ZoneInfo(config.vehicle.promise.timezone)
+    key = saved.get("records", {}).get("pseudonym_key")
+    if not isinstance(key, str):
+        key = secrets.token_hex(32)
+        save("records", "pseudonym_key", key)
+    books = Books(
+        (evse.id for evse in config.evse),
+        station=config.station.id,
+        meter=wanted.meter.model_dump(),
+        key=key.encode(),
+    )
     return Recorder(
         folder(config),
+        books,
         days=wanted.days,
         max_bytes=wanted.max_megabytes * 1024 * 1024,
         flush_s=wanted.flush_s,

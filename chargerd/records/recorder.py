@@ -7,6 +7,7 @@ What waits is bounded: the oldest is dropped and counted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +22,10 @@ from chargerd.clock import Now
 from chargerd.model import Decision, EvseReport
 from chargerd.records import decisions as words
 from chargerd.records import sample as samples
+from chargerd.records.books import Books
+from chargerd.records.chain import Record
 from chargerd.records.errors import RecordsError
+from chargerd.records.ledger import Ledger
 from chargerd.records.ring import Ring, Span
 from chargerd.records.sample import Prices, Row, utc_ms
 
@@ -32,6 +36,8 @@ log = structlog.get_logger(__name__)
 PERIOD_S = 1.0
 RESERVE_PERIOD_S = 0.1
 WAITING_S = 600.0  # of samples may wait for a disk that does not take them
+RETRY_S = 5.0  # after a write that failed
+MAX_DUE = 1000  # records of the chain that may wait
 SPAN_EVERY_S = 1.0  # decisions kept of one EVSE, at most
 
 
@@ -41,6 +47,7 @@ class Recorder:
     def __init__(
         self,
         folder: Path,
+        books: Books,
         *,
         days: int,
         max_bytes: int,
@@ -50,6 +57,10 @@ class Recorder:
     ) -> None:
         self.folder = folder
         self._ring = Ring(folder, keep_s=days * 86_400.0, max_bytes=max_bytes)
+        self._ledger = Ledger(folder)
+        self._books = books
+        self._due: deque[Record] = deque(maxlen=MAX_DUE)
+        self._is_due = asyncio.Event()
         self._flush_s, self._prices = flush_s, prices
         self._rows: deque[Row] = deque(maxlen=round(WAITING_S * evses / PERIOD_S))
         self._spans: deque[Span] = deque(maxlen=round(WAITING_S * evses))
@@ -67,7 +78,11 @@ class Recorder:
         evse_id, now = report.snapshot.evse_id, report.snapshot.now
         base_w = samples.baseline_w(report, self._base_w.get(evse_id, 0.0))
         self._base_w[evse_id] = base_w
-        if now.mono < self._next_mono.get(evse_id, 0.0):
+        sampled = now.mono >= self._next_mono.get(evse_id, 0.0)
+        if due := self._books.step(report, base_w, sampled=sampled):
+            self._due.extend(due)
+            self._is_due.set()
+        if not sampled:
             return
         period_s = RESERVE_PERIOD_S if samples.reserve_active(report) else PERIOD_S
         self._next_mono[evse_id] = (now.mono // period_s + 1.0) * period_s
@@ -88,9 +103,13 @@ class Recorder:
         """Until cancelled; what still waits is written then, too."""
         try:
             while True:
-                await asyncio.sleep(self._flush_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_due.wait(), self._flush_s)
                 await self.flush()
+                if self.fault:
+                    await asyncio.sleep(RETRY_S)
         finally:
+            self._due.extend(self._books.close())
             self._write(*self._taken())
 
     async def flush(self) -> None:
@@ -103,7 +122,8 @@ class Recorder:
             "fault": self.fault,
             "waiting": len(self._rows),
             "dropped": self.dropped,
-            "torn_bytes": self._ring.torn_bytes,
+            "torn_bytes": self._ring.torn_bytes + self._ledger.torn_bytes,
+            "head": self._ledger.head,
             "written_bytes": self.written_bytes,
             "writes": self.writes,
         }
@@ -119,14 +139,16 @@ class Recorder:
         await self.flush()
         return await _read(partial(self._ring.decision_at, evse_id, utc_ms(utc)))
 
-    def _taken(self) -> tuple[list[Row], list[Span]]:
-        rows, spans = list(self._rows), list(self._spans)
+    def _taken(self) -> tuple[list[Row], list[Span], list[Record]]:
+        rows, spans, due = list(self._rows), list(self._spans), list(self._due)
         self._rows.clear()
         self._spans.clear()
-        return rows, spans
+        self._due.clear()
+        self._is_due.clear()
+        return rows, spans, due
 
-    def _write(self, rows: list[Row], spans: list[Span]) -> None:
-        """In a thread, or at the very end. One write, one fsync."""
+    def _write(self, rows: list[Row], spans: list[Span], due: list[Record]) -> None:
+        """In a thread, or at the very end. One write and fsync for each file."""
         was, why, written = self.fault, "", 0
         with self._disk:
             try:
@@ -134,11 +156,21 @@ class Recorder:
             except (OSError, RecordsError) as error:
                 why = f"{self.folder}: {error}"
                 self._give_back(rows, spans)
-            self.fault = why
+            try:
+                self._ledger.append(due)
+            except OSError as error:
+                why = f"{self.folder}: {error}"
+                self._due.extendleft(reversed(due))
+            except RecordsError as error:
+                why = str(error)
+            else:
+                if due:  # noted in the journal, too: nobody can rewrite both unseen
+                    log.info("records_chained", kept=len(due), head=self._ledger.head)
+            self.fault = why or self._ledger.lost
             self.written_bytes += written
             self.writes += bool(written)
-        if why and not was:
-            log.error("records_not_written", why=why)
+        if self.fault and not was:
+            log.error("records_not_written", why=self.fault)
 
     def _give_back(self, rows: list[Row], spans: list[Span]) -> None:
         """For the next try, before what came meanwhile."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from chargerd.records import segment
 from chargerd.records.errors import RecordsError
+from chargerd.records.files import append_whole, sync_folder
 from chargerd.records.sample import Row, iso
 
 SEGMENT_S = 6 * 3600.0  # of recorded time in one file
@@ -177,21 +178,11 @@ class Ring:
             sizes.pop(0)
 
     def _write(self, data: bytes) -> None:
-        """All or nothing: what a full disk took only in part is cut off again."""
         if self._path is None:
             raise RecordsError("no segment is open")
-        new = self._bytes == 0
-        with self._path.open("ab", buffering=0) as file:
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[file.write(left) :]
-                os.fdatasync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), self._bytes)
-                raise
-        if new:
-            _sync_folder(self._folder)
+        append_whole(self._path, data, self._bytes)
+        if self._bytes == 0:
+            sync_folder(self._folder)
         self._bytes += len(data)
 
     def _note(self, utc_ms: int) -> None:
@@ -215,12 +206,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new file's name is on the flash, too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -23,6 +23,7 @@ from chargerd.model import (
     Promise,
     Segment,
 )
+from chargerd.records.books import Books
 from chargerd.records.build import prices
 from chargerd.records.export import COLUMNS, write_csv
 from chargerd.records.recorder import WAITING_S, Recorder
@@ -33,7 +34,8 @@ from tests.unit.local.values import START, a_decision, a_report, at
 
 def a_recorder(folder: Path, **values: Any) -> Recorder:
     given = {"days": 35, "max_bytes": 2**30, "flush_s": 60.0, "evses": 1, **values}
-    return Recorder(folder, **given)
+    books = Books((1, 2), station="S-1", meter={"serial": "M-1"}, key=b"key")
+    return Recorder(folder, books, **given)
 
 
 def signalled(

@@ -202,7 +202,7 @@ def test_the_ring_keeps_its_size(
 
 
 @contextmanager
-def _room(size: int) -> Iterator[None]:
+def room(size: int) -> Iterator[None]:
     """Files may not grow past `size`: the disk is full in the middle of a write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_no_half_block(tmp_path: Path) -> None:
     ring.append(minute(0))
     (path,) = tmp_path.iterdir()
     before = path.read_bytes()
-    with _room(len(before) + 100), pytest.raises(OSError, match="too large"):
+    with room(len(before) + 100), pytest.raises(OSError, match="too large"):
         ring.append(minute(1))
     assert path.read_bytes() == before
     ring.append(minute(2))

@@ -1,0 +1,164 @@
+"""Settlement records: what the meter counted in a half hour and in a session.
+
+Pure. Energies are differences of the meter's own registers, never sums of ours; each
+record begins where the one before ended. Never holds a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chargerd.model import EvseReport, Session
+from chargerd.records.chain import Record
+from firmware_bridge.api import MeterReading
+
+SLOT_S = 1800
+READING_MAX_AGE_S = 3.0
+SLACK_S = 5.0  # a slot that misses no more is complete
+
+
+@dataclass(slots=True)
+class _Count:
+    """From one reading of the registers on."""
+
+    from_utc: datetime
+    import_wh: float
+    export_wh: float
+    covered_s: float = 0.0  # with a meter that answered
+    baseline_wh: float = 0.0
+    clock_trusted: bool = True
+    sessions: dict[str, None] = field(default_factory=dict)
+
+
+class Settlement:
+    """Of one EVSE. `step` with each report gives the records that are due by it."""
+
+    def __init__(self, evse_id: int, station: str, meter: dict[str, str]) -> None:
+        self._about = {"station": station, "evse_id": evse_id, "meter": meter}
+        self._slot: _Count | None = None
+        self._session: _Count | None = None
+        self._of: Session | None = None
+        self._soc: list[float] = []  # of the session: first and newest
+        self._may_charge = self._may_discharge = False  # the driver's token said so
+        self._last: MeterReading | None = None
+        self._last_mono = 0.0
+        self._last_utc: datetime | None = None
+
+    def step(self, report: EvseReport, baseline_w: float) -> list[Record]:
+        now, session = report.snapshot.now, report.snapshot.session
+        due: list[Record] = []
+        if self._last_utc is not None and _slot(self._last_utc) != _slot(now.utc):
+            due += self._end_slot(now.utc)
+        if self._of is not None and session.id != self._of.id:
+            due += self._end_session()
+        self._open(report)  # where the one before has ended
+        self._read(report, baseline_w)
+        self._open(report)  # with the first reading of all
+        self._last_utc = now.utc
+        if session.id:
+            self._note_session(report)
+        return due
+
+    def close(self) -> list[Record]:
+        """The daemon ends: what is open, as it stands."""
+        if self._last_utc is None:
+            return []
+        return self._end_slot(self._last_utc) + self._end_session()
+
+    def _open(self, report: EvseReport) -> None:
+        """Begin what is not open, with the registers as last read."""
+        last, utc = self._last, report.snapshot.now.utc
+        if last is None:
+            return
+        if self._slot is None:
+            self._slot = _Count(utc, last.import_wh, last.export_wh)
+        if self._session is None and report.snapshot.session.id:
+            self._session = _Count(utc, last.import_wh, last.export_wh)
+
+    def _read(self, report: EvseReport, baseline_w: float) -> None:
+        now, meter = report.snapshot.now, report.snapshot.telemetry.meter
+        fresh = meter is not None and meter.age_s(now.mono) <= READING_MAX_AGE_S
+        step_s = now.mono - self._last_mono if self._last_utc is not None else 0.0
+        self._last_mono = now.mono
+        if meter is not None and fresh:
+            self._last = meter.value
+        for count in (self._slot, self._session):
+            if count is None:
+                continue
+            count.covered_s += step_s if fresh and step_s < READING_MAX_AGE_S else 0.0
+            count.baseline_wh += baseline_w * step_s / 3600.0
+            count.clock_trusted = count.clock_trusted and now.trusted
+
+    def _note_session(self, report: EvseReport) -> None:
+        session, soc = report.snapshot.session, report.snapshot.vehicle.soc_pct
+        self._of = session
+        self._may_charge |= session.authorised
+        self._may_discharge |= session.authorised and session.discharge_authorised
+        if self._slot is not None:
+            self._slot.sessions[session.id] = None
+        if soc is not None:
+            self._soc[1:] = [soc]  # the first one stays
+
+    def _end_slot(self, now_utc: datetime) -> list[Record]:
+        count, self._slot = self._slot, None
+        if count is None or self._last is None or self._last_utc is None:
+            return []
+        begin = _slot(count.from_utc)
+        end = begin + SLOT_S
+        whole = (
+            count.covered_s >= SLOT_S - SLACK_S
+            and _slot(self._last_utc) == begin
+            and now_utc.timestamp() - end < SLACK_S
+        )
+        found = self._record("slot", count, self._last, self._last_utc)
+        found["slot_utc"] = _iso(datetime.fromtimestamp(begin, count.from_utc.tzinfo))
+        found["complete"] = whole
+        found["baseline_wh"] = round(count.baseline_wh, 1)
+        found["sessions"] = list(count.sessions)
+        return [found]
+
+    def _end_session(self) -> list[Record]:
+        count, self._session = self._session, None
+        session, self._of = self._of, None
+        soc, self._soc = self._soc, []
+        consent = {"charge": self._may_charge, "discharge": self._may_discharge}
+        self._may_charge = self._may_discharge = False
+        last, to_utc = self._last, self._last_utc
+        if count is None or session is None or last is None or to_utc is None:
+            return []
+        found = self._record("session", count, last, to_utc)
+        found["session_id"] = session.id
+        found["consent"] = consent
+        found["soc_begin_pct"] = soc[0] if soc else None
+        found["soc_end_pct"] = soc[-1] if soc else None
+        found["reason"] = session.stop_reason.value if session.stop_reason else None
+        return [found]
+
+    def _record(
+        self, kind: str, count: _Count, last: MeterReading, to_utc: datetime
+    ) -> Record:
+        return {
+            "kind": kind,
+            **self._about,
+            "from_utc": _iso(count.from_utc),
+            "to_utc": _iso(to_utc),
+            "clock_trusted": count.clock_trusted,
+            "covered_s": round(count.covered_s, 1),
+            "import_begin_wh": count.import_wh,
+            "import_end_wh": last.import_wh,
+            "export_begin_wh": count.export_wh,
+            "export_end_wh": last.export_wh,
+            "import_wh": round(last.import_wh - count.import_wh, 3),
+            "export_wh": round(last.export_wh - count.export_wh, 3),
+            "meter_signature": None,  # none of our drivers' meters signs
+        }
+
+
+def _slot(utc: datetime) -> int:
+    """Start of the half hour, in seconds."""
+    return int(utc.timestamp()) // SLOT_S * SLOT_S
+
+
+def _iso(utc: datetime) -> str:
+    return utc.isoformat(timespec="milliseconds")
