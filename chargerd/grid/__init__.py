@@ -1,4 +1,4 @@
-"""The grid's own doors, one file per source: bytes in, DispatchSignal out.
+"""The grid's own doors, one per source: bytes in, DispatchSignal out.
 
-None yet: so far the grid speaks through OCPP and the local API.
+`build.py` has the list; `ports.py` is the seam that they all share.
 """

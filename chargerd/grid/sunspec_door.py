@@ -135,6 +135,7 @@ class SunspecDoor:
                 )
                 self._follow(signals)
                 writer.write(answer)
+                await asyncio.sleep(0)  # the heart's turn, between any two
             async with asyncio.timeout(SEND_S):
                 await writer.drain()
 
