@@ -225,6 +225,13 @@ class Tariff(Section):
     parts: Annotated[tuple[TariffPart, ...], Field(min_length=1, max_length=24)]
 
 
+class Blackout(Section):
+    """`[site.blackout]`: the vehicle feeds the house while the grid is away. Needs a
+    disconnecting relay with a mirror contact, and a stage that can make a voltage."""
+
+    automatic: bool = True  # false: only when asked (`chargerctl island`)
+
+
 class Site(Section):
     """The grid connection: limits and permits. Export needs an explicit permit."""
 
@@ -241,6 +248,7 @@ class Site(Section):
     nominal_hz: Literal[50, 60] | None = None  # None: the nearer one
     grid_code: GridCode = GridCode()  # or a file: "policies/de.toml"
     frequency_service: FrequencyService | None = None
+    blackout: Blackout | None = None  # None: no operation without the grid
     tariff: Tariff | None = None
     plan: SitePlan = SitePlan()
 

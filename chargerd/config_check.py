@@ -74,6 +74,11 @@ def _grid_problems(site: Site) -> Iterator[tuple[str, str]]:
     volts = [share for share, _ in code.volt_watt]
     if sorted(volts) != volts:
         yield "site.grid_code.volt_watt", "voltages must ascend"
+    if site.blackout is not None:
+        if site.meter is None:
+            yield "site.blackout", "needs site.meter, before the disconnecting relay"
+        if site.nominal_hz is None:
+            yield "site.nominal_hz", "is missing: site.blackout needs it"
     if sold is None:
         return
     if sold.name not in code.services:

@@ -391,6 +391,13 @@ class ResetRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class IslandRequest:
+    """Feed the house while the grid is away, where that does not begin by itself."""
+
+    evse_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleCertificate:
     """What the central system answered to a vehicle's certificate question."""
 
@@ -408,6 +415,7 @@ Request = (
     | PromiseRequest
     | FaultNotice
     | ResetRequest
+    | IslandRequest
     | VehicleCertificate
 )
 

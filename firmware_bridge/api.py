@@ -65,6 +65,7 @@ class PilotReading:
     cable_limit_a: float | None = None
     faults: frozenset[str] = frozenset()  # names of chargerd.faults, e.g. "PilotFault"
     chademo_proximity: bool = False  # pin 7: a CHAdeMO connector is in an inlet
+    grid_open: bool | None = None  # mirror of the disconnecting relay; None: no such
     chademo_permission: bool = False  # pin 4 (k/j): the vehicle permits power
     locked: bool | None = None  # None: no lock fitted
     temperature_c: float | None = None  # hottest contact
@@ -148,6 +149,7 @@ class PilotOutputs:
     chademo_d1: bool = False
     chademo_d2: bool = False
     lock: bool = False
+    open_grid: bool = False  # keep house and grid apart (blackout); firmware decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,11 @@ class StageSetpoint:
     mode: StageMode = StageMode.OFF
     voltage_v: float = 0.0
     current_a: float = 0.0
+    # Make the house's voltage, `current_a` being the most. A stage that cannot, and
+    # one whose relay is not proven open, must stay off.
+    form_grid: bool = False
+    # cos phi at the mains, 1 = none; negative: reactive power as a capacitor takes it.
+    power_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,12 @@ def reset(
     _done(context.obj.ask("reset", immediate=now), as_json, "asked to restart")
 
 
+@app.command()
+def island(context: typer.Context, as_json: AsJson = False) -> None:
+    """In a blackout: feed the house from the vehicle ([site.blackout])."""
+    _done(context.obj.ask("island"), as_json, "asked to feed the house")
+
+
 @dispatch.command()
 def simulate(
     context: typer.Context,

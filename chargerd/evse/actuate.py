@@ -7,7 +7,8 @@ longer than the EVSE's `command_lifetime_s` or than the decision itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 from chargerd.evse import hlc, pilot
 from chargerd.model import VehicleDemand, VehicleOffer, VehiclePhase, VehicleState
@@ -24,6 +25,7 @@ OPEN_BELOW_A = 1.0
 OPEN_AFTER_S = 1.0  # an orderly stop waits no longer for the current to fall
 EMERGENCY_AFTER_S = 0.1
 PREPARE_MAX_A = 10.0  # cable check and precharge never need more
+MIN_POWER_FACTOR = 0.8
 STATE_F_S = 1.0  # shown after a fault; IEC 61851-1 Table A.5 asks for 300 ms
 
 
@@ -54,6 +56,9 @@ class Intent:
     power_permitted: bool = False
     fault_stop: bool = False
     unplugged: bool = False
+    open_grid: bool = False  # blackout: keep house and grid apart
+    form_grid: bool = False  # and make the house's voltage
+    setpoint_var: float = 0.0  # + = as a coil takes it
     over: bool = False  # the session has ended, in order or after its time
     ac_path: bool = False
     operative: bool = True
@@ -82,6 +87,15 @@ def amps(power_w: float, volts: float, efficiency: float) -> float:
     return -power_w / efficiency / volts
 
 
+def power_factor(power_w: float, var: float) -> float:
+    """cos phi that gives `var` beside `power_w`, not below 0.8: stages end there, and
+    at 0 W there is none to keep. Negative = as a capacitor takes it."""
+    if var == 0.0 or power_w == 0.0:
+        return 1.0
+    share = max(MIN_POWER_FACTOR, abs(power_w) / math.hypot(power_w, var))
+    return math.copysign(share, var)
+
+
 def actuate(
     memory: Memory,
     intent: Intent,
@@ -103,6 +117,7 @@ def actuate(
         chademo_d1=demand.d1 and live,
         chademo_d2=demand.d2 and live,
         lock=(demand.lock or _holds(intent, vehicle)) and not intent.unlock,
+        open_grid=intent.open_grid,
     )
     until = min(intent.valid_until_mono, intent.now_mono + ratings.lifetime_s)
     command = Command(until, pins, setpoint, demand.insulation_on and live)
@@ -141,7 +156,12 @@ def _stage(
     if intent.unplugged or intent.ac_path:
         return StageSetpoint()
     if vehicle.phase is VehiclePhase.ENERGY:
-        return _energy(intent.power_w, vehicle, volts, mode, ratings)
+        setpoint = _energy(intent.power_w, vehicle, volts, mode, ratings)
+        return replace(
+            setpoint,
+            form_grid=intent.form_grid and setpoint.mode is StageMode.DISCHARGE,
+            power_factor=power_factor(intent.power_w, intent.setpoint_var),
+        )
     if vehicle.phase in (VehiclePhase.CABLE_CHECK, VehiclePhase.PRECHARGE):
         if demand.voltage_v <= 0.0:
             return StageSetpoint()

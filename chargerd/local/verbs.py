@@ -16,6 +16,7 @@ from chargerd.local.read_model import Json, ReadModel
 from chargerd.model import (
     Decision,
     DispatchSignal,
+    IslandRequest,
     OperationMode,
     Priority,
     PromiseRequest,
@@ -87,6 +88,7 @@ class Verbs:
             "start": self._start,
             "stop": self._stop,
             "reset": self._reset,
+            "island": self._island,
             "help": self._help,
         }
 
@@ -211,6 +213,11 @@ class Verbs:
         """Restart the daemon: when no session runs, or at once, ramping down."""
         now = question.get("immediate") is True
         self._ports.request(ResetRequest(0, immediate=now))
+        return {"accepted": True}
+
+    async def _island(self, question: Json) -> Json:
+        """In a blackout: feed the house, where that does not begin by itself."""
+        self._ports.request(IslandRequest())
         return {"accepted": True}
 
     def _signal(self, question: Json) -> DispatchSignal:

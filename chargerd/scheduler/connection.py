@@ -31,6 +31,11 @@ class Member(Protocol):
     power_w: float
 
     @property
+    def energise(self) -> bool:
+        """Authorised and wanted: it flows, or is about to."""
+        ...
+
+    @property
     def verdict(self) -> Verdict | None: ...
 
 
@@ -151,14 +156,14 @@ def _want(member: Member) -> Want:
     if verdict is None:
         return Want(member.evse_id, member.split)
     able_low, able_high = verdict.able_low_w, verdict.able_high_w
-    if not verdict.power_permitted:
-        return Want(
-            member.evse_id,
-            member.split,
-            able_low_w=able_low,
-            able_high_w=able_high,
-        )
     line = verdict.carry.line
+    if not (verdict.power_permitted or member.energise) and line.slack_s is None:
+        # Nothing flows, begins or is promised: an idle EVSE must not halve what the
+        # other's promise may count on.
+        return Want(member.evse_id, member.split)
+    if not verdict.power_permitted:
+        wants = (able_low, able_high) if member.energise else (0.0, 0.0)
+        return Want(member.evse_id, member.split, *wants, able_low, able_high)
     low, high = verdict.want_w
     return Want(
         member.evse_id,

@@ -29,6 +29,7 @@ from chargerd.model import (
     EnergySchedule,
     EvseReport,
     FaultNotice,
+    IslandRequest,
     Request,
     ResetRequest,
     SessionPhase,
@@ -42,6 +43,7 @@ from chargerd.model import (
 from chargerd.plan import Plan, PriceSeries
 from chargerd.scheduler import droop, month, promise
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
+from chargerd.scheduler.blackout import Blackout
 from chargerd.scheduler.connection import Connection
 from chargerd.scheduler.planner import outlook
 from chargerd.scheduler.planner.outlook import SiteOutlook
@@ -104,6 +106,7 @@ class Cycle:
         }
         self._signals = Signals()
         self._connection = Connection(evses, site)
+        self.blackout = Blackout(evses, site)
         self._inbox: deque[Request] = deque()
         self._wake = asyncio.Event()
         self._history: dict[int, deque[Decision]] = {
@@ -249,7 +252,9 @@ class Cycle:
         self.stats.ticks += 1
         requests = self._drain()
         self._stop_step(now, requests)
-        self._connection.look(self._bridge.site_meter(), self._runners, now.mono)
+        site_meter = self._bridge.site_meter()
+        self._connection.look(site_meter, self._runners, now.mono)
+        self.blackout.look(site_meter, self._runners, now.mono)
         for evse_id, runner in self._runners.items():
             door = self._vehicles.get(evse_id)
             vehicle = door.state() if door is not None else _NO_VEHICLE
@@ -312,6 +317,9 @@ class Cycle:
         match request:
             case ResetRequest():
                 self._reset = request
+                return ()
+            case IslandRequest():
+                self.blackout.ask()
                 return ()
             case TokenRead(evse_ids=evse_ids, token=token):
                 if self._closing:
@@ -384,6 +392,8 @@ class Cycle:
             other_charge_w=sum(max(0.0, r.power_w) for r in others),
             other_discharge_w=sum(min(0.0, r.power_w) for r in others),
             share=self._connection.share(runner),
+            place=self.blackout.place(runner.evse_id),
+            open_grid=self.blackout.state.open_relay,
             discharge_left_wh=month.left_wh(self._month, cap_kwh),
             station_faults=self._station_faults,
             plan=self._plan_of(runner),

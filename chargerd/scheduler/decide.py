@@ -13,7 +13,7 @@ from dataclasses import replace
 from chargerd.evse import pilot
 from chargerd.evse.session import RUNNING
 from chargerd.model import OperationMode, Snapshot, VehiclePhase
-from chargerd.scheduler import battery_profile, bounds, wishes, words
+from chargerd.scheduler import battery_profile, bounds, droop, wishes, words
 from chargerd.scheduler.bounds import is_ac
 from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.terms import Context, Unit, Verdict
@@ -35,13 +35,18 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     bounds.safety(ledger, snap, ctx)
     permits = bounds.vehicle(ledger, snap, unit, ac_path)
     battery_profile.narrow(ledger, ctx.profile, ctx.battery, unit.efficiency)
-    permits = bounds.grid(ledger, snap, unit) and permits
-    may_feed, der = bounds.der(ledger, snap, unit, ctx)
-    permits = may_feed and permits
-    able_low, able_high = ledger.low, ledger.high
-    bounds.site(ledger, snap, unit, ctx)
-    segments = [(s, g) for s in snap.signals if (g := s.at(now_mono)) is not None]
-    bounds.contracts(ledger, segments, ctx)
+    der, segments = droop.REST, []
+    if ctx.islanded:  # no grid: none of its rules, none of its signals
+        ledger.cap("grid", "island", -unit.discharge_w, 0.0, words.ISLAND)
+        able_low, able_high = ledger.low, ledger.high
+    else:
+        permits = bounds.grid(ledger, snap, unit) and permits
+        may_feed, der = bounds.der(ledger, snap, unit, ctx)
+        permits = may_feed and permits
+        able_low, able_high = ledger.low, ledger.high
+        bounds.site(ledger, snap, unit, ctx)
+        segments = [(s, g) for s in snap.signals if (g := s.at(now_mono)) is not None]
+        bounds.contracts(ledger, segments, ctx)
     permits = permits and not (ctx.no_discharge or ctx.stops_power or ac_path)
     permits = permits and ctx.fresh
     if not permits and ledger.low < 0.0:
@@ -105,6 +110,8 @@ def _gate(snap: Snapshot, ctx: Context) -> str:
         return words.culprit(snap.faults)
     if not ctx.fresh:
         return "telemetry"
+    if ctx.grid_gone and not ctx.islanded:
+        return "grid.lost"
     session = snap.session
     if session.phase not in RUNNING or not session.authorised:
         return f"session.{session.phase.value}"

@@ -44,6 +44,7 @@ from chargerd.scheduler import (
     share,
 )
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
+from chargerd.scheduler.blackout import Place
 from chargerd.scheduler.bounds import is_ac, on_ac
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.signals import SchedulerError
@@ -67,6 +68,8 @@ class Surroundings:
     other_discharge_w: float = 0.0
     station_faults: frozenset[str] = frozenset()
     share: allot.Share = allot.ALL
+    place: Place = Place.GRID
+    open_grid: bool = False
     discharge_left_wh: float = math.inf  # of the owner's cap for the month
     plan: Plan | None = None
     departure_mono: float | None = None  # the owner's next standing departure
@@ -119,6 +122,7 @@ class Runner:
         self._told = StageSetpoint()  # the last command's
         self._excess_mono: float | None = None
         self._memory = Memory()
+        self._open_grid = False
         self._talking = constants.talking(evse)
         self._talk = hlc.State()
         self._ramped = ramp.State()
@@ -143,6 +147,11 @@ class Runner:
     def closed(self) -> bool:
         """Any contactor of this EVSE is commanded closed."""
         return self._memory.dc_closed or self._memory.ac.closed
+
+    @property
+    def energise(self) -> bool:
+        """Authorised and wanted: power flows, or is about to."""
+        return self.state.energise
 
     @property
     def verdict(self) -> Verdict | None:
@@ -183,6 +192,7 @@ class Runner:
         )
         self._know_battery(snap)
         snap = self._heed_vehicle(snap)
+        self._open_grid = around.open_grid
         self.snapshot, self.context = snap, self._context(snap, around)
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
@@ -308,6 +318,8 @@ class Runner:
         )
         if wrong:
             found["OverCurrentFailure"] = wrong
+        if around.place is not Place.GRID:
+            found.pop("PowerLoss", None)  # that is what the island is for
         found.update(self.notices)
         self.faults = faultset.step(
             self.faults,
@@ -442,6 +454,8 @@ class Runner:
             share_high_w=around.share.high_w,
             share_note=around.share.note,
             discharge_left_wh=around.discharge_left_wh,
+            grid_gone=around.place is not Place.GRID,
+            islanded=around.place is Place.FEED,
             plan=around.plan,
             profile=self._profile,
         )
@@ -520,7 +534,8 @@ class Runner:
             limited=self._limited
             or ac_path
             or on_ac(snap)
-            or self._plausible.wrong_mono is not None,
+            or self._plausible.wrong_mono is not None
+            or self.context.islanded,
         )
         power_w = follow.apply(self._trim, decision.power_w)
         intent = Intent(
@@ -532,6 +547,9 @@ class Runner:
             energise=self.state.energise,
             power_permitted=verdict.power_permitted,
             fault_stop=self.faults.ends_session is not None,
+            open_grid=self._open_grid,
+            form_grid=self.context.islanded,
+            setpoint_var=verdict.setpoint_var or 0.0,
             over=self.state.session.phase is SessionPhase.FINISHED,
             unplugged=self.state.gone or self.state.session.phase is SessionPhase.IDLE,
             ac_path=ac_path,

@@ -61,6 +61,14 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """The plan's last start, stop or turn: it is not undone within a minute."""
+
+    power_w: float
+    since_mono: float
+
+
+@dataclass(frozen=True, slots=True)
 class Carry:
     """What a tick remembers for the next."""
 
@@ -70,6 +78,7 @@ class Carry:
     release: Release | None = None
     der: droop.State = droop.REST
     follower: balance.State | None = None
+    move: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,8 @@ class Context:
     share_high_w: float = math.inf
     share_note: str = ""
     discharge_left_wh: float = math.inf  # of the month's cap
-    islanded: bool = False
+    grid_gone: bool = False  # a blackout: nothing may run beside a dead grid
+    islanded: bool = False  # but this one, which makes the house's voltage
     plan: Plan | None = None
     profile: Battery = ANY
 

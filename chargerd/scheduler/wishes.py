@@ -23,11 +23,20 @@ from chargerd.scheduler import promise as promises
 from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.promise import Line, Plant
 from chargerd.scheduler.signals import GUARD_S
-from chargerd.scheduler.terms import Ask, Carry, Context, Release, Unit, Wish
+from chargerd.scheduler.terms import (
+    Ask,
+    Carry,
+    Context,
+    Move,
+    Release,
+    Unit,
+    Wish,
+)
 
 PLAN_BAND_PCT = 2.0
 PLANNED = "plan."  # then the solver
 DEADBAND_W = 100.0  # a setpoint nearer to zero is zero: no stage runs well there
+MIN_ON_S = 60.0  # the plan starts, stops and turns no more often
 _LATE_S = 0.5  # a signal let go so long before its end has died of age
 _MODES_OF_WISH = (
     OperationMode.CENTRAL_SETPOINT,
@@ -62,7 +71,7 @@ def floor_pct(snap: Snapshot, unit: Unit, ctx: Context) -> float:
 
 def keep_promise(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Line:
     """The must-charge line, the floors, and the month's cap on discharge."""
-    wish = snap.session.promise
+    wish = None if ctx.islanded else snap.session.promise
     profile = ctx.profile
     plant = Plant(ledger.high, unit.efficiency, ctx.rate, profile.knee_pct / 100.0)
     if wish is not None and wish.target_soc_pct > profile.high_pct:
@@ -94,6 +103,10 @@ def choose(
     segments: list[tuple[DispatchSignal, Segment]],
 ) -> Choice:
     """Dispatch by priority, then the newest; else the plan; else idle."""
+    if ctx.islanded:
+        ledger.say("dispatch", "island", ledger.low, words.ISLAND)
+        mode = OperationMode.LOCAL_LOAD_BALANCING
+        return Choice(ledger.low, "island", mode, Carry(), hold_turn=False)
     plan_w, plan, done = _plan(ledger, snap, unit, ctx)
     asks = [
         ask
@@ -133,13 +146,20 @@ def _planned(
 ) -> Choice:
     """The plan's own power, inside the corridor that it keeps free for others."""
     part = ctx.plan.at(snap.now.mono) if ctx.plan else None
+    move = ctx.carry.move
+    if move is None or move.power_w * plan_w > 0.0 or move.power_w == plan_w:
+        since_mono = move.since_mono if move else snap.now.mono
+        move = Move(plan_w, since_mono)
+    elif snap.now.mono - move.since_mono >= MIN_ON_S:
+        move = Move(plan_w, snap.now.mono)
+    plan_w = move.power_w
     note = words.plan(plan_w, part.note if part else "")
     ledger.say("plan", source, plan_w, note)
     if plan_w < 0.0:
         mode = OperationMode.EXTERNAL_SETPOINT
     else:
         mode = OperationMode.CHARGING_ONLY if plan_w else OperationMode.IDLE
-    return Choice(plan_w, source, mode, Carry())
+    return Choice(plan_w, source, mode, Carry(move=move))
 
 
 def _rank(ask: Ask) -> tuple[int, float]:

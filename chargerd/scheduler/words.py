@@ -13,6 +13,7 @@ from chargerd.model import ActiveFault, OperationMode, SiteState, VehicleLimits
 
 _GATES = {
     "telemetry": "a device is silent",
+    "grid.lost": "the grid is away",
     "session.idle": "no vehicle",
     "session.connected": "not authorised yet",
     "session.stopping": "the session is ending",
@@ -26,6 +27,9 @@ _GATES = {
     "vehicle.ended": "the vehicle has ended the session",
     "vehicle.fault": "the vehicle's session ended in a fault",
 }
+
+
+ISLAND = "the grid is away: the house takes what it needs"
 
 
 def kw(power_w: float) -> str:

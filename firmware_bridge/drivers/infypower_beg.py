@@ -66,6 +66,7 @@ class InfypowerBeg:
         self._mode = StageMode.OFF  # the mode being started or running
         self._step_mono = -math.inf
         self._written: dict[Code, int] = {}  # setpoints the modules hold
+        self._reactive = False  # a power factor was ever asked for
         self._refreshed_mono = -math.inf
         self._silence_mono = clock()  # silence counts from here
         self._due = dict.fromkeys(
@@ -129,12 +130,16 @@ class InfypowerBeg:
             raise BridgeError(f"stage {voltage_v} V {current_a} A: must be magnitudes")
         if setpoint.mode is StageMode.DISCHARGE:
             voltage_v = max(voltage_v, CUTOFF_MIN_V)
+        if setpoint.form_grid:  # it runs beside a grid only
+            raise BridgeError("stage: this module cannot make the house's voltage")
         if setpoint.mode is StageMode.OFF or voltage_v < VOLTAGE_V.low:
             return OFF
+        wire.per_mille(setpoint.power_factor, "power factor")
         return StageSetpoint(
             setpoint.mode,
             min(voltage_v, VOLTAGE_V.high),
             min(current_a, MODULE_MAX_A * max(1, self._view.count)),
+            power_factor=setpoint.power_factor,
         )
 
     def _advance(self, now: float) -> None:
@@ -184,11 +189,16 @@ class InfypowerBeg:
     def _write_setpoint(self, target: StageSetpoint) -> None:
         """Only what changed, current first: it is what dispatch waits for."""
         volts = Code.VOLTAGE if target.mode is StageMode.CHARGE else Code.CUTOFF
-        for code, value in (
+        wanted = [
             (Code.CURRENT, wire.milli(target.current_a, "stage current")),
             (volts, wire.milli(target.voltage_v, "stage voltage")),
             (Code.STATUS, wire.ON),
-        ):
+        ]
+        self._reactive = self._reactive or target.power_factor != 1.0
+        if self._reactive:  # else the modules' own default holds
+            share = wire.per_mille(target.power_factor, "power factor")
+            wanted.append((Code.POWER_FACTOR, share))
+        for code, value in wanted:
             if self._written.get(code) != value:
                 self._write(code, value)
 

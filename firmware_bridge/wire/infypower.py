@@ -38,6 +38,7 @@ class Code(IntEnum):
     AMBIENT = 0x1106  # 0.001 degC
     STATUS = 0x1110  # read: status word; written: on/off
     INVERTING = 0x1111  # bit 0: discharge mode
+    POWER_FACTOR = 0x2105  # written: cos phi x 1000, signed; which sign leads is [K]
     CUTOFF = 0x1132  # written: stop the discharge below, mV
     WORKING_MODE = 0x2110  # written: rectifier or inverter
 
@@ -102,6 +103,14 @@ def encode_write(code: int, value: int) -> bytes:
     if not 0 <= value <= 0xFFFF_FFFF:
         raise BridgeError(f"Infy {code:04X}: value {value} does not fit 32 bits")
     return code.to_bytes(2, "big") + bytes(2) + value.to_bytes(4, "big")
+
+
+def per_mille(value: float, what: str) -> int:
+    """A signed share of one as the wire's 32-bit number of thousandths."""
+    value = finite(value, what)
+    if not -1.0 <= value <= 1.0:
+        raise BridgeError(f"{what}: {value} is not in -1..1")
+    return round(value * 1000) & 0xFFFF_FFFF
 
 
 def milli(value: float, what: str) -> int:

@@ -136,3 +136,16 @@ def test_a_full_phase_is_kept_while_another_has_room() -> None:
     room_w = FUSE_A * VOLTS - 7000.0
     assert stand.decision(1).power_w == pytest.approx(room_w, abs=20.0)
     assert stand.decision(2).power_w > 5000.0
+
+
+def test_one_that_starts_is_offered_its_part_before_anything_flows() -> None:
+    stand = Site(1, 2, fuse=False)
+    stand.house, stand.bridge.house_w = [3000.0] * 3, 9000.0
+    stand.start(1)
+    stand.run(3.0)
+    assert stand.decision(1).power_w == pytest.approx(6000.0, abs=20.0)
+    stand.plug(2)
+    stand.cycle.request(StartRequest(2, TOKEN))
+    stand.run(0.15)  # the talk has begun, no power path is closed
+    assert stand.decision(2).power_w == 0.0
+    assert stand.vehicles[2].last.charge_a > 5.0

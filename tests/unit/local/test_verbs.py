@@ -17,6 +17,7 @@ from chargerd.model import (
     Curve,
     DispatchSignal,
     Flexibility,
+    IslandRequest,
     OperationMode,
     Priority,
     PromiseRequest,
@@ -209,6 +210,7 @@ async def test_requests_are_neutral_values() -> None:
         {"verb": "start", "evse": 1, "token": "AA", "kind": "ISO14443"},
         {"verb": "stop", "evse": 2},
         {"verb": "reset", "immediate": True},
+        {"verb": "island"},
     ):
         assert await verbs.answer(question) == {"accepted": True}
     assert heart.requests == [
@@ -218,6 +220,7 @@ async def test_requests_are_neutral_values() -> None:
         StartRequest(1, Token("AA", "ISO14443"), authorised=False),
         StopRequest(2, StopReason.LOCAL),
         ResetRequest(0, immediate=True),
+        IslandRequest(),
     ]
 
 
@@ -276,7 +279,7 @@ _JSON = st.sampled_from(
 @given(
     st.sampled_from(
         ["status", "why", "session", "faults", "meter", "simulate", "dispatch",
-         "promise", "start", "stop", "reset"]
+         "promise", "start", "stop", "reset", "island"]
     ),
     st.dictionaries(
         st.sampled_from(

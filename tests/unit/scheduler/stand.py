@@ -139,6 +139,7 @@ class FakeBridge:
         self.with_site = with_site
         self.house_w = 500.0
         self.hertz = 50.0
+        self.site_volts = self.own_volts = 230.0
         self.silent: set[str] = set()
         self.frozen: set[str] = set()
         self.gain = 1.0
@@ -184,12 +185,13 @@ class FakeBridge:
             return self._kept.get(name)
         if name in self.frozen and name in self._kept:
             return Reading(self._kept[name].value, self.mono)
+        volts = self.site_volts if name == "site" else self.own_volts
         noise = (self.mono * 977.0) % 1.0 * 0.01
         value = MeterReading(
             power_w * self.gain,
             *wh,
             frequency_hz=self.hertz + noise,
-            voltage_v=(230.0 + noise,),
+            voltage_v=(volts + noise,),
         )
         self._kept[name] = Reading(value, self.mono)
         return self._kept[name]
