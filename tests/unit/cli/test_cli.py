@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from rich.console import Console, RenderableType
 from structlog.testing import capture_logs
@@ -29,7 +30,9 @@ from chargerd.config import Local
 from chargerd.local.api import LocalApi
 from chargerd.local.read_model import ReadModel
 from chargerd.model import ActiveFault, PromiseRequest, ResetRequest, StopRequest
+from chargerd.records.books import Books
 from chargerd.records.decisions import decision
+from chargerd.records.ledger import Ledger
 from chargerd.records.ring import Ring
 from chargerd.records.sample import Prices, sample
 from tests.unit.local.test_verbs import Heart
@@ -169,6 +172,59 @@ def test_records_are_exported_with_and_without_a_daemon(
         assert "Traceback" not in ran.err
 
 
+def _chained(folder: Path) -> str:
+    """Records of two half hours, a session and its battery; the newest hash."""
+    books = Books((1,), station="S", meter={"serial": "M-1"}, key=b"k")
+    due = []
+    for minute in range(40):
+        report = a_report(minute * 60.0)
+        due += books.step(report, 0.0, sampled=True)
+        due += books.step(a_report(minute * 60.0 + 1.0), 0.0, sampled=True)
+    ledger = Ledger(folder)
+    ledger.append(due + books.close())
+    return ledger.head
+
+
+def test_settlement_and_battery_for_people_and_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = _chained(tmp_path)
+    where = ["--folder", str(tmp_path)]
+    span = [*where, "--from", "2026-11-23T09:00Z", "--to", "2026-11-23T10:00Z"]
+    for command, expected, count in (
+        (["settlement", *span], "not complete", 2),
+        (["settlement", "--kind", "session", *span], "1 records: 0 Wh in", 1),
+        (["battery", *span], "discharged_wh", 1),
+        (["battery", *where, "--from", "-2m"], "no session", 0),
+    ):
+        shown = _run(capsys, "records", *command)
+        assert shown.code == 0, shown.err
+        assert expected in shown.out
+        plain = _run(capsys, "records", *command, "--json")
+        assert len(json.loads(plain.out)) == count
+    schema = json.loads(_run(capsys, "records", "battery", "--schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    ran = _run(capsys, "records", "verify", *where, "--head", head)
+    assert ran.code == 0, ran.err
+    assert f"4 records, each link holds\nnewest hash {head}" in ran.out
+
+
+def test_verify_names_the_first_broken_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _chained(tmp_path)
+    path = tmp_path / "00000001.jsonl"
+    first, second, *others = path.read_text().splitlines(keepends=True)
+    second = second.replace('"export_wh":0.0', '"export_wh":5.0')
+    path.write_text("".join([first, second, *others]))
+    ran = _run(capsys, "records", "verify", "--folder", str(tmp_path))
+    assert ran.code == 1
+    assert "BROKEN after 1 records: 00000001.jsonl:2: record 2 was changed" in ran.err
+    ran = _run(capsys, "records", "verify", "--folder", str(tmp_path), "--json")
+    assert json.loads(ran.out)["links"] == 1
+    assert ran.code == 1
+
+
 @pytest.mark.parametrize(
     ("written", "wanted"),
     [
@@ -254,6 +310,7 @@ def test_commands_ask_the_heart(
             ["stop", "--evse", "2"],
             ["start", "04A2", "--evse", "1"],
             ["reset"],
+            ["island"],
             ["dispatch", "send", "--evse", "1", "--power", "3000", "--seconds", "5"],
         ):
             ran = _run(capsys, "--socket", str(path), *args)
