@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.evse.actuate import Intent, Memory, Ratings, actuate
+from chargerd.evse.actuate import Intent, Memory, Ratings, actuate, power_factor
 from chargerd.evse.hlc import Show
 from chargerd.model import VehicleDemand, VehicleLimits, VehiclePhase, VehicleState
 from firmware_bridge.api import (
@@ -293,3 +293,18 @@ def test_a_vehicle_that_talks_keeps_its_duty_and_closes_by_word(
     assert command.pins.duty == pytest.approx(duty)
     invited = show in (Show.NOMINAL, Show.DIGITAL)
     assert command.pins.close_ac is (asked and invited)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "var", "factor"),
+    [
+        (5000.0, 0.0, 1.0),
+        (4000.0, 3000.0, 0.8),
+        (-4000.0, -3000.0, -0.8),  # as a capacitor takes it, in either direction
+        (4000.0, 1312.0, 0.95),
+        (1000.0, 9000.0, 0.8),  # not below what stages keep
+        (0.0, 3000.0, 1.0),
+    ],
+)
+def test_power_factor(power_w: float, var: float, factor: float) -> None:
+    assert power_factor(power_w, var) == pytest.approx(factor, abs=0.001)

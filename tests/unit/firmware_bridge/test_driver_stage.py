@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.unit.firmware_bridge.fakes import FakeBus, FakeClock
 
 CHARGE = StageSetpoint(StageMode.CHARGE, 400.0, 10.0)
 DISCHARGE = StageSetpoint(StageMode.DISCHARGE, 250.0, 12.0)
+POWER_FACTOR = 0x2105
 VOLTAGE, CURRENT, STATUS = 0x1001, 0x1002, 0x1110
 CUTOFF, MODE, INVERTING = 0x1132, 0x2110, 0x1111
 
@@ -252,6 +254,9 @@ def test_cutoff_is_never_under_the_module_s_own_minimum() -> None:
         StageSetpoint(StageMode.CHARGE, float("inf"), 1.0),
         StageSetpoint(StageMode.CHARGE, 400.0, -5.0),
         StageSetpoint(StageMode.DISCHARGE, -400.0, 5.0),
+        StageSetpoint(StageMode.CHARGE, 400.0, 5.0, power_factor=1.5),
+        StageSetpoint(StageMode.CHARGE, 400.0, 5.0, power_factor=float("nan")),
+        StageSetpoint(StageMode.DISCHARGE, 400.0, 5.0, form_grid=True),  # it cannot
     ],
 )
 def test_nonsense_is_refused_and_the_old_lease_runs_out(
@@ -337,3 +342,22 @@ def test_stop_switches_off_now() -> None:
     bench = running(CHARGE)
     bench.stage.stop()
     assert bench.answer() == [(CURRENT, 0), (STATUS, 0xA1)]
+
+
+def test_a_power_factor_is_written_when_one_is_asked_for_and_taken_back() -> None:
+    bench = running(CHARGE)
+    bench.drive(replace(CHARGE, power_factor=-0.95))
+    (_, data), *_ = bench.bus.take()
+    assert data == bytes.fromhex("21050000fffffc4a")  # -950 thousandths
+    bench.pass_time(1.5)  # the lease ends, the modules are off
+    assert not bench.modules.on
+    bench.drive(CHARGE, 1.0)
+    assert (POWER_FACTOR, 1000) in bench.answer() + bench.pass_time(0.1)
+
+
+def test_without_a_power_factor_nothing_is_said_of_it() -> None:
+    bench = running(CHARGE)
+    bench.drive(CHARGE, 2.0)
+    codes = [code for code, _ in bench.pass_time(1.0)]
+    assert CURRENT in codes
+    assert POWER_FACTOR not in codes
