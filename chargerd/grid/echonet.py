@@ -250,14 +250,13 @@ def _serve(target: Profile | Charger, frame: Frame, *, may_put: bool) -> _Served
         return _got([(p.epc, target.get(p.epc)) for p in frame.properties])
     if frame.esv is Esv.INF_REQ:
         return _got([(p.epc, target.announced(p.epc)) for p in frame.properties])
-    done = [may_put and target.put(p.epc, p.edt) for p in frame.properties]
-    pairs = list(zip(frame.properties, done, strict=True))
+    done = may_put and target.put(frame.properties)
     got = _got([(p.epc, target.get(p.epc)) for p in frame.more])
     return _Served(
-        first=tuple(Property(p.epc, b"" if ok else p.edt) for p, ok in pairs),
+        first=tuple(Property(p.epc, b"" if done else p.edt) for p in frame.properties),
         more=got.first,
-        complete=all(done) and got.complete,
-        put=frozenset(p.epc for p, ok in pairs if ok),
+        complete=done and got.complete,
+        put=frozenset(p.epc for p in frame.properties) if done else frozenset(),
     )
 
 

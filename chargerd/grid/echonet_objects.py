@@ -1,16 +1,18 @@
 """The node's objects: the node profile (0x0EF001) and one charger (0x027E) per EVSE.
 
-Pure. An object answers `get` and takes `put`, property by property; None or False =
-not served.
+Pure. An object answers `get` property by property, and takes `put` of several at once;
+None or False = not served.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
 from hashlib import sha256
 
 from chargerd.config import Evse, Station
 from chargerd.grid import echonet_device as device
-from chargerd.grid.echonet_frame import property_map
+from chargerd.grid.echonet_frame import Property, property_map
 from chargerd.grid.echonet_settings import READABLE, SETTABLE, Settings
 from chargerd.model import EvseReport
 
@@ -61,7 +63,7 @@ class Profile:
         """D5 is for announcements only."""
         return self.instances if epc == 0xD5 else self.get(epc)
 
-    def put(self, epc: int, edt: bytes) -> bool:
+    def put(self, properties: Iterable[Property]) -> bool:
         return False
 
 
@@ -118,11 +120,16 @@ class Charger:
     def announced(self, epc: int) -> bytes | None:
         return self.get(epc)
 
-    def put(self, epc: int, edt: bytes) -> bool:
-        if epc == 0x81 and len(edt) == 1 and edt != b"\xff":
-            self.place = edt[0]
-            return True
-        return self.settings.take(epc, edt)
+    def put(self, properties: Iterable[Property]) -> bool:
+        """All of them or, where one is not served, none: half an order is another."""
+        settings, place = copy(self.settings), self.place
+        for asked in properties:
+            if asked.epc == 0x81 and len(asked.edt) == 1 and asked.edt != b"\xff":
+                place = asked.edt[0]
+            elif not settings.take(asked.epc, asked.edt):
+                return False
+        self.settings, self.place = settings, place
+        return True
 
     def news(self) -> dict[int, bytes]:
         """What is announced when it changes, as far as it is known."""

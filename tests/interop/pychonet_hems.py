@@ -1,6 +1,6 @@
 """A HEMS made of PyPI `pychonet`, as Home Assistant uses it; runs in pychonet's venv.
 
-Verbs by lines (see partner.py): discover, get, set, pushed. Owns no judgement.
+Verbs by lines (see partner.py): search, discover, get, set, pushed. Owns no judgement.
 """
 
 from __future__ import annotations
@@ -26,6 +26,18 @@ class Hems:
         self._api = ECHONETAPIClient(server=server)
         self._api.configure(message_timeout=100, logger=lambda *_: None)
         self._device: Any = None
+
+    async def search(self) -> Any:
+        """By multicast: who answers."""
+        found: list[str] = []
+
+        async def heard(host: str) -> None:
+            found.append(host)
+
+        self._api.configure(message_timeout=20, discover_callback=heard)
+        await self._api.discover()
+        self._api.configure(message_timeout=100)
+        return sorted(set(found))
 
     async def discover(self) -> Any:
         await self._api.discover(self._host)

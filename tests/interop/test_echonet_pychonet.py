@@ -48,6 +48,7 @@ async def test_a_hems_commands_the_vehicle(tmp_path: Path) -> None:
         station(tmp_path, bench=patient_bench(tmp_path), **ENV) as plant,
         partner(python, HEMS, ADDRESS) as hems,
     ):
+        assert ADDRESS in await hems.ask("search")  # it hears itself, too
         found = await hems.ask("discover")
         assert found["instances"] == [1, 2]
         assert {0xDA, 0xDC, 0xDD, 0xEB, 0xEC} <= set(found["set"])

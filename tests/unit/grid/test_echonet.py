@@ -473,3 +473,19 @@ def test_a_bad_value_goes_back_as_it_came(epc: int, edt: bytes) -> None:
     (frame,) = answers(work)
     assert (frame.esv, frame.properties) == (Esv.SETC_SNA, (Property(epc, edt),))
     assert work.signals == []
+
+
+def test_half_of_a_set_is_not_followed() -> None:
+    """Without its bad amount this would be a discharge with all there is."""
+    at = node()
+    sent = (0x81, b"\x08"), (0xDD, b"\x03"), (0xEC, b"\xff" * 4), (0xDA, b"\x43")
+    work = ask(at, Esv.SETC, *sent)
+    (frame,) = answers(work)
+    assert frame.esv is Esv.SETC_SNA
+    assert [(p.epc, p.edt) for p in frame.properties] == list(sent)
+    assert work.signals == []
+    assert (value(at, 0xDA), value(at, 0xDD), value(at, 0x81)) == (
+        b"\x49",
+        b"\x01",
+        b"i",
+    )
