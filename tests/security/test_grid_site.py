@@ -63,13 +63,13 @@ def whole(kind: str, values: dict[str, Any]) -> bytes:
 FORGED = st.fixed_dictionaries(
     {
         "member": st.just("CS1"),
-        "coordinator": st.sampled_from(["CS1", "CS2"]),
-        "epoch": st.sampled_from(["e1", "e2"]),
-        "stamp_mono": st.floats(0, 1e6),
+        "coordinator": st.sampled_from(["CS2", "CS2", "CS2", "CS1"]),
+        "epoch": st.sampled_from(["e1", "e1", "e1", "e2"]),
+        "newest": st.booleans(),
         "number": st.integers(0, 20),
         "charge_w": st.floats(0, 1e6),
         "discharge_w": st.floats(0, 1e6),
-        "lease_s": st.floats(0, 1e3),
+        "lease_s": st.sampled_from([20.0, 20.0, 6.0, 0.0, 1e3]),
     }
 )
 
@@ -78,7 +78,7 @@ FORGED = st.fixed_dictionaries(
 @given(
     messages=st.lists(
         st.tuples(
-            st.floats(0.0, 5.0),
+            st.floats(1.0, 5.0),
             st.one_of(
                 st.tuples(
                     st.sampled_from(["coordinator", "member"]),
@@ -89,6 +89,7 @@ FORGED = st.fixed_dictionaries(
                 FORGED,
             ),
         ),
+        min_size=5,
         max_size=25,
     )
 )
@@ -104,10 +105,11 @@ def test_a_member_s_heart_is_told_only_bounded_limits_that_end(
         told.mono += wait_s
         if isinstance(message, dict):
             sender, boot = message["coordinator"], door._member._boot
-            beacon = whole("beacon", message)
+            beacon = whole("beacon", {**message, "stamp_mono": told.mono})
             door._receive(f"site/coordinator/{sender}/beacon", beacon, False)
             door._speak()
-            lease = whole("lease", {**message, "boot": boot})
+            number = door._member._number if message["newest"] else message["number"]
+            lease = whole("lease", {**message, "boot": boot, "number": number})
             door._receive("site/member/CS1/lease", lease, False)
         else:
             kind, name, leaf, body = message
