@@ -209,6 +209,30 @@ def test_settlement_and_battery_for_people_and_programs(
     assert f"4 records, each link holds\nnewest hash {head}" in ran.out
 
 
+def test_a_report_of_a_time_or_of_a_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _chained(tmp_path)
+    ring = Ring(tmp_path, keep_s=86_400.0, max_bytes=2**30)
+    ring.append([sample(a_report(float(s)), 0.0, Prices()) for s in range(600)])
+    out = tmp_path / "out.html"
+    where = ["report", "--folder", str(tmp_path), "--out", str(out)]
+    span = ["--from", "2026-11-23T09:00Z", "--to", "2026-11-23T09:05Z"]
+    ran = _run(capsys, *where, *span)
+    assert (ran.code, ran.out) == (0, f"{out}: 300 samples\n")
+    assert "<svg" in out.read_text()
+
+    told = json.loads(_run(capsys, *where, "--session", "S-1", "--json").out)
+    assert told["evses"]["1"]["samples"] == 600
+    assert "Session S-1" in out.read_text()
+    ran = _run(capsys, *where, "--session", "S-9")
+    assert ran.code == 1
+    assert "the last ones: S-1" in ran.err
+    ran = _run(capsys, *where[:4], str(tmp_path / "no" / "x.html"), *span)
+    assert ran.code == 1
+    assert "No such file" in ran.err
+
+
 def test_verify_names_the_first_broken_link(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
