@@ -97,7 +97,11 @@ _MODES = {mode.value: mode for mode in OperationMode}
 
 
 def phase_sum_w(values: Payload, name: str, unit: str, supply: Supply) -> float | None:
-    """A field of a period as total W; with _L2 or _L3 the plain one is L1 (2.1 K01)."""
+    """A field of a period as total W; with _L2 or _L3 the plain one is L1 (2.1 K01).
+
+    `numberPhases` counts phases "that can be used for charging": it never scales a
+    discharge limit.
+    """
     one, two, three = _KEYS[name]
     first = values.get(one)
     if first is None:
@@ -108,7 +112,8 @@ def phase_sum_w(values: Payload, name: str, unit: str, supply: Supply) -> float 
         return float(total)
     if phased:
         return float(total * supply.voltage_v)
-    return supply.watts(float(first), values.get("numberPhases"))
+    phases = None if name == "dischargeLimit" else values.get("numberPhases")
+    return supply.watts(float(first), phases)
 
 
 def parse_period(values: Payload, unit: str, supply: Supply) -> Period:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 
-from chargerd.model import DispatchSignal, Segment
+from chargerd.model import Curve, DispatchSignal, Segment
 
 MAX_SIGNALS = 64
 MAX_SEGMENTS = 1024
+MAX_POINTS = 100
 MAX_W = 2_000_000.0
 # A signal is let go this long before it dies: the lease that rests on it may then end
 # with it while the next tick has already decided without it.
@@ -55,12 +56,30 @@ def _check_segment(segment: Segment, where: str) -> None:
         ("setpoint_w", segment.setpoint_w, -MAX_W, MAX_W),
         ("limit_w", segment.limit_w, 0.0, math.inf),
         ("discharge_limit_w", segment.discharge_limit_w, -math.inf, 0.0),
+        ("signal", segment.signal, -math.inf, math.inf),
+        ("follow_w", segment.follow_w, -MAX_W, MAX_W),
+        ("setpoint_var", segment.setpoint_var, -MAX_W, MAX_W),
     )
     for name, value, low, high in low_high:
         if value is None:
             continue
         if not math.isfinite(value) or not low <= value <= high:
-            raise SchedulerError(f"{where}: {name} {value!r} is not in {low}..{high} W")
+            raise SchedulerError(f"{where}: {name} {value!r} is not in {low}..{high}")
+    if segment.curve is not None:
+        _check_curve(segment.curve, where)
+
+
+def _check_curve(curve: Curve, where: str) -> None:
+    """Finite, bounded, ascending in x (a step may repeat one)."""
+    if not 1 <= len(curve.points) <= MAX_POINTS:
+        raise SchedulerError(f"{where}: a curve has 1 to {MAX_POINTS} points")
+    last = -math.inf
+    for x, power_w in curve.points:
+        if not (math.isfinite(x) and -MAX_W <= power_w <= MAX_W):
+            raise SchedulerError(f"{where}: curve point ({x!r}, {power_w!r})")
+        if x < last:
+            raise SchedulerError(f"{where}: the curve's points must ascend")
+        last = x
 
 
 class Signals:

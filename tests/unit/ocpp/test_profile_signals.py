@@ -9,6 +9,7 @@ import pytest
 from chargerd.model import OperationMode, SessionPhase
 from chargerd.ocpp.blocks.desk import stamp
 from chargerd.ocpp.effects import CallError
+from chargerd.ocpp.profiles import Supply, parse_period
 from tests.unit.ocpp.profile_kit import (
     BOTH,
     DROOP,
@@ -276,3 +277,21 @@ def test_a_clock_step_moves_the_schedule() -> None:
     rig.now = type(rig.now)(rig.now.mono, later)
     rig.observe(P.ENERGY, authorised=True)
     assert segment(rig).limit_w == 2000.0
+
+
+@pytest.mark.parametrize("phases", [{}, {"numberPhases": 1}])
+def test_a_discharge_limit_is_not_scaled_by_the_phases_of_charging(
+    phases: dict[str, int],
+) -> None:
+    supply = Supply(230.0, 3)
+    values = {
+        "startPeriod": 0,
+        "operationMode": "CentralSetpoint",
+        "limit": 10.0,
+        "dischargeLimit": -10.0,
+        "setpoint": 0.0,
+        **phases,
+    }
+    period = parse_period(values, "A", supply)
+    assert period.discharge_limit_w == -6900.0
+    assert period.limit_w == (2300.0 if phases else 6900.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -22,6 +23,7 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
+from chargerd.plan import Plan, PlanPart
 from chargerd.scheduler import words
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.decide import decide
@@ -367,3 +369,33 @@ def test_lease_ends_with_the_signal_that_won() -> None:
     short = make_signal(MONO - 1.0, -1000.0, 1.2)
     assert run(None, more=(short,)).valid_until_mono == pytest.approx(MONO + 0.2)
     assert run(None).valid_until_mono == pytest.approx(MONO + 0.3)
+
+
+def test_the_plan_turns_at_most_once_a_minute() -> None:
+    """A noisy plan, or an energy corridor's edge, must not wear the contacts out."""
+    carry, shown = Carry(), []
+    for second in range(130):
+        wish = 3000.0 if second % 2 else 0.0
+        part = PlanPart(0.0, wish, -7000.0, 7000.0, 0.0, 40_000.0, 24_000.0)
+        plan = Plan(1, (part,), 0.0, MONO + 1e4, "highs", 24_000.0)
+        now = replace(NOW, mono=MONO + second)
+        limits = replace(LIMITS, at_mono=now.mono)
+        car = replace(VEHICLE, limits=limits, soc_at_mono=now.mono)
+        snap = replace(SNAP, now=now, vehicle=car)
+        verdict = decide(snap, UNIT, replace(FREE, carry=carry, plan=plan))
+        carry = verdict.carry
+        shown.append(verdict.wanted_w)
+    turns = sum(a != b for a, b in pairwise(shown))
+    assert turns == 2
+
+
+def test_a_plan_may_move_within_its_direction() -> None:
+    powers = []
+    carry = Carry()
+    for wish in (3000.0, 2000.0, 5000.0):
+        part = PlanPart(0.0, wish, -7000.0, 7000.0, 0.0, 40_000.0, 24_000.0)
+        plan = Plan(1, (part,), 0.0, MONO + 1e4, "highs", 24_000.0)
+        verdict = decide(SNAP, UNIT, replace(FREE, carry=carry, plan=plan))
+        carry = verdict.carry
+        powers.append(verdict.wanted_w)
+    assert powers == [3000.0, 2000.0, 5000.0]

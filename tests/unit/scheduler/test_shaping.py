@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chargerd.model import DispatchSignal
+from chargerd.model import Curve, DispatchSignal
 from chargerd.scheduler import envelope, follow, ramp, share, signals
 from chargerd.scheduler.signals import MAX_SIGNALS, SchedulerError, Signals
 from firmware_bridge.api import MeterReading, Reading
@@ -137,6 +137,29 @@ def test_signals_refuse(values: dict[str, object], text: str) -> None:
         cell.put(signal, 0.0)
     assert cell.refused == 1
     assert cell.live(1, 0.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"follow_w": math.nan}, "follow_w"),
+        ({"signal": math.inf}, "signal"),
+        ({"setpoint_var": -1e9}, "setpoint_var"),
+        ({"curve": Curve("frequency", ())}, "points"),
+        ({"curve": Curve("frequency", ((50.0, 0.0),) * 101)}, "points"),
+        ({"curve": Curve("frequency", ((50.0, math.nan),))}, "curve point"),
+        ({"curve": Curve("frequency", ((math.nan, 0.0),))}, "curve point"),
+        ({"curve": Curve("frequency", ((50.0, 1e9),))}, "curve point"),
+        ({"curve": Curve("frequency", ((50.0, 0.0), (49.0, 1.0)))}, "ascend"),
+    ],
+)
+def test_curves_and_their_like_are_checked(
+    values: dict[str, object], text: str
+) -> None:
+    signal = make_signal(0.0, 0.0)
+    segment = replace(signal.segments[0], **values)  # type: ignore[arg-type]
+    with pytest.raises(SchedulerError, match=text):
+        signals.check(replace(signal, segments=(segment,)))
 
 
 def test_segments_must_be_in_order() -> None:
