@@ -23,6 +23,8 @@ class SitePlan(Section):
     idle_s: Seconds = 30.0  # the solver's process ends after so long without work
     # What a kWh taken out of a battery wears off it. None: the plan never discharges.
     wear_per_kwh: Price | None = None
+    # What a kWh left in a battery is worth. None: the cheapest of the next 24 h.
+    left_per_kwh: Price | None = None
     # Ageing of a battery that stands full: per kWh above the share, and hour.
     calendar_per_kwh_h: Price = 0.0
     calendar_above_pct: Percent = 80.0

@@ -52,7 +52,12 @@ def make(
         _step(prices, settings, site.house_w, start, end)
         for start, end in pairwise(edges)
     )
-    packs = tuple(_pack(evse, leaving[evse.evse_id], edges, settings) for evse in there)
+    cheapest = settings.left_per_kwh
+    if cheapest is None:
+        cheapest = _cheapest(prices, now_mono)
+    packs = tuple(
+        _pack(evse, leaving[evse.evse_id], edges, settings, cheapest) for evse in there
+    )
     problem = p.Problem(
         steps,
         packs,
@@ -119,8 +124,20 @@ def price_at(prices: PriceSeries, mono: float) -> PricePart:
     return PricePart(mono, buy / whole, sell / whole)
 
 
+def _cheapest(prices: PriceSeries, now_mono: float) -> float:
+    """What it takes to buy a kWh back within a day."""
+    day = [now_mono + hour * 3600.0 for hour in range(24)]
+    starts = [part.start_mono for part in prices.parts]
+    times = day + [at for at in starts if now_mono <= at < now_mono + DAY_S]
+    return max(0.0, min(price_at(prices, at).buy_per_kwh for at in times))
+
+
 def _pack(
-    evse: Outlook, leaves_mono: float, edges: tuple[float, ...], settings: SitePlan
+    evse: Outlook,
+    leaves_mono: float,
+    edges: tuple[float, ...],
+    settings: SitePlan,
+    left_per_kwh: float,
 ) -> p.Pack:
     """Energy in a pack that stays has to be there again at the end."""
     steps = sum(1 for edge in edges[1:] if edge <= leaves_mono + _SAME_S)
@@ -143,6 +160,7 @@ def _pack(
         discharge_kw=0.0 if wear is None else -evse.discharge_w / _KW,
         efficiency=evse.efficiency,
         knee=battery.knee_pct / 100.0 * capacity,
+        left=left_per_kwh / evse.efficiency,
         wear=wear or 0.0,
         calendar=_first(battery.calendar_per_kwh_h, settings.calendar_per_kwh_h) or 0.0,
         calendar_from=capacity * (full_pct or 0.0) / 100.0,

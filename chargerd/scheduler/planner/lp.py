@@ -134,7 +134,7 @@ def _pack(model: _Model, problem: p.Problem, pack: p.Pack, prices: _Prices) -> _
     if before is not None:
         short = model.col(prices.departure)
         model.row(pack.target, INF, (before, 1.0), (short, 1.0))
-        model.cost[before] -= p.end_value(problem, pack)
+        model.cost[before] -= pack.left
     return _Columns(charge, discharge)
 
 

@@ -15,6 +15,8 @@ from chargerd.model import Promise, Snapshot
 from chargerd.scheduler.terms import Context, Unit, Verdict
 from chargerd.scheduler.wishes import floor_pct
 
+TAPER_LEAST = 0.1  # nearer to full nothing can be told from what it takes
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -24,7 +26,7 @@ class Outlook:
     energy_wh: float
     capacity_wh: float
     floor_wh: float
-    charge_w: float  # what EVSE and vehicle can do, were they alone
+    charge_w: float  # what EVSE and vehicle can do below the knee, were they alone
     discharge_w: float  # <= 0, and permitted
     efficiency: float
     power_w: float  # on the wire
@@ -82,10 +84,19 @@ def of_evse(seen: Seen) -> Outlook | None:
         energy_wh,
         capacity_wh,
         capacity_wh * floor / 100.0,
-        max(0.0, verdict.able_high_w),
+        _charge_w(seen.unit, verdict, energy_wh / capacity_wh, seen.context.profile),
         min(0.0, verdict.able_low_w),
         seen.unit.efficiency,
         seen.power_w,
         snap.session.promise,
         seen.context.profile,
     )
+
+
+def _charge_w(unit: Unit, verdict: Verdict, level: float, profile: Battery) -> float:
+    """A vehicle that tapers now will take more again once it is emptier."""
+    able_w, knee = max(0.0, verdict.able_high_w), profile.knee_pct / 100.0
+    if level <= knee:
+        return able_w
+    share = max(TAPER_LEAST, (1.0 - level) / (1.0 - knee))
+    return min(max(able_w, unit.charge_w), able_w / share)

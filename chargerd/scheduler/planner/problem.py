@@ -56,6 +56,7 @@ class Pack:
     discharge_kw: float  # magnitude
     efficiency: float  # one way
     knee: float  # energy above which charging tapers
+    left: float = 0.0  # what a kWh in it is worth when it goes
     wear: float = 0.0  # per kWh taken out
     calendar: float = 0.0  # per kWh above `calendar_from`, and hour
     calendar_from: float = 0.0
@@ -103,12 +104,6 @@ def roll(pack: Pack, steps: tuple[Step, ...], power_kw: list[float]) -> Trace:
     return Trace(pack.evse_id, tuple(power_kw), tuple(levels))
 
 
-def end_value(problem: Problem, pack: Pack) -> float:
-    """What a kWh left in the battery is worth: the cheapest way to buy it back."""
-    steps = problem.steps[: pack.steps]
-    return max(0.0, min(step.buy for step in steps)) / pack.efficiency
-
-
 def cost(problem: Problem, traces: tuple[Trace, ...]) -> float:
     """Money that the traces cost: energy, wear, ageing and peak, less what is left in
     the batteries. Penalties for what is missed are not money and not in it."""
@@ -125,7 +120,7 @@ def cost(problem: Problem, traces: tuple[Trace, ...]) -> float:
             total += step.hours * pack.wear * max(0.0, -power)
             total += step.hours * pack.calendar * max(0.0, level - pack.calendar_from)
         left = trace.energy_kwh[-1] if trace.energy_kwh else pack.energy
-        total -= end_value(problem, pack) * left
+        total -= pack.left * left
     return total
 
 

@@ -18,6 +18,7 @@ PACK = p.Pack(
     discharge_kw=6.0,
     efficiency=0.9,
     knee=32.0,
+    left=0.1 / 0.9,
 )
 
 

@@ -1,0 +1,203 @@
+"""Sessions against the promise: derating, taper, noise, early unplug, lost sources.
+
+Dispatch and plan are as hostile as they can be: mostly full discharge. Judged by the
+SoC that the vehicle shows, which is wrong by up to 3 %: nobody sees another one.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from chargerd import config
+from chargerd.model import PromiseRequest
+from chargerd.plan import Plan, PlanPart
+from tests.proof.plant import NO_RAMP, RATED_W, Car, Site
+
+COARSE_S, FINE_S = 119.83, 9.83
+NEAR_S = 600.0  # slack from where the steps are fine
+ALLOWED_PCT = 1.0
+METER_S = 3.0
+EXPORT_W = 6000.0
+IMPORT_W = 9000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one session showed. `missed_pct` > 0 = less than was promised."""
+
+    seed: int
+    ended: bool  # at departure, not before
+    missed_pct: float
+    below_floor_pct: float
+    over_limit: int
+    blind_export: int
+    ticks: int
+    cuts: int
+    forced: bool
+
+    @property
+    def broken(self) -> bool:
+        return self.missed_pct > ALLOWED_PCT
+
+    @property
+    def good(self) -> bool:
+        wrong = self.over_limit or self.blind_export or self.below_floor_pct > 0.6
+        return not (self.broken or wrong)
+
+
+class Session:
+    """One seeded session."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        rng = self.rng = random.Random(seed)
+        car = Car(rng.choice([24_000.0, 40_000.0, 62_000.0]), rng.uniform(15, 85))
+        car.error_pct = rng.uniform(-3.0, 3.0)
+        self.floor = rng.choice([10.0, 20.0, 30.0])
+        self.length_s = rng.uniform(2.0, 9.0) * 3600.0
+        self.target = rng.uniform(40.0, 100.0)
+        self.leaves_s = self.length_s
+        if rng.random() < 0.15:
+            self.leaves_s *= rng.uniform(0.05, 0.95)
+        heavy = rng.random() < 0.2
+        self.derate = rng.uniform(0.7, 0.95) if heavy else rng.uniform(0.96, 1.0)
+        self.heavy = heavy
+        owner = config.Owner(departure="", floor_soc_pct=self.floor)
+        site = config.Site.model_validate(
+            {
+                "import_w": IMPORT_W,
+                "export_w": EXPORT_W,
+                # Covers charger and house: else a lost meter is a lost promise.
+                "failsafe_import_w": IMPORT_W,
+                "export_permit": "PROOF",
+                "ramp_w_per_s": NO_RAMP,
+                "meter": {"driver": "x", "at": "serial:/dev/null"},
+            }
+        )
+        self.site = Site(car, owner=owner, site=site, with_site=True)
+        self.car = car
+        self.over_limit = self.blind_export = self.ticks = self.cuts = 0
+        self.meter_until = self.mute_until = self.ask_until = 0.0
+        self.meter_gone = 0.0
+        self.forced = self.forced_now = False
+
+    def run(self) -> Outcome:
+        """From plug to unplug."""
+        site, rng = self.site, self.rng
+        site.begin()
+        began = site.mono
+        departure = began + self.length_s
+        site.cycle.request(PromiseRequest(1, departure, self.target, self.floor))
+        if self.heavy:
+            self._learn()
+        site.move(0.05)
+        promised = self._promised()
+        start = lowest = self.car.shown_pct
+        while (left := began + self.leaves_s - site.mono) > 0.05:
+            self._events(rng)
+            # After a forced start, derating may come and go, at worst as it was.
+            noise = rng.uniform(-0.005, 0.005)
+            site.derate = min(1.0, self.derate + noise)
+            coarse = left > NEAR_S and (self._slack() > NEAR_S or self.forced_now)
+            site.go(min(left, COARSE_S if coarse else FINE_S))
+            self._check()
+            lowest = min(lowest, self.car.shown_pct)
+        ended = self.leaves_s == self.length_s
+        return Outcome(
+            self.seed,
+            ended,
+            promised - self.car.shown_pct if ended else 0.0,
+            min(start, self.floor) - lowest,
+            self.over_limit,
+            self.blind_export,
+            self.ticks,
+            self.cuts,
+            self.forced,
+        )
+
+    def _learn(self) -> None:
+        """A heavily derated charger was seen charging before, in this session."""
+        site = self.site
+        site.derate = self.derate
+        site.setpoint(RATED_W, 60.0)
+        for _ in range(24):
+            site.move(1.03)
+
+    def _promised(self) -> float:
+        wish = self.site.report().snapshot.session.promise
+        if wish is None:
+            raise RuntimeError("the promise was not taken")
+        site = self.site
+        site.move(1.03)  # told once a second
+        wish = site.report().snapshot.session.promise
+        reachable = wish.reachable_soc_pct if wish else None
+        return self.target if reachable is None else reachable
+
+    def _slack(self) -> float:
+        wish = self.site.report().snapshot.session.promise
+        if wish is None or wish.slack_s is None:
+            return 0.0
+        self.forced_now = wish.forced
+        self.forced = self.forced or wish.forced
+        return wish.slack_s
+
+    def _events(self, rng: random.Random) -> None:
+        """New asks, new plans, a changed house, and sources that go silent."""
+        site, now = self.site, self.site.mono
+        if rng.random() < 0.03:
+            asked = rng.choice([-RATED_W, -RATED_W, -3000.0, 0.0, 4000.0])
+            site.setpoint(asked, rng.uniform(60.0, 5400.0))
+        if rng.random() < 0.01:
+            self._plan(rng.choice([-RATED_W, 0.0, RATED_W]), rng.uniform(600, 7200))
+        if rng.random() < 0.05:
+            site.bridge.house_w = rng.uniform(-500.0, 1900.0)
+            self._answer()
+        if rng.random() < 0.002 and now > self.meter_until:
+            self._cut_meter(rng.uniform(4.0, 900.0))
+        if now > self.meter_until and "site" in site.bridge.silent:
+            site.bridge.silent.discard("site")
+            self._answer()
+        if rng.random() < 0.002:
+            self.mute_until = now + rng.uniform(5.0, 600.0)
+            self.cuts += 1
+        self.car.mute = now < self.mute_until
+
+    def _plan(self, wish_w: float, seconds: float) -> None:
+        now = self.site.mono
+        part = PlanPart(now, wish_w, -RATED_W, RATED_W, 0.0, 1e6, 0.0)
+        plan = Plan(1, (part,), now, now + seconds, "proof", 0.0)
+        self.site.cycle.plan(plan)
+
+    def _answer(self) -> None:
+        """A house that jumps is seen, and answered, within two real ticks."""
+        self.site.move(0.05)
+        self.site.move(0.05)
+
+    def _cut_meter(self, seconds: float) -> None:
+        """The site meter stops; the next 4 s in short ticks."""
+        site = self.site
+        self.cuts += 1
+        site.bridge.silent.add("site")
+        self.meter_gone, self.meter_until = site.mono, site.mono + seconds
+        for _ in range(16):
+            site.move(0.25)
+            self._check()
+
+    def _check(self) -> None:
+        """Limits as the decision could know them, in this tick."""
+        self.ticks += 1
+        site = self.site
+        power = site.decision().power_w
+        total = power + site.bridge.house_w
+        silent = "site" in site.bridge.silent
+        blind = silent and site.mono - self.meter_gone > METER_S + 0.26
+        if blind and power < -1.0:
+            self.blind_export += 1
+        over = total > IMPORT_W + 1.0 or total < -EXPORT_W - 1.0
+        if over and not silent:
+            self.over_limit += 1
+
+
+def run(seed: int) -> Outcome:
+    return Session(seed).run()
