@@ -123,27 +123,7 @@ class App:
             save=self._save,
         )
         self._grid: list[GridDoor] = []
-        self._cycle = Cycle(
-            config.evse,
-            config.site,
-            config.vehicle.promise,
-            self._bridge,
-            self._vehicles,
-            self._clock.now,
-            reporters=(
-                self._ocpp.report,
-                self._read.report,
-                self._report_to_grid,
-                *((kept.report,) if kept else ()),
-            ),
-            ask=self._ocpp.ask,
-            outcome=self._keep_outcome,
-            certificate_service=lambda: self._ocpp.certificate_service,
-            discharged=month.read(saved.get("scheduler", {}).get("month")),
-            keep_month=self._keep_month,
-            profiles=Profiles(config.vehicle.battery, config.vehicle.batteries),
-        )
-        self._cycle.on_reset = self._reset
+        self._cycle = self._heart(saved)
         self._plan = PlanDoor(
             config.site.plan,
             self._cycle.outlook,
@@ -173,6 +153,31 @@ class App:
         self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
 
     # -- building ----------------------------------------------------------------
+
+    def _heart(self, saved: Mapping[str, Mapping[str, Any]]) -> Cycle:
+        config, kept = self._config, self._recorder
+        cycle = Cycle(
+            config.evse,
+            config.site,
+            config.vehicle.promise,
+            self._bridge,
+            self._vehicles,
+            self._clock.now,
+            reporters=(
+                self._ocpp.report,
+                self._read.report,
+                self._report_to_grid,
+                *((kept.report,) if kept else ()),
+            ),
+            ask=self._ocpp.ask,
+            outcome=self._keep_outcome,
+            certificate_service=lambda: self._ocpp.certificate_service,
+            discharged=month.read(saved.get("scheduler", {}).get("month")),
+            keep_month=self._keep_month,
+            profiles=Profiles(config.vehicle.battery, config.vehicle.batteries),
+        )
+        cycle.on_reset = self._reset
+        return cycle
 
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}
