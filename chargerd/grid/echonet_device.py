@@ -89,23 +89,33 @@ def values(report: EvseReport, floor_pct: float) -> dict[int, bytes]:
 
 def _battery(report: EvseReport, floor_pct: float) -> dict[int, bytes]:
     """Of the vehicle. `floor_pct` is what discharge leaves in it."""
-    vehicle, promise = report.snapshot.vehicle, report.snapshot.session.promise
-    floor = max(floor_pct, promise.floor_soc_pct if promise else 0.0)
+    vehicle = report.snapshot.vehicle
     soc, capacity_wh = vehicle.soc_pct, vehicle.capacity_wh
     found: dict[int, bytes] = {}
     if soc is not None:
         soc = min(max(soc, 0.0), 100.0)
         found[0xE4] = _u8(soc)
-        span = 100.0 - floor
-        found[0xC4] = _u8(100.0 * max(0.0, soc - floor) / span if span > 0.0 else 0.0)
     if capacity_wh is not None:
-        found[0xC0] = _u32(capacity_wh * (100.0 - floor) / 100.0)
         found[0xCE] = _u32(capacity_wh)
     if soc is not None and capacity_wh is not None:
-        found[0xC2] = _u32(capacity_wh * max(0.0, soc - floor) / 100.0)
         found[0xCF] = found[0xD0] = _u32(capacity_wh * (100.0 - soc) / 100.0)
         found[0xE2] = _u32(capacity_wh * soc / 100.0)
+        found |= _dischargeable(report, floor_pct, soc, capacity_wh)
     return found
+
+
+def _dischargeable(
+    report: EvseReport, floor_pct: float, soc: float, capacity_wh: float
+) -> dict[int, bytes]:
+    """C0, C2, C4: of a full battery, and now; what the promise needs is kept back."""
+    promise, flexibility = report.snapshot.session.promise, report.flexibility
+    floor = max(floor_pct, promise.floor_soc_pct if promise else 0.0)
+    full_wh = capacity_wh * (100.0 - floor) / 100.0
+    now_wh = capacity_wh * max(0.0, soc - floor) / 100.0
+    if flexibility is not None and report.decision.low_w < 0.0:
+        now_wh = min(now_wh, flexibility.up_wh)
+    share_pct = 100.0 * now_wh / full_wh if full_wh > 0.0 else 0.0
+    return {0xC0: _u32(full_wh), 0xC2: _u32(now_wh), 0xC4: _u8(share_pct)}
 
 
 def _u8(value: float) -> bytes:

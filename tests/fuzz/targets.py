@@ -36,6 +36,7 @@ from hil.pki.bad import ocsp_answer
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
 from hil.slac import frames as mme
+from tests.fuzz import grid
 from tests.fuzz.sessions import WAYS, session
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -181,6 +182,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         staple,
         slac,
         session,
+        grid.echonet,
+        grid.modbus,
     )
 }
 
@@ -192,6 +195,9 @@ def seeds(target: str) -> Iterator[bytes]:
         return
     if target == "slac":
         yield b"".join(len(raw).to_bytes(2, "big") + raw for raw in _match())
+        return
+    if target in ("echonet", "modbus"):
+        yield from grid.seeds(target)
         return
     if target in ("discovery", "framer"):
         yield b"\x07" * (target == "framer") + bytes.fromhex("01fe9000000000021000")

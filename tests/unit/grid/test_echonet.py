@@ -172,7 +172,7 @@ REPORT_VALUES = [
     (0x88, b"\x42"),
     (0xC0, (32_000).to_bytes(4, "big")),
     (0xC2, (14_000).to_bytes(4, "big")),  # 55 % less the floor of 20 %, of 40 kWh
-    (0xC4, b"\x2b"),  # 35 of 80
+    (0xC4, b"\x2b"),  # of the 32 kWh above the floor
     (0xC5, (6000).to_bytes(4, "big")),
     (0xC7, b"\x43"),
     (0xC8, bytes(4) + (6000).to_bytes(4, "big")),
@@ -190,12 +190,15 @@ REPORT_VALUES = [
 ]
 
 
-def known(**changes: Any) -> EvseReport:
+def known(up_wh: float = 50_000.0, **changes: Any) -> EvseReport:
     """The stand's report, with a battery of 40 kWh; `changes` go into its snapshot."""
     made = report()
     vehicle = replace(made.snapshot.vehicle, capacity_wh=40_000.0)
+    assert made.flexibility is not None
     return replace(
-        made, snapshot=replace(made.snapshot, **{"vehicle": vehicle, **changes})
+        made,
+        snapshot=replace(made.snapshot, **{"vehicle": vehicle, **changes}),
+        flexibility=replace(made.flexibility, up_wh=up_wh),
     )
 
 
@@ -211,6 +214,13 @@ def test_the_drivers_floor_counts() -> None:
     session = replace(known().snapshot.session, promise=Promise(1e4, 80.0, 30.0))
     at.report(known(session=session))
     assert value(at, 0xC2) == (10_000).to_bytes(4, "big")
+
+
+def test_what_the_promise_needs_is_not_told_as_dischargeable() -> None:
+    at = node()
+    at.report(known(up_wh=8000.0))
+    assert value(at, 0xC2) == (8000).to_bytes(4, "big")
+    assert value(at, 0xC4) == b"\x19"
 
 
 def test_the_maps_tell_the_truth() -> None:
