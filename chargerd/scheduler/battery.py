@@ -14,6 +14,7 @@ RATE_MIN = 0.10
 _SLOT_S = 10.0
 _SLOTS = 360  # one hour
 _STEADY_S = 5.0
+_BREAK_S = 2.0
 _COUNTED_W = 500.0
 
 
@@ -70,29 +71,40 @@ def estimate(
 
 
 class Rate:
-    """Rate factor rho: min(0.95, 5th percentile of delivered/commanded, last hour)."""
+    """Rate factor rho: min(0.95, 5th percentile of delivered/commanded, last hour).
+
+    A slot is 10 s of steady charging without a break: after a turn or a pause the same
+    command finds the power still on its way.
+    """
 
     def __init__(self) -> None:
         self._slots: list[float] = []
         self._sum = 0.0
         self._count = 0
-        self._slot_mono = 0.0
+        self._slot_mono = 0.0  # when the slot began
         self._commanded_w = 0.0
         self._since_mono = 0.0
+        self._last_mono = float("-inf")
         self.value = RATE_MAX
 
     def add(self, commanded_w: float, delivered_w: float, now_mono: float) -> None:
         """A sample of charging; only steady commands over 500 W count."""
-        if abs(commanded_w - self._commanded_w) > 50.0:
+        moved = abs(commanded_w - self._commanded_w) > 50.0
+        if moved or now_mono - self._last_mono > _BREAK_S:
             self._commanded_w, self._since_mono = commanded_w, now_mono
+            self._sum, self._count = 0.0, 0
+        self._last_mono = now_mono
         settled = now_mono - self._since_mono >= _STEADY_S
         if commanded_w < _COUNTED_W or not settled:
             return
+        if self._count == 0:
+            self._slot_mono = now_mono
         self._sum += delivered_w / commanded_w
         self._count += 1
-        if now_mono - self._slot_mono < _SLOT_S and self._slots:
-            return
-        self._slot_mono = now_mono
+        if now_mono - self._slot_mono >= _SLOT_S:
+            self._close_slot()
+
+    def _close_slot(self) -> None:
         self._slots.append(self._sum / self._count)
         del self._slots[:-_SLOTS]
         self._sum, self._count = 0.0, 0

@@ -191,6 +191,25 @@ def test_rate_is_the_worst_of_the_hour_and_never_above_095() -> None:
     assert _rate([0.0] * 5) == 0.10
 
 
+def test_rate_a_turn_to_discharge_and_back_is_not_steady() -> None:
+    """The same command after a break: what flows then is still on its way to it."""
+    rate, now = Rate(), 0.0
+    for _turn in range(5):
+        for step in range(1500):  # 75 s of ticks
+            now += 0.05
+            late_w = -4000.0 if step < 60 else 2500.0  # 3 s until the vehicle follows
+            rate.add(2500.0, late_w, now)
+        now += 60.0  # fed out meanwhile: no sample
+    assert rate.value == 0.95
+
+
+def test_rate_one_sample_is_no_slot() -> None:
+    rate = Rate()
+    for tick in range(140):  # 7 s of ticks: settled for 2 s
+        rate.add(7000.0, 7000.0 if tick > 101 else 700.0, tick * 0.05)
+    assert rate.value == 0.95
+
+
 def test_rate_ignores_discharge_small_power_and_transients() -> None:
     rate = Rate()
     for second in range(100):
