@@ -55,6 +55,11 @@ def connection(report: EvseReport | None) -> int:
     return 0x40 + (decision.high_w > 0.0) + 2 * (decision.low_w < 0.0)
 
 
+def fault(report: EvseReport) -> bytes:
+    """88."""
+    return _YES if report.snapshot.faults else _NO
+
+
 def actual_mode(report: EvseReport) -> int:
     """E1: what it does, by what was commanded."""
     match report.snapshot.session.phase:
@@ -75,7 +80,6 @@ def values(report: EvseReport, floor_pct: float) -> dict[int, bytes]:
     site = snapshot.site
     exports = site.discharge_permitted and site.export_limit_w < 0.0
     found = {
-        0x88: _YES if snapshot.faults else _NO,
         0xDB: b"\x00" if exports else b"\x02",
         0xE1: bytes((actual_mode(report),)),
     }

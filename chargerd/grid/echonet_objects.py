@@ -115,6 +115,8 @@ class Charger:
             return self.settings.values()[epc]
         if self.report is None or epc not in _CHANGING:
             return None
+        if epc == 0x88:
+            return device.fault(self.report)
         return device.values(self.report, self._floor_pct).get(epc)
 
     def announced(self, epc: int) -> bytes | None:
