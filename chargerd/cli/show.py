@@ -230,7 +230,7 @@ def records(answer: Json) -> RenderableType:
         "from (UTC)": when("first_ms"),
         "to (UTC)": when("last_ms"),
         "files": answer["files"],
-        "size": f"{answer['bytes'] / 1e6:.1f} MB in {answer['folder']}",
+        "size": f"{answer['bytes'] / 1000:.0f} kB in {answer['folder']}",
         "since the start": f"{answer['written_bytes']} bytes in {answer['writes']} "
         f"writes, {answer['dropped']} samples lost, {answer['torn_bytes']} torn bytes",
         "fault": answer["fault"] or "none",
