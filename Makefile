@@ -1,11 +1,11 @@
-# make demo | test | lint | bench | interop      each sets itself up from nothing
+# make demo | test | lint | bench | proof | interop      each sets itself up from nothing
 # Needs only Python >= 3.11 with venv, and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help demo test test-O lint format types bench interop fuzz service clean
+.PHONY: help demo test test-O lint format types bench proof interop fuzz service clean
 
 help:
 	@sed -n '1,2p' Makefile; echo "make demo ARGS='--headless --seconds 60' runs without a terminal"
@@ -40,6 +40,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Ten thousand sessions and more; docs/proof.md is what comes out.
+proof: $(STAMP)
+	$(BIN)/python -m tests.proof $(ARGS)
 
 interop: $(STAMP)
 	$(BIN)/python -m pytest -m interop $(ARGS)
