@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,24 @@ def test_mistakes_of_several_doors_are_said_at_once(
     assert len(said.splitlines()) == 3
     for word in ("chargebite", "0x10", "OCPPComCtrlr"):
         assert word in said
+
+
+def test_the_daemon_carries_no_colours_and_no_unused_doors() -> None:
+    """RSS is a promise (DESIGN, numbers): what is not configured is not imported."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from chargerd.__main__ import lean; lean();"
+            "import chargerd.app, structlog; structlog.dev.ConsoleRenderer();"
+            "print(*{name.partition('.')[0] for name, m in sys.modules.items() if m})",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(told.stdout.split())
+    assert {"structlog", "chargerd"} <= loaded
+    assert not loaded & {
+        "rich", "typer", "aiomqtt", "paho", "numpy", "highspy", "openleadr", "pyarrow"
+    }  # fmt: skip
