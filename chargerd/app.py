@@ -383,6 +383,7 @@ class App:
             "clock_trusted": self._clock.now().trusted,
             "ocpp_connected": self._ocpp.up,
             "store_fault": self._store.fault,
+            "records_fault": self._recorder.fault if self._recorder else "",
             "tick_late_ms": spread_ms(stats.late_s),
             "tick_took_ms": spread_ms(stats.took_s),
             "signal_ms": spread_ms(stats.answered_s),

@@ -101,8 +101,11 @@ def _station(station: Json) -> list[Text]:
     restarts = station.get("restarts", {}).items()
     wrong = [f"{name} was restarted {count} times" for name, count in restarts if count]
     wrong += [f"{name} has given up" for name in station.get("degraded", ())]
-    if station.get("store_fault"):
-        wrong.append(f"store: {station['store_fault']}")
+    wrong += [
+        f"{name}: {station[key]}"
+        for name, key in (("store", "store_fault"), ("records", "records_fault"))
+        if station.get(key)
+    ]
     return lines + [Text(line, style="bold red") for line in wrong]
 
 

@@ -289,6 +289,7 @@ def test_why_tells_the_ramp_and_what_flows() -> None:
         ),
         ({"degraded": ["vehicle2"]}, "vehicle2 has given up", "store"),
         ({"store_fault": "disk full"}, "store: disk full", "given"),
+        ({"records_fault": "disk full"}, "records: disk full", "store"),
         (
             {
                 "v2g": {
