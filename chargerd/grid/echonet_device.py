@@ -7,9 +7,11 @@ then answers "not served", never a guess.
 
 from __future__ import annotations
 
+import math
+
 from chargerd.config import Evse
 from chargerd.model import EvseReport, SessionPhase
-from firmware_bridge.api import PilotState
+from firmware_bridge.api import MeterReading, PilotState
 
 CLASS = b"\x02\x7e"
 MAX_W = 999_999_999  # and Wh: the class's range
@@ -29,6 +31,17 @@ _AC_PLAIN, _AC_CHARGE, _AC_BOTH = 0x11, 0x12, 0x13
 def rating(power_w: float) -> bytes:
     """u32, within the class's range."""
     return _u32(power_w)
+
+
+def current_range(evse: Evse, power_w: float) -> bytes:
+    """CA, CB: from nothing to what that power is, in 0.1 A of each phase."""
+    most_a = power_w / (evse.ac_voltage_v * evse.ac_phases)
+    return b"\0\0" + _u16(10.0 * most_a)
+
+
+def rated_voltage(evse: Evse) -> bytes:
+    """D2."""
+    return _u16(evse.ac_voltage_v)
 
 
 def charger_type(evse: Evse) -> bytes:
@@ -85,10 +98,23 @@ def values(report: EvseReport, floor_pct: float) -> dict[int, bytes]:
     }
     meter = snapshot.telemetry.meter
     if meter is not None:
-        found[0xD3] = _i32(meter.value.power_w)
-        found[0xD6] = _counter(meter.value.export_wh)
-        found[0xD8] = _counter(meter.value.import_wh)
+        found |= _measured(meter.value)
     return found | _battery(report, floor_pct)
+
+
+def _measured(meter: MeterReading) -> dict[int, bytes]:
+    """At the AC terminals; current and voltage where there is one phase only [K]."""
+    found = {
+        0xD3: _i32(meter.power_w),
+        0xD6: _counter(meter.export_wh),
+        0xD8: _counter(meter.import_wh),
+    }
+    if len(meter.current_a) == 1:
+        current_a = math.copysign(meter.current_a[0], meter.power_w)
+        found[0xD4] = _i16(10.0 * current_a)
+    if len(meter.voltage_v) == 1:
+        found[0xD5] = _i16(meter.voltage_v[0])
+    return found
 
 
 def _battery(report: EvseReport, floor_pct: float) -> dict[int, bytes]:
@@ -124,6 +150,14 @@ def _dischargeable(
 
 def _u8(value: float) -> bytes:
     return bytes((int(value),))
+
+
+def _u16(value: float) -> bytes:
+    return int(min(max(value, 0.0), 0xFFFD)).to_bytes(2, "big")
+
+
+def _i16(value: float) -> bytes:
+    return round(min(max(value, -0x7FFD), 0x7FFD)).to_bytes(2, "big", signed=True)
 
 
 def _u32(value: float) -> bytes:

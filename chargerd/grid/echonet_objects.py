@@ -20,7 +20,7 @@ GARAGE = 0x69  # place code: the first garage
 # Announced when they change: operation, place, fault, connection, mode.
 NEWS = (0x80, 0x81, 0x88, 0xC7, 0xDA)
 _CHANGING = frozenset(
-    {0x88, 0xC0, 0xC2, 0xC4, 0xC7, 0xCE, 0xCF, 0xD0, 0xD3, 0xD6, 0xD8}
+    {0x88, 0xC0, 0xC2, 0xC4, 0xC7, 0xCE, 0xCF, 0xD0, 0xD3, 0xD4, 0xD5, 0xD6, 0xD8}
     | {0xDB, 0xE1, 0xE2, 0xE4}
 )
 
@@ -85,10 +85,8 @@ class Charger:
         self.place = place
         self._floor_pct = floor_pct
         none = device.rating(0.0)
-        charge, discharge = (
-            device.rating(evse.charge_w),
-            device.rating(evse.discharge_w),
-        )
+        charge = device.rating(evse.charge_w)
+        discharge = device.rating(evse.discharge_w)
         self._fixed = {
             0x80: b"\x30",
             0x82: b"\x00\x00R\x00",  # appendix release R
@@ -96,12 +94,17 @@ class Charger:
             0xC6: discharge,
             0xC8: none + charge,
             0xC9: none + discharge,
+            0xCA: device.current_range(evse, evse.charge_w),
+            0xCB: device.current_range(evse, evse.discharge_w),
             0xCC: device.charger_type(evse),
+            0xD2: device.rated_voltage(evse),
             0x9D: property_map(NEWS),
             0x9E: property_map(SETTABLE | {0x81}),
             **_name(station, bytes.fromhex(maker), evse.id),
         }
-        every = {*self._fixed, *READABLE, *_CHANGING, 0x81, 0x9F}
+        # Current and voltage have one number in this class: none for three phases.
+        self._changing = _CHANGING - ({0xD4, 0xD5} if evse.ac_phases > 1 else set())
+        every = {*self._fixed, *READABLE, *self._changing, 0x81, 0x9F}
         self._fixed[0x9F] = property_map(every)
 
     def get(self, epc: int) -> bytes | None:
@@ -113,7 +116,7 @@ class Charger:
             return bytes((device.connection(self.report),))
         if epc in READABLE:
             return self.settings.values()[epc]
-        if self.report is None or epc not in _CHANGING:
+        if self.report is None or epc not in self._changing:
             return None
         if epc == 0x88:
             return device.fault(self.report)

@@ -31,6 +31,7 @@ from chargerd.model import (
     Promise,
     SessionPhase,
 )
+from firmware_bridge.api import MeterReading, Reading, Telemetry
 from tests.unit.grid.stand import UTC0, config, report
 
 HEMS, OTHER_HEMS, NEIGHBOUR = "192.168.1.9", "192.168.1.10", "192.168.1.66"
@@ -176,7 +177,11 @@ REPORT_VALUES = [
     (0xC5, (6000).to_bytes(4, "big")),
     (0xC7, b"\x43"),
     (0xC8, bytes(4) + (6000).to_bytes(4, "big")),
+    (0xCA, bytes(2) + (260).to_bytes(2, "big")),  # 6000 W at 230 V
     (0xCC, b"\x22"),
+    (0xD2, (230).to_bytes(2, "big")),
+    (0xD4, (-130).to_bytes(2, "big", signed=True)),
+    (0xD5, (231).to_bytes(2, "big")),
     (0xCE, (40_000).to_bytes(4, "big")),
     (0xCF, (18_000).to_bytes(4, "big")),
     (0xD3, (-2990).to_bytes(4, "big", signed=True)),
@@ -194,10 +199,12 @@ def known(up_wh: float = 50_000.0, **changes: Any) -> EvseReport:
     """The stand's report, with a battery of 40 kWh; `changes` go into its snapshot."""
     made = report()
     vehicle = replace(made.snapshot.vehicle, capacity_wh=40_000.0)
+    meter = MeterReading(-2990.0, 1000.0, 500.0, voltage_v=(231.0,), current_a=(13.0,))
+    told = {"vehicle": vehicle, "telemetry": Telemetry(meter=Reading(meter, 99.9))}
     assert made.flexibility is not None
     return replace(
         made,
-        snapshot=replace(made.snapshot, **{"vehicle": vehicle, **changes}),
+        snapshot=replace(made.snapshot, **{**told, **changes}),
         flexibility=replace(made.flexibility, up_wh=up_wh),
     )
 
