@@ -243,6 +243,7 @@ class App:
             signal=self._signal if local.dispatch else None,
             records=self._recorder.look if self._recorder else None,
             past=self._recorder.past if self._recorder else None,
+            plans=self._plan.plans,
         )
         api = LocalApi(local, ports, on_login=self._login)
         children = [

@@ -123,6 +123,12 @@ def flex(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> 
 
 
 @app.command()
+def plan(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
+    """What is planned: power, energy and prices of the next hours."""
+    _show(context.obj.ask("plan", evse=evse), as_json, "plan")
+
+
+@app.command()
 def grid(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
     """The grid's doors with their counters, and the dispatch signals that live."""
     _show(context.obj.ask("grid", evse=evse), as_json, "grid")

@@ -12,7 +12,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from chargerd.cli import plan as chart
+
 Json = dict[str, Any]
+plan = chart.render
 
 
 def watts(value: Any) -> str:

@@ -6,6 +6,7 @@ signals). Does no I/O; what it needs is injected as `Ports`. Input is hostile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from chargerd.model import (
     StopRequest,
     Token,
 )
+from chargerd.plan import Plan
 from chargerd.records.decisions import decision
 from chargerd.records.errors import RecordsError
 from firmware_bridge.units import BridgeError, finite
@@ -64,6 +66,7 @@ class Ports:
     signal: Callable[[DispatchSignal], object] | None = None
     records: Callable[[], Awaitable[Json]] | None = None
     past: Callable[[int, datetime], Awaitable[Json | None]] | None = None
+    plans: Callable[[], tuple[Plan, ...]] = tuple
 
 
 class Verbs:
@@ -77,6 +80,7 @@ class Verbs:
             "why": self._why,
             "flex": self._flex,
             "grid": self._grid,
+            "plan": self._plan,
             "records": self._records,
             "session": self._session,
             "faults": self._faults,
@@ -139,6 +143,12 @@ class Verbs:
             "doors": self._ports.extra().get("grid", {}),
             "evses": [self._ports.read.signals(i) for i in self._evses(question)],
         }
+
+    async def _plan(self, question: Json) -> Json:
+        """What is planned, from now on."""
+        ids, now = self._evses(question), self._ports.now()
+        plans = [_plan(p, now) for p in self._ports.plans() if p.evse_id in ids]
+        return {"plans": plans, "planner": self._ports.extra().get("plan", {})}
 
     async def _records(self, question: Json) -> Json:
         if self._ports.records is None:
@@ -272,6 +282,34 @@ def number(
     if not low <= found <= high:
         raise LocalError(f"{key}: {found:g} is not from {low:g} to {high:g}")
     return found
+
+
+def _plan(plan: Plan, now: Now) -> Json:
+    """Parts that are over are left out."""
+    ends = [part.start_mono for part in plan.parts[1:]] + [math.inf]
+    parts = [
+        {
+            "start_utc": now.utc_at(part.start_mono).isoformat(timespec="seconds"),
+            "wish_w": part.wish_w,
+            "low_w": part.low_w,
+            "high_w": part.high_w,
+            "low_wh": part.low_wh,
+            "high_wh": part.high_wh,
+            "end_wh": part.end_wh,
+            "note": part.note,
+        }
+        for part, end_mono in zip(plan.parts, ends, strict=True)
+        if end_mono > now.mono
+    ]
+    return {
+        "evse_id": plan.evse_id,
+        "solver": plan.solver,
+        "age_s": now.mono - plan.made_mono,
+        "valid": plan.at(now.mono) is not None,
+        "cost": plan.cost,
+        "currency": plan.currency,
+        "parts": parts,
+    }
 
 
 def _time(question: Json, key: str) -> datetime:

@@ -29,6 +29,7 @@ from chargerd.model import (
     StopRequest,
     Token,
 )
+from chargerd.plan import Plan, PlanPart
 from chargerd.records.errors import RecordsError
 from tests.unit.local.values import START, a_decision, a_report, at
 
@@ -48,6 +49,7 @@ class Heart:
     simulated: list[DispatchSignal] = field(default_factory=list)
     records: dict[str, Any] | None = field(default_factory=lambda: dict(RECORDS))
     asked: list[tuple[int, datetime]] = field(default_factory=list)
+    plans: tuple[Plan, ...] = ()
 
     def ports(
         self, *, dispatch: bool = True, evse_ids: tuple[int, ...] = (1,)
@@ -83,6 +85,7 @@ class Heart:
             signal=self.signals.append if dispatch else None,
             records=records,
             past=past,
+            plans=lambda: self.plans,
         )
 
 
@@ -91,7 +94,7 @@ class Heart:
     "verb",
     [
         *("ping", "help", "status", "why", "session", "faults", "meter", "config"),
-        *("flex", "grid", "records"),
+        *("flex", "grid", "plan", "records"),
     ],
 )
 async def test_every_reading_verb_answers(verb: str) -> None:
@@ -99,6 +102,21 @@ async def test_every_reading_verb_answers(verb: str) -> None:
     answer = await Verbs(heart.ports(evse_ids=(1, 2))).answer({"verb": verb})
     assert answer
     assert heart == Heart()  # reading changes nothing
+
+
+@pytest.mark.asyncio
+async def test_a_plan_is_told_from_now_on() -> None:
+    parts = tuple(
+        PlanPart(at(0.0).mono + start, wish, -1.0, 1.0, 0.0, 9.0, 5.0, "1 in, 0 out")
+        for start, wish in ((0.0, 100.0), (50.0, 200.0), (150.0, -300.0))
+    )
+    begin = at(0.0).mono
+    plan = Plan(2, parts, begin, begin + 900.0, "highs", 4.0, 1.5, "JPY")
+    verbs = Verbs(Heart(plans=(plan,)).ports(evse_ids=(1, 2)))
+    (told,) = (await verbs.answer({"verb": "plan"}))["plans"]
+    assert [part["wish_w"] for part in told["parts"]] == [200.0, -300.0]
+    assert (told["evse_id"], told["age_s"], told["valid"]) == (2, 100.0, True)
+    assert (await verbs.answer({"verb": "plan", "evse": 1}))["plans"] == []
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,65 @@
+"""`chargerctl plan` as people see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from chargerd.cli import plan
+
+PART = {
+    "start_utc": "2026-11-25T14:00:00+00:00",
+    "wish_w": -3000.0,
+    "low_w": -6000.0,
+    "high_w": 6000.0,
+    "low_wh": 8000.0,
+    "high_wh": 40_000.0,
+    "end_wh": 21_500.0,
+    "note": "35 in, 16 out",
+}
+PLAN = {
+    "evse_id": 1,
+    "solver": "highs",
+    "age_s": 12.0,
+    "valid": True,
+    "cost": -120.5,
+    "currency": "JPY",
+    "parts": [PART, PART | {"wish_w": 6000.0}, PART | {"wish_w": 0.0}],
+}
+STATE = {"solved": 3, "ruled": 0, "kept": 0, "why": "plug"}
+
+
+def shown(answer: dict[str, Any]) -> str:
+    console = Console(width=110, record=True, file=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(plan.render(answer))
+    return capture.get()
+
+
+def test_a_plan_as_a_chart() -> None:
+    text = shown({"plans": [PLAN], "planner": STATE})
+    assert "EVSE 1: by highs, 12 s old, -120.5 JPY" in text
+    assert "-3.00 kW" in text
+    assert "21.5 kWh" in text
+    assert "8.0 to 40.0" in text
+    assert "35 in, 16 out" in text
+    assert "3 solved, 0 ruled, 0 kept; last because of plug" in text
+
+
+def test_no_plan_says_what_it_needs() -> None:
+    assert "needs prices and a departure" in shown({"plans": [], "planner": STATE})
+
+
+@pytest.mark.parametrize(
+    ("power_w", "wanted"),
+    [
+        (0.0, " " * 14 + "|" + " " * 14),
+        (-6000.0, "#" * 14 + "|" + " " * 14),
+        (3000.0, " " * 14 + "|" + "#" * 7 + " " * 7),
+    ],
+)
+def test_bars(power_w: float, wanted: str) -> None:
+    assert plan.bar(power_w, 6000.0) == wanted
+    assert plan.bar(0.0, 0.0) == " " * 14 + "|" + " " * 14
