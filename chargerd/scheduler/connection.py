@@ -51,6 +51,12 @@ class Connection:
         self._room = Room(site.import_w, site.export_w)
         self._meter: Reading[MeterReading] | None = None
         self._age_s: float | None = None
+        self._import_tight = True
+
+    def order(self) -> list[int]:
+        """EVSE ids in the order they decide: first those that make room for others."""
+        ids = sorted(self._members, key=lambda number: self._members[number].power_w)
+        return ids if self._import_tight else ids[::-1]
 
     def look(
         self,
@@ -77,6 +83,12 @@ class Connection:
         if self._age_s is not None and self._age_s > METER_MAX_AGE_S:
             return Room(site.failsafe_import_w, 0.0)
         room_in, room_out = site.import_w - house.power_w, site.export_w + house.power_w
+        self._import_tight = room_in <= room_out
+        powers = [(m.measured_w, m.power_w) for m in self._members.values()]
+        if self._import_tight:  # what some feed is room for others
+            room_in -= sum(min(0.0, max(pair)) for pair in powers)
+        else:
+            room_out += sum(max(0.0, min(pair)) for pair in powers)
         if site.fuse_a is None:
             return Room(room_in, room_out)
         fuse_w = site.fuse_a * self._phase_v
@@ -113,7 +125,9 @@ class Connection:
         site, house = self._site, self._house
         others = [m for m in self._members.values() if m is not member]
         least_w, most_w = others_w(
-            house.power_w, [(m.measured_w, m.power_w) for m in others]
+            house.power_w,
+            [(m.measured_w, m.power_w) for m in others],
+            import_tight=self._import_tight,
         )
         hertz, hertz_age_s = self._frequency(own, now_mono)
         volts = own.value.voltage_v if own is not None else ()

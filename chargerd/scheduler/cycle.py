@@ -255,7 +255,8 @@ class Cycle:
         site_meter = self._bridge.site_meter()
         self._connection.look(site_meter, self._runners, now.mono)
         self.blackout.look(site_meter, self._runners, now.mono)
-        for evse_id, runner in self._runners.items():
+        for evse_id in self._connection.order():
+            runner = self._runners[evse_id]
             door = self._vehicles.get(evse_id)
             vehicle = door.state() if door is not None else _NO_VEHICLE
             telemetry = self._bridge.telemetry(evse_id)

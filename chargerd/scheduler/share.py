@@ -104,13 +104,18 @@ def _phases(meter: MeterReading) -> tuple[float, ...]:
     return meter.phase_power_w if len(meter.phase_power_w) == len(SPLIT_3) else ()
 
 
-def others_w(house_w: float, others: list[tuple[float, float]]) -> tuple[float, float]:
+def others_w(
+    house_w: float, others: list[tuple[float, float]], *, import_tight: bool
+) -> tuple[float, float]:
     """(least, most) of the house plus the other EVSEs, each (measured, commanded).
 
     An EVSE on its way, or one that takes less than it may, counts with the worse of the
-    two: our import must fit beside the most, our export beside the least. What another
-    one feeds is no room for us: it may stop in this very tick.
+    two: our import must fit beside the most, our export beside the least. On the tight
+    side others make room for us by flowing the other way: they have decided before us
+    in this tick. On the other side they do not: they may stop after we decided.
     """
-    least = house_w + sum(min(0.0, *pair) for pair in others)
+    if import_tight:
+        least = house_w + sum(min(0.0, *pair) for pair in others)
+        return least, house_w + sum(max(pair) for pair in others)
     most = house_w + sum(max(0.0, *pair) for pair in others)
-    return least, most
+    return house_w + sum(min(pair) for pair in others), most

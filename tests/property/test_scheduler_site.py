@@ -11,7 +11,7 @@ import random
 import pytest
 
 from chargerd import config
-from chargerd.model import OperationMode, Priority, StartRequest
+from chargerd.model import OperationMode, Priority, StartRequest, VehicleOffer
 from chargerd.scheduler import share
 from tests.unit.scheduler.stand import TOKEN, Stand, make_signal
 
@@ -58,11 +58,9 @@ class Site(Stand):
 def check(stand: Site, house: list[float], *, fuse: bool) -> None:
     """Commands of this tick beside the house it saw."""
     watts = {i: stand.decision(i).power_w for i in stand.vehicles}
-    into = sum(max(0.0, w) for w in watts.values())
-    out = sum(max(0.0, -w) for w in watts.values())
-    total = sum(house)
-    assert into <= max(0.0, stand.site.import_w - total) + ROUNDING_W
-    assert out <= max(0.0, stand.site.export_w + total) + ROUNDING_W
+    total, ours = sum(house), sum(watts.values())
+    assert ours <= max(0.0, stand.site.import_w - total) + ROUNDING_W
+    assert ours >= -max(0.0, stand.site.export_w + total) - ROUNDING_W
     if not fuse:
         return
     for phase, load in enumerate(house):
@@ -144,8 +142,27 @@ def test_one_that_starts_is_offered_its_part_before_anything_flows() -> None:
     stand.start(1)
     stand.run(3.0)
     assert stand.decision(1).power_w == pytest.approx(6000.0, abs=20.0)
+    offers: list[VehicleOffer] = []
+    stand.vehicles[2].offer = offers.append  # type: ignore[method-assign]
     stand.plug(2)
     stand.cycle.request(StartRequest(2, TOKEN))
-    stand.run(0.15)  # the talk has begun, no power path is closed
+    stand.run(0.5)  # it is still being greeted: no power path is closed
     assert stand.decision(2).power_w == 0.0
-    assert stand.vehicles[2].last.charge_a > 5.0
+    assert offers[-1].charge_a > 5.0
+
+
+def test_what_one_feeds_another_may_take_until_it_ends() -> None:
+    """Import is tight: 4 kW are left of it, EVSE 1 feeds 6 kW, EVSE 2 takes 7 kW."""
+    stand = Site(1, 2, fuse=False)
+    stand.house, stand.bridge.house_w = [11_000.0, 0.0, 0.0], 11_000.0
+    stand.start(1)
+    stand.start(2)
+    stand.setpoint(-6000.0, 600.0, evse_id=1)
+    stand.setpoint(7000.0, 600.0, evse_id=2)
+    stand.run(5.0)
+    assert stand.decision(1).power_w == pytest.approx(-6000.0)
+    assert stand.decision(2).power_w == pytest.approx(7000.0)
+    stand.unplug(1)
+    stand.beat()
+    assert stand.decision(1).power_w == 0.0
+    assert stand.decision(2).power_w <= 4000.0 + ROUNDING_W  # in that very tick

@@ -229,16 +229,20 @@ def test_house_waits_for_the_meters_it_is_compared_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "expected"),
+    ("others", "import_tight", "expected"),
     [
-        ([], (500.0, 500.0)),
-        ([(1000.0, 4000.0)], (500.0, 4500.0)),
-        ([(4000.0, 1000.0)], (500.0, 4500.0)),
-        ([(3000.0, -2000.0)], (-1500.0, 3500.0)),
-        ([(0.0, 2000.0), (-1000.0, 0.0)], (-500.0, 2500.0)),
+        ([], True, (500.0, 500.0)),
+        ([(1000.0, 4000.0)], True, (500.0, 4500.0)),
+        ([(4000.0, 1000.0)], True, (500.0, 4500.0)),
+        ([(4000.0, 1000.0)], False, (1500.0, 4500.0)),  # room for our export
+        ([(3000.0, -2000.0)], True, (-1500.0, 3500.0)),
+        ([(-3000.0, -2000.0)], True, (-2500.0, -1500.0)),  # room for our import
+        ([(-3000.0, -2000.0)], False, (-2500.0, 500.0)),
+        ([(0.0, 2000.0), (-1000.0, 0.0)], False, (-500.0, 2500.0)),
     ],
 )
 def test_others(
-    others: list[tuple[float, float]], expected: tuple[float, float]
+    others: list[tuple[float, float]], import_tight: bool, expected: tuple[float, float]
 ) -> None:
-    assert share.others_w(500.0, others) == expected
+    found = share.others_w(500.0, others, import_tight=import_tight)
+    assert found == expected
