@@ -94,7 +94,10 @@ class Ring:
             if frame.kind != segment.DECISIONS:
                 continue
             for told in segment.read_decisions(frame):
-                span = Span(**told)
+                try:
+                    span = Span(**told)
+                except TypeError as error:
+                    raise RecordsError(f"no decision: {error}") from error
                 touches = span.from_ms < to_ms and span.to_ms >= from_ms
                 if touches and evse_id in (None, span.evse_id):
                     yield span

@@ -107,9 +107,13 @@ def frames(data: bytes, from_ms: int = 0, to_ms: int = 2**62) -> Iterator[Frame]
 
 
 def read_decisions(frame: Frame) -> list[dict[str, Any]]:
-    found = json.loads(_plain(frame.payload))
-    if not isinstance(found, list):
-        raise RecordsError("a frame of decisions holds no list")
+    """As they were given to `decisions`; RecordsError if they cannot be read."""
+    try:
+        found = json.loads(_plain(frame.payload))
+    except (ValueError, RecursionError) as error:
+        raise RecordsError(f"a frame of decisions cannot be read: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise RecordsError("a frame of decisions holds no list of them")
     return found
 
 
@@ -137,7 +141,7 @@ def read_rows(frame: Frame, layout: Layout) -> list[Row]:
             layout.texts, columns[1 + len(layout.numbers) :], strict=True
         ):
             table[name] = [words[n] for n in found]
-    except (struct.error, ValueError, IndexError, TypeError) as error:
+    except (struct.error, ValueError, LookupError, TypeError, RecursionError) as error:
         raise RecordsError(f"a block cannot be read: {error}") from error
     return [
         {"evse_id": frame.evse_id, **dict(zip(table, values, strict=True))}

@@ -3,10 +3,13 @@ cell does to the last bytes; its size is bounded; a clock that jumps deletes not
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 
 from chargerd.records import ring as ring_module
 from chargerd.records import segment
+from chargerd.records.errors import RecordsError
 from chargerd.records.ring import Ring, Span
 from chargerd.records.sample import NUMBERS, TEXTS, Row
 
@@ -134,6 +138,31 @@ def test_a_bad_byte_costs_only_its_own_block(data: st.DataObject) -> None:
         for row in segment.read_rows(frame, segment.Layout())
     }
     assert len(stamps) == 3 * 60
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=400), st.sampled_from(["raw", "packed", "framed"]))
+def test_no_bytes_but_records_errors(noise: bytes, how: str) -> None:
+    """A file that something else wrote, even with right checksums."""
+    payload = noise if how == "raw" else zlib.compress(noise)
+    frame = segment.Frame(segment.ROWS, 1, 0, 0, payload, 0)
+    with contextlib.suppress(RecordsError):
+        segment.read_rows(frame, segment.Layout())
+    with contextlib.suppress(RecordsError):
+        segment.read_decisions(frame)
+    with contextlib.suppress(RecordsError):
+        segment.read_head(noise)
+    data = segment.MARK + noise if how == "framed" else noise
+    assert all(len(f.payload) <= len(data) for f in segment.frames(data))
+
+
+@pytest.mark.parametrize("words", [b"7", b"{}", b"[]", b"[" * 5000])
+def test_a_block_with_other_words(words: bytes) -> None:
+    columns = bytes(8 * (1 + len(NUMBERS) + len(TEXTS)))
+    plain = struct.pack("<II", 1, len(words)) + words + columns
+    frame = segment.Frame(segment.ROWS, 1, 0, 0, zlib.compress(plain), 0)
+    with pytest.raises(RecordsError):
+        segment.read_rows(frame, segment.Layout())
 
 
 def test_a_killed_writer_leaves_a_readable_ring(tmp_path: Path) -> None:
