@@ -183,7 +183,8 @@ def chained(
 def period(begin: datetime, end: datetime) -> tuple[int, int]:
     """UTC in ms; CliError when there is nothing between."""
     if begin >= end:
-        raise CliError("--from must be before --to")
+        shown = f"{begin:%Y-%m-%d %H:%M:%S}, {end:%Y-%m-%d %H:%M:%S}"
+        raise CliError(f"--from must be before --to; they are {shown}")
     return round(begin.timestamp() * 1000), round(end.timestamp() * 1000)
 
 

@@ -253,8 +253,8 @@ def settlement(found: list[Json]) -> RenderableType:
         notes += [] if row["clock_trusted"] else ["clock not set"]
         table.add_row(
             str(row["evse_id"]),
-            row["from_utc"][:19],
-            row["to_utc"][11:19],
+            row["from_utc"][5:16].replace("T", " "),
+            row["to_utc"][11:16],
             _text(row["import_wh"], "Wh"),
             _text(row["export_wh"], "Wh"),
             _text(row.get("baseline_wh"), "Wh"),
