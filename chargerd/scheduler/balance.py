@@ -14,7 +14,7 @@ DEADBAND_W = 100.0
 GAIN_MAX = 0.8
 GAIN_MIN = 0.05
 HUNT = 0.5  # a reversal takes so much of the gain ...
-REGAIN = 1.02  # ... and each quiet step gives so much back
+REGAIN_PER_S = 0.005  # ... and each quiet second gives so much back
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,13 @@ def step(
     if reading_mono <= state.reading_mono:
         return state
     period_s = min(reading_mono - state.reading_mono, 10.0)
+    regain = 1.0 + REGAIN_PER_S * period_s
     error_w = grid_w - target_w
     if abs(error_w) <= DEADBAND_W:
-        return State(state.output_w, reading_mono, min(1.0, state.calm * REGAIN))
+        return State(state.output_w, reading_mono, min(1.0, state.calm * regain))
     sign = -1 if error_w > 0.0 else 1
     hunts = state.sign * sign < 0
-    calm = max(GAIN_MIN, state.calm * HUNT) if hunts else state.calm * REGAIN
+    calm = max(GAIN_MIN, state.calm * HUNT) if hunts else state.calm * regain
     calm = min(1.0, calm)
     share = error_w * gain(delay_s, period_s) * calm / max(1, followers)
     low, high = bounds

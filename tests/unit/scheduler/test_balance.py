@@ -71,6 +71,9 @@ class Plant:
         (3.0, 0.2, 3.0, 60.0),
         (1.0, 0.2, 0.5, 60.0),  # later than told: the damper must see it
         (3.0, 1.0, 0.5, 120.0),
+        (1.0, 0.2, 0.0, 120.0),  # not told at all: nothing but the damper helps
+        (3.0, 1.0, 0.0, 240.0),
+        (3.0, 0.2, 0.05, 240.0),
     ],
 )
 def test_settles_without_hunting(
