@@ -18,6 +18,7 @@ from chargerd.model import (
 from chargerd.scheduler import droop, words
 from chargerd.scheduler.battery import SOC_MAX_AGE_S
 from chargerd.scheduler.ledger import Ledger
+from chargerd.scheduler.signals import limits
 from chargerd.scheduler.terms import Context, Unit
 
 METER_MAX_AGE_S = 3.0
@@ -133,6 +134,7 @@ def der(
     code, site = unit.code, snap.site
     hertz = droop.measured(site, code.frequency_max_age_s)
     asked, permits = 0.0, True
+    rating_w = max(unit.discharge_w, unit.charge_w)
     if hertz is not None:
         nominal_hz = droop.nominal(hertz, unit.nominal_hz)
         rating_w = unit.discharge_w if hertz > nominal_hz else unit.charge_w
@@ -142,7 +144,6 @@ def der(
             note = f"discharge refused: {hertz:.2f} Hz"
             ledger.cap("der", "der.frequency", 0.0, math.inf, note)
             permits = False
-    rating_w = max(unit.discharge_w, unit.charge_w)
     state = droop.step(ctx.carry.der, code, rating_w, asked, ctx.power_w, snap.now.mono)
     if state.shift_w:
         low, high = droop.bounds(state)
@@ -177,17 +178,10 @@ def site(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> None:
 def contracts(
     ledger: Ledger, segments: list[tuple[DispatchSignal, Segment]], ctx: Context
 ) -> None:
-    """Limits of every live signal are contracts, whatever its rank.
-
-    ChargingOnly means no discharge. Limits for the whole station count what the other
-    EVSEs take.
-    """
+    """Limits of every live signal are contracts, whatever its rank. Those for the whole
+    station count what the other EVSEs take."""
     for signal, segment in segments:
-        low, high = -math.inf, math.inf
-        if segment.limit_w is not None:
-            high = segment.limit_w
-        if segment.discharge_limit_w is not None:
-            low = segment.discharge_limit_w
+        low, high = limits(segment)
         if signal.evse_id == 0:
             high -= ctx.other_charge_w
             low -= ctx.other_discharge_w

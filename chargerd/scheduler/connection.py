@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from chargerd import config
@@ -63,8 +64,10 @@ class Connection:
         meter: Reading[MeterReading] | None,
         members: Mapping[int, Member],
         now_mono: float,
+        caps: tuple[float, float] = (-math.inf, math.inf),
     ) -> None:
-        """Take the readings of this tick and share what they leave."""
+        """Take the readings of this tick and share what they leave. `caps` = (low,
+        high) of the signals for the whole station."""
         self._members, self._meter = members, meter
         self._age_s = None
         if self._site.meter is not None:
@@ -75,7 +78,12 @@ class Connection:
         self._shares = {}
         if len(members) > 1 or self._site.fuse_a is not None:
             wants = tuple(_want(member) for member in members.values())
-            self._shares = allot(wants, self._room)
+            room = replace(
+                self._room,
+                charge_w=min(self._room.charge_w, caps[1]),
+                discharge_w=min(self._room.discharge_w, -caps[0]),
+            )
+            self._shares = allot(wants, room)
 
     def _rest(self) -> Room:
         """What all EVSEs together may take and feed."""

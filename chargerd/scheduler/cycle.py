@@ -253,7 +253,8 @@ class Cycle:
         requests = self._drain()
         self._stop_step(now, requests)
         site_meter = self._bridge.site_meter()
-        self._connection.look(site_meter, self._runners, now.mono)
+        caps = self._signals.station_caps(now.mono)
+        self._connection.look(site_meter, self._runners, now.mono, caps)
         self.blackout.look(site_meter, self._runners, now.mono)
         for evse_id in self._connection.order():
             runner = self._runners[evse_id]

@@ -82,7 +82,9 @@ def step(
     shift = state.shift_w
     if asked * shift < 0.0:
         shift = 0.0  # the frequency has crossed the band: the other curve begins
-    from_w = power_w if shift == 0.0 else state.from_w
+    from_w = state.from_w
+    if shift == 0.0:  # at rest: what it may begin counts from the rating
+        from_w = power_w or -math.copysign(rating_w, asked)
     if asked != 0.0:
         tau_s = code.response_s / _TO_90_PCT
         left = math.exp(-dt_s / tau_s) if tau_s > 0.0 else 0.0

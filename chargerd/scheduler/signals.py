@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from chargerd.model import Curve, DispatchSignal, Segment
+from chargerd.model import Curve, DispatchSignal, OperationMode, Segment
 
 MAX_SIGNALS = 64
 MAX_SEGMENTS = 1024
@@ -82,6 +82,18 @@ def _check_curve(curve: Curve, where: str) -> None:
         last = x
 
 
+def limits(segment: Segment) -> tuple[float, float]:
+    """(low, high) of a signal's segment; ChargingOnly means no discharge."""
+    low, high = -math.inf, math.inf
+    if segment.limit_w is not None:
+        high = segment.limit_w
+    if segment.discharge_limit_w is not None:
+        low = segment.discharge_limit_w
+    if segment.mode is OperationMode.CHARGING_ONLY:
+        low = 0.0
+    return low, high
+
+
 class Signals:
     """The cell. `put` from any door's call on the loop, `live` once a tick and EVSE."""
 
@@ -125,6 +137,16 @@ class Signals:
             for s in self._newest.values()
             if s.evse_id in (evse_id, 0) and s.valid_until_mono > end
         )
+
+    def station_caps(self, now_mono: float) -> tuple[float, float]:
+        """(low, high) that the live signals for the whole station leave to all."""
+        low, high = -math.inf, math.inf
+        for signal in self.live(0, now_mono):
+            segment = signal.at(now_mono)
+            if segment is not None:
+                floor, top = limits(segment)
+                low, high = max(low, floor), min(high, top)
+        return low, high
 
     def next_change_mono(self, now_mono: float) -> float:
         """When a live signal next starts a segment or is let go; inf = never."""

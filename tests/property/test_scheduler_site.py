@@ -124,6 +124,31 @@ def test_two_that_want_all_get_half_each_and_the_third_takes_its_part() -> None:
         assert stand.decision(evse_id).power_w == pytest.approx(4000.0, abs=20.0)
 
 
+def test_a_limit_for_the_whole_station_is_shared_too() -> None:
+    stand = Site(1, 2, fuse=False)
+    stand.start(1)
+    stand.run(2.0)
+    limit = make_signal(
+        stand.mono,
+        None,
+        60.0,
+        0,
+        mode=OperationMode.EXTERNAL_LIMITS,
+        limit_w=6000.0,
+        discharge_limit_w=-3000.0,
+    )
+    stand.cycle.signal(limit)
+    stand.start(2)
+    stand.run(5.0)
+    assert stand.decision(1).power_w == pytest.approx(3000.0, abs=20.0)
+    assert stand.decision(2).power_w == pytest.approx(3000.0, abs=20.0)
+    for evse_id in (1, 2):
+        stand.setpoint(-6000.0, 60.0, evse_id=evse_id, source="b")
+    stand.run(5.0)
+    assert stand.decision(1).power_w == pytest.approx(-1500.0, abs=20.0)
+    assert stand.decision(2).power_w == pytest.approx(-1500.0, abs=20.0)
+
+
 def test_a_full_phase_is_kept_while_another_has_room() -> None:
     stand = Site(1, 2, fuse=True)  # EVSE 1 on L2, EVSE 2 on L3
     stand.house = [0.0, 7000.0, 0.0]

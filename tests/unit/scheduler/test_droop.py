@@ -85,6 +85,14 @@ def test_a_shift_counts_from_the_power_when_the_band_was_left() -> None:
     assert droop.bounds(beyond) == (0.0, math.inf)  # it takes away, it makes nothing
 
 
+def test_at_rest_the_rating_is_the_reference() -> None:
+    """Who begins in an event gives up the curve's share of the rating, not all."""
+    over = droop.step(droop.REST, QUICK, 10_000.0, 1000.0, 0.0, 1.0)
+    assert droop.bounds(over) == (-9000.0, math.inf)
+    under = droop.step(droop.REST, QUICK, 10_000.0, -1000.0, 0.0, 1.0)
+    assert droop.bounds(under) == (-math.inf, 9000.0)
+
+
 def test_back_in_the_band_power_returns_slowly() -> None:
     state = droop.step(droop.REST, QUICK, 10_000.0, 1000.0, -3000.0, 1.0)
     back = droop.step(state, QUICK, 10_000.0, 0.0, -2000.0, 6.0)
