@@ -55,17 +55,21 @@ class Pair:
             self.worst_w = max(self.worst_w, sum(self.powers))
             await asyncio.sleep(0.1)
 
-    async def until(self, what: str, low_w: float, high_w: float) -> None:
-        """The sum stays a while within a band."""
+    async def until(
+        self, what: str, low_w: float, high_w: float, each_w: float = 0.0
+    ) -> None:
+        """The sum stays a while within a band, and each station over `each_w`."""
 
         async def there() -> bool:
             for _ in range(10):
-                if not low_w <= sum(self.powers) <= high_w:
+                if not low_w <= sum(self.powers) <= high_w or (
+                    min(self.powers) < each_w
+                ):
                     return False
                 await asyncio.sleep(0.1)
             return True
 
-        await until(f"{what}: {low_w}..{high_w} W, not {self.powers}", there, 60.0)
+        await until(f"{what}: {low_w}..{high_w} W", there, 60.0)
 
 
 @asynccontextmanager
@@ -105,14 +109,14 @@ async def coordinator(plant: Plant) -> dict[str, Any]:
 @pytest.mark.asyncio
 async def test_never_over_the_fuse_whoever_dies(tmp_path: Path) -> None:
     async with pair(tmp_path) as both:
-        await both.until("shared out", SITE_W * 0.9, SITE_W + METER_W)
-        assert min(both.powers) > 2 * SAFE_W  # a share for each
+        each_w = 2 * SAFE_W
+        await both.until("shared out", SITE_W * 0.9, SITE_W + METER_W, each_w)
         assert (await coordinator(both.plants["CS-A"]))["heard"] == 2
 
         both.broker.stop(signal.SIGKILL)
         await both.until("no broker: safe", SAFE_W, 2 * SAFE_W + METER_W)
         await both.broker.start()
-        await both.until("shared again", SITE_W * 0.9, SITE_W + METER_W)
+        await both.until("shared again", SITE_W * 0.9, SITE_W + METER_W, each_w)
 
         both.plants["CS-A"].stand.kill("daemon", signal.SIGKILL)
         await both.until("no coordinator: B safe, A dead", 0.0, SAFE_W + METER_W)
