@@ -24,6 +24,7 @@ from chargerd.plan import PriceSeries
 
 EARLY_S = 0.2  # news is told at once, but not more often than this
 PLAIN = (  # each also under a topic of its own, as text, when it changes
+    "status",
     "pilot_state",
     "phase",
     "power_w",

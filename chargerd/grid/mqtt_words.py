@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from chargerd.faults import lookup
 from chargerd.grid.errors import GridError
-from chargerd.model import EvseReport, Flexibility, Promise
+from chargerd.model import EvseReport, Flexibility, Promise, SessionPhase
 
 MAX_BYTES = 4096
 _WORD = re.compile(r"[A-Za-z_]{1,24}")
@@ -114,6 +115,7 @@ def state(report: EvseReport) -> Json:
     return {
         "utc": now.utc.isoformat(timespec="milliseconds"),
         "clock_trusted": now.trusted,
+        "status": _status(report),
         "pilot_state": pilot.value.pilot_state.value if pilot else None,
         "phase": session.phase.value,
         "authorised": session.authorised,
@@ -134,6 +136,17 @@ def state(report: EvseReport) -> Json:
         "promise": _promise(session.promise, report),
         "flexibility": _flexibility(report.flexibility, now.mono),
     }
+
+
+def _status(report: EvseReport) -> str:
+    """evcc's letters, also for plugs without a control pilot: A no vehicle, B
+    connected, C power may flow, F a fault stops power."""
+    if any(lookup(fault.name).stops_power for fault in report.snapshot.faults):
+        return "F"
+    phase = report.snapshot.session.phase
+    if phase is SessionPhase.IDLE:
+        return "A"
+    return "C" if phase is SessionPhase.ENERGY else "B"
 
 
 def _round(value: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from chargerd.config_grid import Mqtt
 from chargerd.grid.mqtt import PLAIN, Core
 from chargerd.grid.mqtt_words import Refused
 from chargerd.model import (
+    ActiveFault,
     AvailabilityRequest,
     DispatchSignal,
     OperationMode,
     Priority,
     PromiseRequest,
     Segment,
+    SessionPhase,
     StartRequest,
     StopReason,
     StopRequest,
@@ -224,6 +227,27 @@ def test_what_the_state_says() -> None:
         "until_s": None,
     }
     assert b"CANARY" not in out.payload
+
+
+@pytest.mark.parametrize(
+    ("phase", "fault", "letter"),
+    [
+        (SessionPhase.IDLE, "", "A"),
+        (SessionPhase.CONNECTED, "", "B"),
+        (SessionPhase.SUSPENDED_EV, "", "B"),
+        (SessionPhase.FINISHED, "", "B"),
+        (SessionPhase.ENERGY, "", "C"),
+        (SessionPhase.ENERGY, "CsmsLost", "C"),  # stops nothing
+        (SessionPhase.FINISHED, "GroundFailure", "F"),
+    ],
+)
+def test_evcc_s_letter(phase: SessionPhase, fault: str, letter: str) -> None:
+    given = report()
+    session = replace(given.snapshot.session, phase=phase)
+    faults = (ActiveFault(fault, 1, UTC0),) if fault else ()
+    snapshot = replace(given.snapshot, session=session, faults=faults)
+    out = core().report(replace(given, snapshot=snapshot))[0]
+    assert json.loads(out.payload)["status"] == letter
 
 
 def test_enabled_is_false_while_the_command_lives() -> None:
