@@ -84,7 +84,7 @@ class Usage:
         use.capacity_wh = vehicle.capacity_wh or use.capacity_wh
         step_s = step_s if 0.0 <= step_s <= MAX_STEP_S else 0.0
         _count_power(use, _power_w(use, report), step_s)
-        if vehicle.soc_pct is not None:
+        if vehicle.soc_pct is not None and math.isfinite(vehicle.soc_pct):
             _count_soc(use, vehicle.soc_pct, step_s)
         telemetry = report.snapshot.telemetry
         for name, reading in (("stage", telemetry.stage), ("contact", telemetry.pilot)):

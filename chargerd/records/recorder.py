@@ -156,21 +156,27 @@ class Recorder:
             except (OSError, RecordsError) as error:
                 why = f"{self.folder}: {error}"
                 self._give_back(rows, spans)
-            try:
-                self._ledger.append(due)
-            except OSError as error:
-                why = f"{self.folder}: {error}"
-                self._due.extendleft(reversed(due))
-            except RecordsError as error:
-                why = str(error)
-            else:
-                if due:  # noted in the journal, too: nobody can rewrite both unseen
-                    log.info("records_chained", kept=len(due), head=self._ledger.head)
-            self.fault = why or self._ledger.lost
+            self.fault = self._chain(due) or why or self._ledger.lost
             self.written_bytes += written
             self.writes += bool(written)
         if self.fault and not was:
             log.error("records_not_written", why=self.fault)
+
+    def _chain(self, due: list[Record]) -> str:
+        """One by one: a record that cannot be kept costs no other. Returns what is
+        wrong."""
+        why = ""
+        for done, record in enumerate(due):
+            try:
+                self._ledger.append([record])
+            except OSError as error:
+                self._due.extendleft(reversed(due[done:]))
+                return f"{self.folder}: {error}"
+            except RecordsError as error:
+                why = str(error)
+        if due:  # noted in the journal, too: nobody can rewrite both unseen
+            log.info("records_chained", due=len(due), head=self._ledger.head)
+        return why
 
     def _give_back(self, rows: list[Row], spans: list[Span]) -> None:
         """For the next try, before what came meanwhile."""

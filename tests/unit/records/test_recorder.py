@@ -3,14 +3,19 @@ costs samples, never the reporter."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import math
+import tempfile
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from chargerd.config import Tariff, TariffPart
@@ -26,9 +31,11 @@ from chargerd.model import (
 from chargerd.records.books import Books
 from chargerd.records.build import prices
 from chargerd.records.export import COLUMNS, write_csv
+from chargerd.records.ledger import Ledger
 from chargerd.records.recorder import WAITING_S, Recorder
 from chargerd.records.ring import Ring
 from chargerd.records.sample import baseline_w, must_soc_pct, reserve_active
+from firmware_bridge.api import MeterReading, Reading, StageMode, StageReading
 from tests.unit.local.values import START, a_decision, a_report, at
 
 
@@ -113,6 +120,45 @@ async def test_a_disk_that_fails_is_told_and_mended(tmp_path: Path) -> None:
     assert [r["utc_ms"] for r in _rows(folder)] == [
         round((START + timedelta(seconds=s)).timestamp() * 1000) for s in (1, 2, 3)
     ]
+
+
+@pytest.mark.asyncio
+async def test_a_session_s_records_are_written_at_once_and_one_by_one(
+    tmp_path: Path,
+) -> None:
+    """Not at the next flush; and the one that is no number costs no other."""
+    recorder = a_recorder(tmp_path)
+    with capture_logs() as told:
+        async with asyncio.TaskGroup() as group:
+            run = group.create_task(recorder.run())
+            for second, name, capacity_wh in (
+                (0.0, "S-1", math.nan),  # its battery record cannot be kept
+                (1.0, "S-1", math.nan),
+                (2.0, "S-2", 40_000.0),
+                (3.0, "S-2", 40_000.0),
+                (4.0, "", None),
+            ):
+                report = a_report(second)
+                snap = report.snapshot
+                session = replace(snap.session, id=name)
+                vehicle = replace(snap.vehicle, capacity_wh=capacity_wh)
+                snap = replace(snap, session=session, vehicle=vehicle)
+                recorder.report(replace(report, snapshot=snap))
+            while not recorder.status()["head"]:  # noqa: ASYNC110 - a thread writes it
+                await asyncio.sleep(0)
+            run.cancel()
+    kinds = [
+        (link.record["kind"], link.record.get("session_id"))
+        for link in Ledger(tmp_path).links()
+    ]
+    assert kinds == [
+        ("session", "S-1"),
+        ("session", "S-2"),
+        ("battery", "S-2"),
+        ("slot", None),  # at the end of the run
+    ]
+    assert any("no JSON" in entry.get("why", "") for entry in told)
+    assert Ledger(tmp_path).verify(recorder.status()["head"]).broken == ""
 
 
 @pytest.mark.asyncio
@@ -203,6 +249,34 @@ def test_prices_by_local_time() -> None:
     assert prices(tariff, tokyo, at(6 * 3600.0)).buy == 15.0  # 00:00
     assert prices(tariff, tokyo, replace(day, trusted=False)).buy is None
     assert prices(None, tokyo, day).buy is None
+
+
+ANY = st.sampled_from([None, 0.0, 50.0, 1e308, -1e308, math.inf, math.nan])
+NUMBER = st.one_of(ANY.filter(lambda value: value is not None), st.floats())
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(ANY, ANY, NUMBER, NUMBER, NUMBER, st.booleans()), max_size=8))
+def test_no_report_makes_the_recorder_raise(values: list[Any]) -> None:
+    """It is called by the cycle: an error there would stop the station."""
+    with tempfile.TemporaryDirectory() as name, capture_logs():
+        recorder = a_recorder(Path(name))
+        for second, (soc, slack, power_w, wh, volts, plugged) in enumerate(values):
+            report = a_report(float(second))
+            snap = report.snapshot
+            promise = Promise(50.0, 80.0, slack_s=slack)
+            about = replace(snap.session, promise=promise, id="S" * plugged)
+            vehicle = replace(snap.vehicle, soc_pct=soc, capacity_wh=soc)
+            meter = Reading(MeterReading(power_w, wh, wh, volts), float(second))
+            stage = StageReading(volts, power_w, StageMode.CHARGE, True)
+            telemetry = replace(
+                snap.telemetry, meter=meter, stage=Reading(stage, float(second))
+            )
+            snap = replace(snap, session=about, vehicle=vehicle, telemetry=telemetry)
+            recorder.report(replace(report, snapshot=snap))
+        asyncio.run(recorder.flush())
+        assert recorder.status()["waiting"] == 0
+        assert len(_rows(Path(name))) == len(values)
 
 
 @pytest.mark.asyncio
