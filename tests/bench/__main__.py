@@ -17,7 +17,17 @@ from pathlib import Path
 
 from tests.bench.row import Row
 
-PARTS = ("rpc", "store", "exi", "scheduler", "secc", "site", "station", "doors")
+PARTS = (
+    "rpc",
+    "store",
+    "exi",
+    "scheduler",
+    "planner",
+    "secc",
+    "site",
+    "station",
+    "doors",
+)
 OUT = Path("out/bench")
 
 

@@ -124,7 +124,7 @@ class PlanDoor:
                 return
             solution = rule.solve(problem)
         self._used_mono = self._now().mono
-        self._last = {"why": why, "took_s": solution.took_s, "cost": solution.cost}
+        self._last = {"why": why, "cpu_s": solution.cpu_s, "cost": solution.cost}
         made = shape.plans(
             horizon, solution, self._settings.knee_w, prices.currency, now_mono
         )

@@ -21,7 +21,7 @@ EARLY = 1e-4  # of the highest price, per kWh and hour: soon rather than late
 
 
 @dataclass(slots=True)
-class _Model:
+class Model:
     """Columns and rows while they are written down."""
 
     cost: list[float] = field(default_factory=list)
@@ -60,18 +60,15 @@ class _Prices:
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
+class Columns:
     charge: list[int]
     discharge: list[int]
 
 
 def solve(problem: p.Problem) -> p.Solution:
     """The cheapest plan. PlannerError if HiGHS gives none."""
-    began = time.perf_counter()
-    model = _Model()
-    prices = _prices(problem)
-    packs = [_pack(model, problem, pack, prices) for pack in problem.packs]
-    _site(model, problem, packs, prices)
+    began = time.process_time()
+    model, packs = write(problem)
     values = _run(model)
     traces = []
     for pack, columns in zip(problem.packs, packs, strict=True):
@@ -79,8 +76,17 @@ def solve(problem: p.Problem) -> p.Solution:
         power = [_net_kw(values[c], values[d], pack.efficiency) for c, d in pairs]
         traces.append(p.roll(pack, problem.steps, power))
     found = tuple(traces)
-    took = time.perf_counter() - began
-    return p.Solution("highs", found, p.cost(problem, found), took)
+    spent = time.process_time() - began
+    return p.Solution("highs", found, p.cost(problem, found), spent)
+
+
+def write(problem: p.Problem) -> tuple[Model, list[Columns]]:
+    """The programme, and where each pack's powers stand in it."""
+    model = Model()
+    prices = _prices(problem)
+    packs = [_pack(model, problem, pack, prices) for pack in problem.packs]
+    _site(model, problem, packs, prices)
+    return model, packs
 
 
 def _net_kw(charge_kw: float, discharge_kw: float, efficiency: float) -> float:
@@ -97,7 +103,7 @@ def _prices(problem: p.Problem) -> _Prices:
     return _Prices(10 * top, 100 * top, 1e3 * top, 1e5 * top, EARLY * max(energy))
 
 
-def _pack(model: _Model, problem: p.Problem, pack: p.Pack, prices: _Prices) -> _Columns:
+def _pack(model: Model, problem: p.Problem, pack: p.Pack, prices: _Prices) -> Columns:
     """One battery: energy balance, taper, floor, target, ageing, reserve."""
     charge, discharge = [], []
     eta = pack.efficiency
@@ -135,10 +141,10 @@ def _pack(model: _Model, problem: p.Problem, pack: p.Pack, prices: _Prices) -> _
         short = model.col(prices.departure)
         model.row(pack.target, INF, (before, 1.0), (short, 1.0))
         model.cost[before] -= pack.left
-    return _Columns(charge, discharge)
+    return Columns(charge, discharge)
 
 
-def _taper(model: _Model, pack: p.Pack, c: int, e: int, most: float) -> None:
+def _taper(model: Model, pack: p.Pack, c: int, e: int, most: float) -> None:
     """Above the knee the battery takes less the fuller it is: linear in its energy."""
     span = pack.capacity - pack.knee
     if most > pack.knee and span > 0.0 and pack.charge_kw > 0.0:
@@ -146,7 +152,7 @@ def _taper(model: _Model, pack: p.Pack, c: int, e: int, most: float) -> None:
         model.row(-INF, slope * pack.capacity, (c, 1.0), (e, slope))
 
 
-def _age(model: _Model, pack: p.Pack, step: p.Step, e: int, most: float) -> None:
+def _age(model: Model, pack: p.Pack, step: p.Step, e: int, most: float) -> None:
     """Ageing by standing full, and what the driver misses who leaves early."""
     if pack.calendar > 0.0 and most > pack.calendar_from:
         over = model.col(pack.calendar * step.hours)
@@ -157,7 +163,7 @@ def _age(model: _Model, pack: p.Pack, step: p.Step, e: int, most: float) -> None
 
 
 def _keep(
-    model: _Model,
+    model: Model,
     pack: p.Pack,
     reserve: p.Reserve,
     step: p.Step,
@@ -182,7 +188,7 @@ def _keep(
 
 
 def _site(
-    model: _Model, problem: p.Problem, packs: list[_Columns], prices: _Prices
+    model: Model, problem: p.Problem, packs: list[Columns], prices: _Prices
 ) -> None:
     """The connection: what is bought and sold, its caps, and the peak."""
     peak = None
@@ -205,7 +211,7 @@ def _site(
             model.row(-INF, 0.0, (bought, 1.0), (over, 1.0), (peak, -1.0))
 
 
-def _run(model: _Model) -> list[float]:
+def _run(model: Model) -> list[float]:
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = len(model.cost), len(model.row_low)
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = model.cost, model.low, model.high

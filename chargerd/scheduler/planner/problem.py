@@ -91,7 +91,7 @@ class Solution:
     solver: str
     traces: tuple[Trace, ...]
     cost: float
-    took_s: float = 0.0
+    cpu_s: float = 0.0
 
 
 def roll(pack: Pack, steps: tuple[Step, ...], power_kw: list[float]) -> Trace:
@@ -164,7 +164,7 @@ def read_solution(value: Any, problem: Problem) -> Solution:
             for item in value["traces"]
         )
         solver, total = str(value["solver"]), float(value["cost"])
-        took_s = float(value["took_s"])
+        cpu_s = float(value["cpu_s"])
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise PlannerError(f"answer: {error}") from error
     if [t.evse_id for t in traces] != [p.evse_id for p in problem.packs]:
@@ -175,4 +175,4 @@ def read_solution(value: Any, problem: Problem) -> Solution:
             raise PlannerError(f"answer: {sizes} steps, asked for {pack.steps}")
         if not all(map(math.isfinite, (*trace.power_kw, *trace.energy_kwh, total))):
             raise PlannerError("answer: a number is not finite")
-    return Solution(solver, traces, total, took_s)
+    return Solution(solver, traces, total, cpu_s)
