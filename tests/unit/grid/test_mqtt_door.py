@@ -1,0 +1,85 @@
+"""The MQTT door's shell without a broker: it waits, says why, and hands things on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargerd.config import Config
+from chargerd.grid import build
+from chargerd.grid.errors import GridError
+from chargerd.grid.mqtt_door import MqttDoor
+from chargerd.model import PromiseRequest
+from hil.stand import free_port
+from tests.process import until
+from tests.unit.grid.stand import Told, config, ports, report
+
+TOPIC = "chargerd/CS1/evse/1"
+
+
+def door(told: Told, **changes: Any) -> MqttDoor:
+    made = build.build(config(mqtt={"tls": False, **changes}), ports(told)[0])[0]
+    assert isinstance(made, MqttDoor)
+    return made
+
+
+@pytest.mark.asyncio
+async def test_no_broker_is_a_state_not_an_end() -> None:
+    made = door(Told(), port=free_port())
+
+    async def refused() -> bool:
+        return bool(made.status()["problem"])
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(made.run())
+        await until("the refusal is known", refused, 20.0)
+        made.report(report())  # dropped: nobody is there
+        assert not task.done()
+        task.cancel()
+    assert made.status()["connected"] is False
+    assert made.status()["connects"] == 0
+
+
+@pytest.mark.parametrize("key", ["ca", "certificate"])
+def test_a_missing_file_is_named_at_the_start(key: str, tmp_path: Path) -> None:
+    files = {"ca": None, "certificate": None, "key": None}
+    files[key] = files["key"] = str(tmp_path / "none.pem")
+    if key == "ca":
+        files["key"] = None
+    with pytest.raises(GridError, match="check ca, certificate, key"):
+        door(Told(), tls=True, **files)
+
+
+def test_a_station_id_with_a_wildcard() -> None:
+    asked = config(mqtt={"tls": False})
+    values = {**asked.model_dump(), "station": {"id": "CS/+"}}
+    with pytest.raises(GridError, match="MQTT topic"):
+        build.build(Config.model_validate(values), ports()[0])
+
+
+def test_what_is_commanded_reaches_the_heart_in_the_same_call() -> None:
+    told = Told()
+    made = door(told)
+    made._receive(f"{TOPIC}/setpoint_w/set", b"-3000", False)
+    made._receive(f"{TOPIC}/promise/set", b"null", False)
+    prices = {
+        "until_utc": "2026-11-25T14:00:00Z",
+        "parts": [{"start_utc": "2026-11-25T12:00:00Z", "buy_per_kwh": 30}],
+    }
+    made._receive("chargerd/CS1/prices/set", json.dumps(prices).encode(), True)
+    assert [s.segments[0].setpoint_w for s in told.signals] == [-3000.0]
+    assert told.requests == [PromiseRequest(1, None)]
+    assert [p.parts[0].buy_per_kwh for p in told.prices] == [30.0]
+    assert made.status()["refused"] == {}
+
+
+def test_what_the_heart_refuses_is_counted() -> None:
+    told = Told(accept=False)
+    made = door(told)
+    made._receive(f"{TOPIC}/setpoint_w/set", b"-3000", False)
+    made._receive(f"{TOPIC}/setpoint_w/set", b"{", False)
+    assert made.status()["refused"] == {"heart": 1, "malformed": 1}
