@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from chargerd import config
 from chargerd.clock import Now
 from chargerd.config_plan import SitePlan
+from chargerd.model import PromiseRequest
 from chargerd.plan import Plan
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner import rule
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.door import PlanDoor
 from tests.unit.planner.test_envelope import EVSE, HOUR, NOW, PRICES, SITE
-from tests.unit.scheduler.stand import at
+from tests.unit.scheduler.stand import Stand, at
 
 
 class FakeChild(Child):
@@ -139,3 +143,43 @@ def test_a_series_of_nothing_is_refused_and_so_is_a_flood_of_sources() -> None:
     assert not door.prices(replace(PRICES, parts=()))
     took = [door.prices(replace(PRICES, source=f"s{n}")) for n in range(20)]
     assert took.count(True) == 16
+
+
+@pytest.mark.process
+def test_from_the_tariff_to_the_wire_through_a_real_process() -> None:
+    pytest.importorskip("highspy")
+    tariff = {
+        "currency": "JPY",
+        "parts": [
+            {"begins": "07:00", "buy_per_kwh": 35, "sell_per_kwh": 16},
+            {"begins": "23:00", "buy_per_kwh": 20, "sell_per_kwh": 8},
+        ],
+    }
+    values = {"import_w": 20_000, "export_permit": "TEST", "tariff": tariff}
+    s = Stand(site=config.Site.model_validate(values))  # 17:00 in Tokyo
+    s.start()
+    s.cycle.request(PromiseRequest(1, s.mono + 12 * HOUR, 80.0))
+    s.run(1.0)
+    assert s.decision().power_w > 0.0  # no plan yet: at once
+    door = PlanDoor(
+        SitePlan(),
+        s.cycle.outlook,
+        s.cycle.plan,
+        s.now,
+        tariff=s.cycle.prices,
+    )
+
+    async def story() -> None:
+        try:
+            await door.look()
+        finally:
+            await door._child.close()
+
+    asyncio.run(story())
+    (plan,) = door.plans()
+    assert plan.solver == "highs"
+    cheap = [part for part in plan.parts if part.note.startswith("20 in")]
+    assert sum(part.wish_w > 0.0 for part in cheap) >= 1
+    s.run(65.0)
+    assert s.decision().source == "plan.highs"
+    assert s.decision().power_w == 0.0  # waits for 23:00
