@@ -104,7 +104,9 @@ class App:
         self._started_mono = self._clock.now().mono
         self._bridge = build_bridge(config.evse, config.site.meter)
         self._vehicles = self._vehicle_doors(self._bridge)
-        self._recorder = records.recorder(config, saved, store.kv.put)
+        self._recorder = records.recorder(
+            config, saved, store.kv.put, lambda now: self._plan.price(now)
+        )
         kept = self._recorder
         self._read = (
             ReadModel((evse.id for evse in config.evse), over=kept.decided)

@@ -1,20 +1,17 @@
-"""From the configuration to the recorder, and the prices it notes."""
+"""From the configuration to the recorder."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import tzinfo
-from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from chargerd.clock import Now
-from chargerd.config import Config, Tariff
+from chargerd.config import Config
+from chargerd.plan import PricePart
 from chargerd.records.books import Books
 from chargerd.records.recorder import Recorder
-from chargerd.records.sample import Prices
 
 
 def folder(config: Config) -> Path:
@@ -26,16 +23,16 @@ def recorder(
     config: Config,
     saved: Mapping[str, Mapping[str, Any]],
     save: Callable[[str, str, Any], None],
+    price: Callable[[Now], PricePart | None],
 ) -> Recorder | None:
     """None where `[records] enabled` is false.
 
     `saved`, `save`: by namespace and key, what survives a restart: here the key of the
-    vehicles' pseudonyms.
+    vehicles' pseudonyms. `price`: in force at that time.
     """
     wanted = config.records
     if not wanted.enabled:
         return None
-    zone = ZoneInfo(config.vehicle.promise.timezone)
     key = saved.get("records", {}).get("pseudonym_key")
     if not isinstance(key, str):
         key = secrets.token_hex(32)
@@ -53,18 +50,5 @@ def recorder(
         max_bytes=wanted.max_megabytes * 1024 * 1024,
         flush_s=wanted.flush_s,
         evses=len(config.evse),
-        prices=partial(prices, config.site.tariff, zone),
+        price=price,
     )
-
-
-def prices(tariff: Tariff | None, zone: tzinfo, now: Now) -> Prices:
-    """The tariff's, by local time of day; none while the time is not known."""
-    if tariff is None or not now.trusted:
-        return Prices()
-    clock = now.utc.astimezone(zone).strftime("%H:%M")
-    parts = sorted(tariff.parts, key=lambda part: part.begins)
-    found = parts[-1]  # before the first of the day: yesterday's last
-    for part in parts:
-        if part.begins <= clock:
-            found = part
-    return Prices(found.buy_per_kwh, found.sell_per_kwh)

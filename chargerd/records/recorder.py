@@ -20,6 +20,7 @@ import structlog
 
 from chargerd.clock import Now
 from chargerd.model import Decision, EvseReport
+from chargerd.plan import PricePart
 from chargerd.records import decisions as words
 from chargerd.records import sample as samples
 from chargerd.records.books import Books
@@ -27,7 +28,7 @@ from chargerd.records.chain import Record
 from chargerd.records.errors import RecordsError
 from chargerd.records.ledger import Ledger
 from chargerd.records.ring import Ring, Span
-from chargerd.records.sample import Prices, Row, utc_ms
+from chargerd.records.sample import Row, utc_ms
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class Recorder:
         max_bytes: int,
         flush_s: float,
         evses: int,
-        prices: Callable[[Now], Prices] = lambda now: Prices(),
+        price: Callable[[Now], PricePart | None] = lambda now: None,
     ) -> None:
         self.folder = folder
         self._ring = Ring(folder, keep_s=days * 86_400.0, max_bytes=max_bytes)
@@ -61,7 +62,7 @@ class Recorder:
         self._books = books
         self._due: deque[Record] = deque(maxlen=MAX_DUE)
         self._is_due = asyncio.Event()
-        self._flush_s, self._prices = flush_s, prices
+        self._flush_s, self._price = flush_s, price
         self._rows: deque[Row] = deque(maxlen=round(WAITING_S * evses / PERIOD_S))
         self._spans: deque[Span] = deque(maxlen=round(WAITING_S * evses))
         self._next_mono: dict[int, float] = {}
@@ -87,7 +88,7 @@ class Recorder:
         period_s = RESERVE_PERIOD_S if samples.reserve_active(report) else PERIOD_S
         self._next_mono[evse_id] = (now.mono // period_s + 1.0) * period_s
         self.dropped += len(self._rows) == self._rows.maxlen
-        self._rows.append(samples.sample(report, base_w, self._prices(now)))
+        self._rows.append(samples.sample(report, base_w, self._price(now)))
 
     def decided(self, decision: Decision, from_utc: datetime, to_utc: datetime) -> None:
         """A decision that was in force until now; of those that follow each other

@@ -21,7 +21,7 @@ _LONGEST_STEP_MS = 5000  # a longer one between two samples is missing time
 _KILO = ("power_w", "setpoint_w", "baseline_w", "low_w", "high_w", "grid_w")
 _PLAIN = (
     *("soc_pct", "must_soc_pct", "target_soc_pct"),
-    *("buy_per_kwh", "sell_per_kwh", "frequency_hz"),
+    *("buy_per_kwh", "sell_per_kwh", "co2_g_per_kwh", "frequency_hz"),
 )
 
 
@@ -124,10 +124,15 @@ class Picture:
             ],
             zero=True,
         )
+        carbon = Panel(
+            "CO2 of the grid, g per kWh",
+            [self._line("as told", "power", "co2_g_per_kwh")],
+            zero=True,
+        )
         hertz = Panel(
             "Frequency, Hz", [self._line("measured", "power", "frequency_hz")]
         )
-        return [p for p in (power, soc, grid, price, hertz) if p.values()]
+        return [p for p in (power, soc, grid, price, carbon, hertz) if p.values()]
 
     def _runs(self, name: str) -> list[list[tuple[float, float]]]:
         return self._traces[name].runs

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chargerd.model import EvseReport, OperationMode, Priority, Promise
+from chargerd.plan import PricePart
 
 Row = dict[str, Any]  # "evse_id", "utc_ms", then the columns by name
 
@@ -41,6 +42,7 @@ NUMBERS = (
     Column("export_wh", 10),
     Column("buy_per_kwh", 10_000),
     Column("sell_per_kwh", 10_000),
+    Column("co2_g_per_kwh", 1),
 )
 TEXTS = ("phase", "mode", "source", "session_id", "clock")
 
@@ -48,15 +50,7 @@ METER_MAX_AGE_S = 3.0
 RESERVE_MODES = (OperationMode.LOCAL_FREQUENCY, OperationMode.CENTRAL_FREQUENCY)
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """In force now, per kWh; None = not known."""
-
-    buy: float | None = None
-    sell: float | None = None
-
-
-def sample(report: EvseReport, baseline_w: float, prices: Prices) -> Row:
+def sample(report: EvseReport, baseline_w: float, price: PricePart | None) -> Row:
     """The line of this report."""
     snap, decision = report.snapshot, report.decision
     now, site, session = snap.now, snap.site, snap.session
@@ -82,8 +76,9 @@ def sample(report: EvseReport, baseline_w: float, prices: Prices) -> Row:
         "target_soc_pct": session.promise.target_soc_pct if session.promise else None,
         "import_wh": meter.value.import_wh if meter else None,
         "export_wh": meter.value.export_wh if meter else None,
-        "buy_per_kwh": prices.buy,
-        "sell_per_kwh": prices.sell,
+        "buy_per_kwh": price.buy_per_kwh if price else None,
+        "sell_per_kwh": price.sell_per_kwh if price else None,
+        "co2_g_per_kwh": price.co2_g_per_kwh if price else None,
         "phase": session.phase.value,
         "mode": decision.mode.value,
         "source": decision.source,

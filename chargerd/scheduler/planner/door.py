@@ -14,7 +14,7 @@ import structlog
 
 from chargerd.clock import Now
 from chargerd.config_plan import SitePlan
-from chargerd.plan import Plan, PriceSeries
+from chargerd.plan import Plan, PricePart, PriceSeries
 from chargerd.scheduler.planner import horizon as horizons
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner import rule, shape, when
@@ -58,6 +58,12 @@ class PlanDoor:
         self._series[series.source] = series
         self._number += 1
         return True
+
+    def price(self, now: Now) -> PricePart | None:
+        """In force now; None where nobody has told one."""
+        series = self._best(now)
+        begun = [p for p in series.parts if p.start_mono <= now.mono] if series else []
+        return begun[-1] if begun else None
 
     def status(self) -> dict[str, Any]:
         return {**self._counts, **self._last, "child": self._child.running}

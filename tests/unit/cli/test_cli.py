@@ -34,7 +34,7 @@ from chargerd.records.books import Books
 from chargerd.records.decisions import decision
 from chargerd.records.ledger import Ledger
 from chargerd.records.ring import Ring
-from chargerd.records.sample import Prices, sample
+from chargerd.records.sample import sample
 from tests.unit.local.test_verbs import Heart
 from tests.unit.local.values import START, a_decision, a_report
 
@@ -145,7 +145,7 @@ def test_records_are_exported_with_and_without_a_daemon(
 ) -> None:
     folder = tmp_path / "records"
     ring = Ring(folder, keep_s=86_400.0, max_bytes=2**30)
-    rows = [sample(a_report(float(s)), 0.0, Prices()) for s in range(60)]
+    rows = [sample(a_report(float(s)), 0.0, None) for s in range(60)]
     ring.append(rows)
     span = ["--from", "2026-11-23T09:00:10Z", "--to", "2026-11-23T09:00:20Z"]
     heart = Heart(records={"folder": str(folder)})
@@ -214,7 +214,7 @@ def test_a_report_of_a_time_or_of_a_session(
 ) -> None:
     _chained(tmp_path)
     ring = Ring(tmp_path, keep_s=86_400.0, max_bytes=2**30)
-    ring.append([sample(a_report(float(s)), 0.0, Prices()) for s in range(600)])
+    ring.append([sample(a_report(float(s)), 0.0, None) for s in range(600)])
     out = tmp_path / "out.html"
     where = ["report", "--folder", str(tmp_path), "--out", str(out)]
     span = ["--from", "2026-11-23T09:00Z", "--to", "2026-11-23T09:05Z"]

@@ -11,7 +11,7 @@ from chargerd import config
 from chargerd.clock import Now
 from chargerd.config_plan import SitePlan
 from chargerd.model import PromiseRequest
-from chargerd.plan import Plan
+from chargerd.plan import Plan, PricePart, PriceSeries
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner import rule
 from chargerd.scheduler.planner.child import Child
@@ -183,3 +183,22 @@ def test_from_the_tariff_to_the_wire_through_a_real_process() -> None:
     s.run(65.0)
     assert s.decision().source == "plan.highs"
     assert s.decision().power_w == 0.0  # waits for 23:00
+
+
+def test_the_price_in_force_is_that_of_the_highest_rank_alive() -> None:
+    bench = Bench()
+    assert bench.door.price(bench.now()) is None
+    now_mono = bench.now().mono
+    low = PriceSeries("a", (PricePart(now_mono, 10.0), PricePart(now_mono + 60, 20.0)),
+                      now_mono + 600)  # fmt: skip
+    high = PriceSeries("b", (PricePart(now_mono, 30.0),), now_mono + 30, rank=1)
+    found = []
+    for series in (low, high):
+        assert bench.door.prices(series)
+    for _ in range(3):
+        price = bench.door.price(bench.now())
+        found.append(price.buy_per_kwh if price else None)
+        bench.mono += 40.0
+    assert found == [30.0, 10.0, 20.0]
+    bench.mono += 600.0
+    assert bench.door.price(bench.now()) is None

@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from chargerd.config import Tariff, TariffPart
 from chargerd.model import (
     Curve,
     DispatchSignal,
@@ -28,8 +27,8 @@ from chargerd.model import (
     Promise,
     Segment,
 )
+from chargerd.plan import PricePart
 from chargerd.records.books import Books
-from chargerd.records.build import prices
 from chargerd.records.export import COLUMNS, write_csv
 from chargerd.records.ledger import Ledger
 from chargerd.records.recorder import WAITING_S, Recorder
@@ -235,20 +234,16 @@ def test_the_must_charge_line(
     assert found == (wanted if wanted is None else pytest.approx(wanted, abs=1e-3))
 
 
-def test_prices_by_local_time() -> None:
-    from zoneinfo import ZoneInfo
-
-    parts = (
-        TariffPart(begins="23:00", buy_per_kwh=15.0),
-        TariffPart(begins="07:00", buy_per_kwh=31.0, sell_per_kwh=8.0),
-    )
-    tariff, tokyo = Tariff(currency="JPY", parts=parts), ZoneInfo("Asia/Tokyo")
-    day = at(0.0)  # 09:00 UTC is 18:00 in Tokyo
-    assert prices(tariff, tokyo, day).buy == 31.0
-    assert prices(tariff, tokyo, day).sell == 8.0
-    assert prices(tariff, tokyo, at(6 * 3600.0)).buy == 15.0  # 00:00
-    assert prices(tariff, tokyo, replace(day, trusted=False)).buy is None
-    assert prices(None, tokyo, day).buy is None
+@pytest.mark.asyncio
+async def test_the_price_in_force_is_noted(tmp_path: Path) -> None:
+    part = PricePart(0.0, 31.0, None, 420.0)
+    recorder = a_recorder(tmp_path, price=lambda now: part if now.mono > 1 else None)
+    for second in (1.0, 2.0):
+        recorder.report(a_report(second))
+    await recorder.flush()
+    names = ("buy_per_kwh", "sell_per_kwh", "co2_g_per_kwh")
+    found = [tuple(row[name] for name in names) for row in _rows(tmp_path)]
+    assert found == [(None, None, None), (31.0, None, 420.0)]
 
 
 ANY = st.sampled_from([None, 0.0, 50.0, 1e308, -1e308, math.inf, math.nan])
