@@ -52,6 +52,7 @@ class Coordinator:
 
     def __init__(self, rules: Rules, name: str, epoch: str, now_mono: float) -> None:
         self._rules, self._name, self._epoch = rules, name, epoch
+        self._digest = rules.digest
         self._known = {member: _Known() for member in rules.members}
         self._charge_w, self._discharge_w = rules.charge_w, rules.discharge_w
         self._pause_s = rules.lease_s * (1.0 + DRIFT)
@@ -64,14 +65,15 @@ class Coordinator:
 
     def beacon(self, now_mono: float) -> Beacon:
         """To be sent each period."""
-        return Beacon(self._name, self._epoch, now_mono)
+        return Beacon(self._name, self._epoch, now_mono, self._digest)
 
     def hear(self, beacon: Beacon, now_mono: float) -> None:
-        """Another coordinator. One that is not on our list, or another of our own
-        name, follows other rules than ours: nothing is given while it can be heard."""
+        """Another coordinator. One that is not on our list, has other rules, or is
+        another of our own name: nothing is given while it can be heard."""
         other = (beacon.coordinator, beacon.epoch) != (self._name, self._epoch)
         known = beacon.coordinator in self._rules.coordinators
-        if other and (not known or beacon.coordinator == self._name):
+        alike = known and beacon.rules == self._digest
+        if other and (not alike or beacon.coordinator == self._name):
             self.refused["rival"] += 1
             self._quiet_until_mono = now_mono + self._pause_s
 
@@ -85,6 +87,10 @@ class Coordinator:
         known = self._known.get(ask.member)
         if known is None:
             self.refused["stranger"] += 1
+            return None
+        if ask.rules != self._digest:  # its safe limit, or its time, may be another
+            self.refused["other rules"] += 1
+            self._quiet_until_mono = now_mono + self._pause_s
             return None
         last = known.ask
         if last is not None and last.boot == ask.boot and ask.number <= last.number:

@@ -46,6 +46,7 @@ class Member:
 
     def __init__(self, rules: Rules, name: str, boot: str, now_mono: float) -> None:
         self._rules, self._name, self._boot = rules, name, boot
+        self._digest = rules.digest
         self._heard: dict[str, _Heard] = {}
         self._followed: Beacon | None = None
         # The run before may have followed anybody: nobody else for a lease time.
@@ -69,6 +70,9 @@ class Member:
         if beacon.coordinator not in self._rules.coordinators:
             self.refused["stranger"] += 1
             return
+        if beacon.rules != self._digest:
+            self.refused["other rules"] += 1
+            return
         last = self._heard.get(beacon.coordinator)
         if last is not None and now_mono - last.at_mono < self._rules.lease_s:
             same = last.beacon.epoch == beacon.epoch
@@ -82,7 +86,7 @@ class Member:
         self._choose(now_mono)
         self._number += 1
         self._sent.append((self._number, now_mono))
-        followed = self._followed or Beacon("", "", 0.0)
+        followed = self._followed or Beacon("", "", 0.0, "")
         return Ask(
             self._name,
             self._boot,
@@ -91,6 +95,7 @@ class Member:
             followed.epoch,
             followed.stamp_mono,
             self._followed_by_power(now_mono),
+            self._digest,
             wish.charge_w,
             wish.must_w,
             wish.least_w,

@@ -7,6 +7,7 @@ must follow a coordinator before it gives, and a lease time must then have passe
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from chargerd.config_grid import SiteBus
@@ -25,6 +26,18 @@ class Rules:
     discharge_w: float
     lease_s: float
     fall_s: float  # from a cut to power that has followed
+
+    @property
+    def digest(self) -> str:
+        """Of what must be the same on every station, or the sum is not kept."""
+        shared = (
+            self.members,
+            self.coordinators,
+            self.safe_w,
+            self.lease_s,
+            self.fall_s,
+        )
+        return hashlib.sha256(repr(shared).encode()).hexdigest()[:16]
 
     @property
     def votes_needed(self) -> int:

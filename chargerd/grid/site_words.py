@@ -23,11 +23,15 @@ MAX_TEXT = 64
 
 @dataclass(frozen=True, slots=True)
 class Beacon:
-    """I am here. `epoch` is new at every start; `stamp_mono` is its sender's clock."""
+    """I am here. `epoch` is new at every start; `stamp_mono` is its sender's clock.
+
+    `rules` is the digest of what all stations must have alike (site_rules).
+    """
 
     coordinator: str
     epoch: str
     stamp_mono: float
+    rules: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Ask:
     epoch: str
     stamp_mono: float
     held: int
+    rules: str
     charge_w: float = 0.0  # could take; magnitudes, all of it
     must_w: float = 0.0  # of that: a promise rests on it
     least_w: float = 0.0  # less than this is of no use to it

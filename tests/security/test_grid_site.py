@@ -36,7 +36,7 @@ BODIES = st.one_of(
     st.fixed_dictionaries(
         {},
         optional={
-            **dict.fromkeys(["member", "boot", "coordinator", "epoch"], TEXTS),
+            **dict.fromkeys(["member", "boot", "coordinator", "epoch", "rules"], TEXTS),
             **dict.fromkeys(
                 [
                     *("number", "held", "stamp_mono", "charge_w", "must_w"),
@@ -52,7 +52,7 @@ BODIES = st.one_of(
 def whole(kind: str, values: dict[str, Any]) -> bytes:
     """Only the fields of that message."""
     fields = {
-        "beacon": ("coordinator", "epoch", "stamp_mono"),
+        "beacon": ("coordinator", "epoch", "stamp_mono", "rules"),
         "lease": (
             *("member", "boot", "number", "coordinator", "epoch"),
             *("charge_w", "discharge_w", "lease_s"),
@@ -102,11 +102,14 @@ def test_a_member_s_heart_is_told_only_bounded_limits_that_end(
     door = build.build(config(site=SITE), ports(told)[0])[0]
     assert isinstance(door, SiteDoor)
     assert door._member is not None
+    digest = door._member._digest
     for wait_s, message in messages:
         told.mono += wait_s
         if isinstance(message, dict):
             sender, boot = message["coordinator"], door._member._boot
-            beacon = whole("beacon", {**message, "stamp_mono": told.mono})
+            beacon = whole(
+                "beacon", {**message, "stamp_mono": told.mono, "rules": digest}
+            )
             door._receive(f"site/coordinator/{sender}/beacon", beacon, False)
             door._speak()
             number = door._member._number if message["newest"] else message["number"]
@@ -134,6 +137,7 @@ ASKS = st.builds(
     epoch=st.sampled_from(["e1", "e1", "e1", "e0"]),
     stamp_mono=st.floats(0, 40),
     held=st.integers(0, 30),
+    rules=st.sampled_from([rules(3).digest] * 9 + ["x"]),
     charge_w=st.floats(0, 1e9),
     must_w=st.floats(0, 1e9),
     least_w=st.floats(0, 1e9),

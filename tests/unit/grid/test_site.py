@@ -14,8 +14,10 @@ from chargerd.grid.site_words import MAX_BYTES, Ask, Beacon, Lease, read, write
 from tests.grid_site import WISH, Site, rules
 
 IDLE = Wish()
-BEACON = Beacon("c0", "e1", 5.0)
-ASK = Ask("m0", "b1", 3, "c0", "e1", 5.0, 2, 11_000.0)
+ONE, TWO = rules(4), rules(4, 2)  # four members, one or two coordinators
+DUO = rules(1, 2)
+BEACON = Beacon("c0", "e1", 5.0, ONE.digest)
+ASK = Ask("m0", "b1", 3, "c0", "e1", 5.0, 2, ONE.digest, 11_000.0)
 LEASE = Lease("m0", "b1", 3, "c0", "e1", 4000.0, 0.0, 20.0)
 
 
@@ -32,12 +34,15 @@ def test_words_go_and_come_back(message: Beacon | Ask | Lease) -> None:
         (b"x" * (MAX_BYTES + 1), "over"),
         (b"[]", "must have"),
         (b'{"coordinator":"a","epoch":"b"}', "must have"),
-        (b'{"coordinator":"a","epoch":"b","stamp_mono":1,"x":1}', "must have"),
-        (b'{"coordinator":1,"epoch":"b","stamp_mono":1}', "text"),
-        (b'{"coordinator":"%065d","epoch":"b","stamp_mono":1}' % 1, "text"),
-        (b'{"coordinator":"a","epoch":"b","stamp_mono":NaN}', "beyond"),
-        (b'{"coordinator":"a","epoch":"b","stamp_mono":1e400}', "beyond"),
-        (b'{"coordinator":"a","epoch":"b","stamp_mono":true}', "number"),
+        (
+            b'{"coordinator":"a","epoch":"b","stamp_mono":1,"rules":"","x":1}',
+            "must have",
+        ),
+        (b'{"coordinator":1,"epoch":"b","stamp_mono":1,"rules":""}', "text"),
+        (b'{"coordinator":"%065d","epoch":"b","stamp_mono":1,"rules":""}' % 1, "text"),
+        (b'{"coordinator":"a","epoch":"b","stamp_mono":NaN,"rules":""}', "beyond"),
+        (b'{"coordinator":"a","epoch":"b","stamp_mono":1e400,"rules":""}', "beyond"),
+        (b'{"coordinator":"a","epoch":"b","stamp_mono":true,"rules":""}', "number"),
     ],
 )
 def test_words_that_are_none(payload: bytes, word: str) -> None:
@@ -62,7 +67,7 @@ def test_a_lease_that_is_none(key: str, value: float) -> None:
 
 def follower() -> Member:
     """Follows c0 and has sent ask 1 at 100."""
-    member = Member(rules(4), "m0", "b1", 0.0)
+    member = Member(ONE, "m0", "b1", 0.0)
     member.hear(replace(BEACON, stamp_mono=7.0), 99.0)
     assert member.ask(WISH, 100.0).coordinator == "c0"
     return member
@@ -119,25 +124,31 @@ def test_what_is_held_is_told_when_power_has_followed() -> None:
 
 
 def test_a_stranger_and_an_old_run_are_not_followed() -> None:
-    member = Member(rules(4), "m0", "b1", 0.0)
-    member.hear(Beacon("evil", "e1", 1.0), 1.0)
-    member.hear(Beacon("c0", "e1", 9.0), 2.0)
-    member.hear(Beacon("c0", "e1", 8.0), 3.0)  # overtaken on its way
-    member.hear(Beacon("c0", "e2", 1.0), 4.0)
+    member = Member(ONE, "m0", "b1", 0.0)
+    member.hear(Beacon("evil", "e1", 1.0, ONE.digest), 1.0)
+    member.hear(Beacon("c0", "e1", 1.0, "x"), 1.0)
+    member.hear(Beacon("c0", "e1", 9.0, ONE.digest), 2.0)
+    member.hear(Beacon("c0", "e1", 8.0, ONE.digest), 3.0)  # overtaken on its way
+    member.hear(Beacon("c0", "e2", 1.0, ONE.digest), 4.0)
     assert member.ask(WISH, 5.0).epoch == "e1"
-    assert member.refused == {"stranger": 1, "late beacon": 1, "old epoch": 1}
-    member.hear(Beacon("c0", "e2", 20.0), 22.0)  # the old run is silent for 20 s
+    assert member.refused == {
+        "stranger": 1,
+        "other rules": 1,
+        "late beacon": 1,
+        "old epoch": 1,
+    }
+    member.hear(Beacon("c0", "e2", 20.0, ONE.digest), 22.0)  # 20 s silent
     assert member.ask(WISH, 23.0).epoch == "e2"
 
 
 def test_its_word_binds_until_a_lease_time_after_the_last_beacon() -> None:
-    member = Member(rules(4, 2), "m0", "b1", 0.0)
-    member.hear(Beacon("c1", "e1", 1.0), 10.0)
+    member = Member(TWO, "m0", "b1", 0.0)
+    member.hear(Beacon("c1", "e1", 1.0, TWO.digest), 10.0)
     assert member.ask(WISH, 11.0).coordinator == ""  # the run before may be bound
-    member.hear(Beacon("c1", "e1", 2.0), 20.0)
+    member.hear(Beacon("c1", "e1", 2.0, TWO.digest), 20.0)
     assert member.ask(WISH, 20.5).coordinator == "c1"
-    member.hear(Beacon("c0", "e7", 1.0), 21.0)  # the better one is here
-    member.hear(Beacon("c1", "e1", 3.0), 22.0)
+    member.hear(Beacon("c0", "e7", 1.0, TWO.digest), 21.0)  # the better one is here
+    member.hear(Beacon("c1", "e1", 3.0, TWO.digest), 22.0)
     bound = member.ask(WISH, 39.0)
     assert (bound.coordinator, bound.stamp_mono) == ("c1", 2.0)  # not renewed
     assert member.ask(WISH, 40.0).coordinator == "c0"
@@ -147,7 +158,7 @@ def test_its_word_binds_until_a_lease_time_after_the_last_beacon() -> None:
 
 
 def test_nothing_is_given_until_an_older_run_s_leases_are_over() -> None:
-    lead = Coordinator(rules(4), "c0", "e1", 0.0)
+    lead = Coordinator(ONE, "c0", "e1", 0.0)
     assert lead.receive(replace(ASK, number=1, held=0), 20.1) is None
     lease = lead.receive(replace(ASK, number=2, held=0), 20.2)
     assert lease is not None
@@ -155,7 +166,7 @@ def test_nothing_is_given_until_an_older_run_s_leases_are_over() -> None:
 
 
 def test_who_is_not_on_the_list_gets_nothing() -> None:
-    lead = Coordinator(rules(4), "c0", "e1", 0.0)
+    lead = Coordinator(ONE, "c0", "e1", 0.0)
     assert lead.receive(replace(ASK, member="m9"), 50.0) is None
     assert lead.receive(replace(ASK, epoch="e0"), 50.0) is None
     assert lead.receive(ASK, 50.0) is None  # a repeat of that number
@@ -166,15 +177,16 @@ def test_who_is_not_on_the_list_gets_nothing() -> None:
 @pytest.mark.parametrize(
     ("beacon", "gives"),
     [
-        (Beacon("c0", "e1", 0.0), True),  # our own
-        (Beacon("c1", "e9", 0.0), True),  # the other one on the list
-        (Beacon("c0", "e2", 0.0), False),  # somebody else of our name
-        (Beacon("c9", "e1", 0.0), False),
+        (Beacon("c0", "e1", 0.0, DUO.digest), True),  # our own
+        (Beacon("c1", "e9", 0.0, DUO.digest), True),  # the other one on the list
+        (Beacon("c0", "e2", 0.0, DUO.digest), False),  # somebody else of our name
+        (Beacon("c9", "e1", 0.0, DUO.digest), False),
+        (Beacon("c1", "e9", 0.0, ONE.digest), False),  # other rules
     ],
 )
 def test_a_rival_with_other_rules_stops_the_giving(beacon: Beacon, gives: bool) -> None:
-    lead = Coordinator(rules(1, 2), "c0", "e1", 0.0)
-    ask = replace(ASK, held=0, stamp_mono=49.0)
+    lead = Coordinator(DUO, "c0", "e1", 0.0)
+    ask = replace(ASK, held=0, stamp_mono=49.0, rules=DUO.digest)
     lead.receive(replace(ask, number=1), 50.0)
     assert lead.receive(replace(ask, number=2, stamp_mono=60.0), 60.0) is None
     lead.hear(beacon, 70.0)
@@ -182,8 +194,18 @@ def test_a_rival_with_other_rules_stops_the_giving(beacon: Beacon, gives: bool) 
     assert (lease is not None) is gives
 
 
+def test_a_member_with_other_rules_stops_the_giving() -> None:
+    """Its safe limit may be higher than ours."""
+    lead = Coordinator(ONE, "c0", "e1", 0.0)
+    assert lead.receive(replace(ASK, number=1, held=0), 30.0) is not None
+    assert lead.receive(replace(ASK, member="m1", rules="x"), 31.0) is None
+    assert lead.receive(replace(ASK, number=2, held=0), 51.1) is None
+    assert lead.receive(replace(ASK, number=3, held=0), 51.3) is not None
+    assert lead.refused == {"other rules": 1}
+
+
 def test_less_for_all_while_the_house_takes_more() -> None:
-    lead = Coordinator(rules(4), "c0", "e1", 0.0)  # 16 kW
+    lead = Coordinator(ONE, "c0", "e1", 0.0)  # 16 kW
     lead.limit(9000.0, 0.0)
     lease = lead.receive(replace(ASK, held=0, discharge_w=5000.0), 30.0)
     assert lease is not None

@@ -75,11 +75,11 @@ def _beacon(site: SiteDoor) -> bytes:
 @pytest.mark.parametrize(
     ("reason", "topic", "payload"),
     [
-        ("malformed", "coordinator/CS1/beacon", write(Beacon("CS2", "e", 1.0))),
+        ("malformed", "coordinator/CS1/beacon", write(Beacon("CS2", "e", 1.0, ""))),
         ("malformed", "coordinator/CS1/beacon", b"x" * 100_000),
-        ("malformed", "member/CS2/ask", write(Ask("CS1", "b", 1, "", "", 0.0, 0))),
+        ("malformed", "member/CS2/ask", write(Ask("CS1", "b", 1, "", "", 0.0, 0, ""))),
         ("malformed", "member/CS1/lease", b"{}"),
-        ("retained", "coordinator/CS1/beacon", write(Beacon("CS1", "e", 1.0))),
+        ("retained", "coordinator/CS1/beacon", write(Beacon("CS1", "e", 1.0, ""))),
         ("unknown", "member/CS1/more/lease", b"{}"),
     ],
 )
@@ -94,7 +94,7 @@ def test_bad_messages_are_counted(reason: str, topic: str, payload: bytes) -> No
 def test_a_flood_on_one_topic_is_cut_off() -> None:
     site = door(Told())
     for number in range(100):
-        ask = Ask("CS2", "b", number + 1, "", "", 0.0, 0)
+        ask = Ask("CS2", "b", number + 1, "", "", 0.0, 0, "")
         site._receive("site/member/CS2/ask", write(ask), False)
     assert site.status()["refused"] == {"flood": 90}
 
