@@ -20,6 +20,7 @@ SOURCES = (
     ("site", "site_door", "mqtt"),
     ("echonet", "echonet_door", ""),
     ("sunspec", "sunspec_door", ""),
+    ("openadr2", "openadr2_door", "openadr2"),
 )
 
 

@@ -1,0 +1,377 @@
+"""The OpenADR 2.0b VEN's core: what to say to the VTN next, what its answers mean.
+
+Pure: answers, reports and times in; calls, signals and prices out. One call at a time.
+Without a word from the VTN for `hold_s` nothing that it wanted goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from chargerd.clock import Now
+from chargerd.config import Evse
+from chargerd.config_grid import Openadr2
+from chargerd.grid import openadr2_words as words
+from chargerd.grid.openadr2_dispatch import Dispatch
+from chargerd.grid.openadr2_events import Event, Events, Rules
+from chargerd.grid.openadr2_reports import Telemetry
+from chargerd.grid.openadr2_words import Call, Json, Refused
+from chargerd.model import DispatchSignal, EvseReport, SessionPhase
+from chargerd.plan import PriceSeries
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0  # after a failure, doubled each time
+LOST_AFTER = 3  # failures in a row: the VTN may have forgotten us
+MOST_WAITING = 64  # calls
+MOST_AT_ONCE = 8  # polls in a row, while the VTN has more to say
+REFRESH_S = 30.0  # signals are renewed so often
+SOON_S = 60.0  # an event is opted out of when it begins by then and cannot be
+FORBIDDEN_S = 10.0  # so long the promise stands above an event, then we opt out
+_FORGOTTEN = (words.INVALID_ID, words.NOT_REGISTERED)
+_REQUESTS = ("register", "poll", "events")  # their failures count
+
+
+@dataclass(slots=True)
+class Work:
+    signals: list[DispatchSignal] = field(default_factory=list)
+    prices: PriceSeries | None = None
+    save: Json | None = None  # the new state to keep over restarts
+
+
+class Ven:
+    """Everything but the process that speaks XML and HTTP."""
+
+    def __init__(
+        self, config: Openadr2, evses: tuple[Evse, ...], saved: Mapping[str, Any]
+    ) -> None:
+        self._config = config
+        names = config.resources or tuple(f"evse{evse.id}" for evse in evses)
+        self._resources = dict(zip(names, (e.id for e in evses), strict=True))
+        self.ven_id = config.ven_id or str(saved.get("ven_id", ""))
+        self._registration = str(saved.get("registration_id", ""))
+        self.registered = False
+        self.events = Events()
+        self.telemetry = Telemetry(self._resources)
+        self._dispatch = Dispatch(config, evses)
+        self._reports: dict[int, EvseReport] = {}
+        self._waiting: deque[Call] = deque(maxlen=MOST_WAITING)
+        self._poll_s = config.poll_s
+        self._poll_mono = self._sync_mono = self._retry_mono = 0.0
+        self._refresh_mono = 0.0
+        self._at_once = self._failures = 0
+        self._heard_mono: float | None = None
+        self._skew: timedelta | None = None  # the VTN's clock against ours
+        self._forbidden: dict[str, float] = {}  # event -> since
+        self._dirty = True
+        self._kept: Json = {}
+        self._saved: Mapping[str, Any] | None = saved
+        self.refused: Counter[str] = Counter()
+
+    # -- what to say -----------------------------------------------------------------
+
+    @property
+    def _rules(self) -> Rules:
+        contexts = self._config.market_contexts
+        return Rules(self.ven_id, contexts, self._resources)
+
+    def next(self, now: Now) -> Call | None:
+        """The call to make now, if any."""
+        now = self._told(now)
+        if self._waiting and self._waiting[0].kind == "answer":
+            return self._waiting.popleft()
+        if now.mono < self._retry_mono:
+            return None
+        if not self.registered:
+            config = self._config
+            return words.register(
+                config.ven_name, self.ven_id, self._registration, sign=config.sign
+            )
+        if self._waiting:
+            return self._waiting.popleft()
+        if now.mono >= self._sync_mono:
+            self._sync_mono = now.mono + self._config.sync_s
+            return words.request_events(self.ven_id)
+        if now.mono >= self._poll_mono:
+            self._poll_mono = now.mono + self._poll_s
+            return words.poll(self.ven_id)
+        return None
+
+    # -- what it answers -------------------------------------------------------------
+
+    def answered(self, call: Call, answer: Json, now: Now) -> None:
+        """The answer to `call`, or {"error": word}."""
+        self._learn(answer, now)
+        now = self._told(now)
+        error, body = answer.get("error"), answer.get("body")
+        if error or not isinstance(body, dict):
+            self._fail(call, str(error or "malformed"), now)
+            return
+        code = str(body.get("code") or "200")
+        if code != "200":
+            self._rejected(call, code, now)
+            return
+        wanted = self._config.vtn_id
+        if wanted and body.get("vtn_id") and body["vtn_id"] != wanted:
+            self._fail(call, "another VTN", now)
+            return
+        self._heed(call, str(answer.get("type", "")), body, now)
+
+    def _heed(self, call: Call, kind: str, body: Json, now: Now) -> None:
+        if call.kind == "register":
+            self._register(call, body, now)
+            return
+        if call.kind in _REQUESTS:
+            self._failures, self._heard_mono = 0, now.mono
+        known = call.kind == "events"
+        if kind == "oadrDistributeEvent" or (known and kind == "oadrResponse"):
+            self._distribute(body, now)
+        if call.kind == "poll":
+            self._polled(kind, body, now)
+        if call.kind == "reports":
+            self._say(self.telemetry.request(self.ven_id, body, now))
+        if call.kind == "update":
+            self._say(self.telemetry.cancel(self.ven_id, body))
+
+    def _register(self, call: Call, body: Json, now: Now) -> None:
+        ven_id, registration = body.get("ven_id"), body.get("registration_id")
+        try:
+            self.ven_id = words.identifier(body, "ven_id")
+            self._registration = words.identifier(body, "registration_id")
+            poll_s = words.seconds(body.get("poll"), self._config.poll_s)
+        except Refused:
+            refused = not ven_id or not registration
+            self._fail(call, "not accepted" if refused else "malformed", now)
+            return
+        self.registered = True
+        # Polled less often than a third of the hold, a command would end between two.
+        self._poll_s = min(max(1.0, poll_s), self._config.hold_s / 3.0)
+        self._sync_mono = self._poll_mono = now.mono
+        self._waiting.clear()
+        self._say(self.telemetry.offer(self.ven_id, now))
+        self._dirty = True
+
+    def _polled(self, kind: str, body: Json, now: Now) -> None:
+        """What the VTN had for us."""
+        ven_id, request_id = self.ven_id, words.safe(body.get("request_id"))
+        match kind:
+            case "oadrRequestReregistration":
+                self._forget("asked to", now)
+                self._say(words.respond(ven_id, "EiRegisterParty", ""))
+            case "oadrCancelPartyRegistration":
+                self._forget("cancelled", now)
+                self._say(
+                    words.cancelled_registration(ven_id, self._registration, request_id)
+                )
+                self._registration = ""
+                self._retry_mono = now.mono + LONGEST_WAIT_S
+                self._events_gone()
+            case "oadrCreateReport":
+                self._say(self.telemetry.request(ven_id, body, now))
+            case "oadrCancelReport":
+                self._say(self.telemetry.cancel(ven_id, body))
+            case "oadrRegisterReport":
+                self._say(words.no_reports(ven_id, request_id))
+        self._at_once = 0 if kind in ("oadrResponse", "") else self._at_once + 1
+        if 0 < self._at_once < MOST_AT_ONCE:
+            self._poll_mono = now.mono
+
+    def _distribute(self, body: Json, now: Now) -> None:
+        raws = body.get("events") or []
+        answers = self.events.distribute(
+            raws, self._rules, lambda e: self._able(e, now)
+        )
+        if answers:
+            request_id = words.safe(body.get("request_id"))
+            self._say(words.created_event(self.ven_id, request_id, answers))
+        self._dirty = True
+
+    def _able(self, event: Event, now: Now) -> bool:
+        """Could the vehicles give, if they are to give soon? Unknown = yes."""
+        if not self._dispatch.discharges(event, now.mono + SOON_S, now):
+            return True
+        asked = [self._reports.get(i) for i in event.evse_ids or self._reports]
+        lowest_w = [
+            r.decision.power_w - r.flexibility.up_w
+            for r in asked
+            if r is not None and r.flexibility is not None
+        ]
+        return not lowest_w or sum(lowest_w) < -1.0
+
+    def _events_gone(self) -> None:
+        self.events.distribute([], self._rules, lambda _: True)
+        self._dirty = True
+
+    def _say(self, call: Call | None) -> None:
+        if call is not None:
+            self._waiting.append(call)
+
+    # -- when it goes wrong ----------------------------------------------------------
+
+    def _rejected(self, call: Call, code: str, now: Now) -> None:
+        if call.kind == "register":  # perhaps it is the old registration that is wrong
+            self._registration = ""
+            self.ven_id = self._config.ven_id
+        if code in map(str, _FORGOTTEN) and call.kind in _REQUESTS:
+            self._forget("forgotten", now)
+        self._fail(call, f"code {code[:3]}", now)
+
+    def _forget(self, why: str, now: Now) -> None:
+        """Register anew. What was said before that is not repeated."""
+        self.refused[f"registration {why}"] += 1
+        self.registered = False
+        self._retry_mono = now.mono
+        self._waiting.clear()
+
+    def _fail(self, call: Call, why: str, now: Now) -> None:
+        self.refused[why] += 1
+        if call.kind not in _REQUESTS:
+            return
+        self._failures += 1
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 8))
+        self._retry_mono = now.mono + wait_s
+        self._poll_mono = now.mono
+        if self._failures >= LOST_AFTER and self.registered:
+            self.refused["registration lost"] += 1
+            self.registered = False
+            self._waiting.clear()
+
+    # -- time ------------------------------------------------------------------------
+
+    def _learn(self, answer: Json, now: Now) -> None:
+        """The VTN's clock, to the second: only used while ours is not known."""
+        if now.trusted or not answer.get("date"):
+            return
+        try:
+            skew = words.utc(answer["date"]) - now.utc
+        except Refused:
+            return
+        if self._skew is None or abs((skew - self._skew).total_seconds()) > 5.0:
+            self._skew, self._dirty = skew, True
+
+    def _told(self, now: Now) -> Now:
+        if now.trusted or self._skew is None:
+            return now
+        return Now(now.mono, now.utc + self._skew, trusted=True)
+
+    # -- what follows from it --------------------------------------------------------
+
+    def report(self, report: EvseReport) -> None:
+        """Keeps the newest."""
+        self._reports[report.snapshot.evse_id] = report
+
+    def tick(self, now: Now) -> Work:
+        """Each second, or so."""
+        now = self._told(now)
+        work = Work()
+        if self._saved is not None and now.trusted:
+            self._restore(self._saved, now)
+            self._saved = None
+        if self.registered:
+            for call in self.telemetry.tick(self.ven_id, self._reports, now):
+                self._say(call)
+            self._promises(now)
+        due = self._dirty or now.mono >= self._refresh_mono
+        if now.trusted and due:
+            alive = list(self.events.alive.values())
+            until_mono = (self._heard_mono or 0.0) + self._config.hold_s
+            work.signals = self._dispatch.signals(alive, until_mono, self._reports, now)
+            work.prices = self._dispatch.prices(alive, now) if self._dirty else None
+            work.save = self._save(now)
+            self._dirty, self._refresh_mono = False, now.mono + REFRESH_S
+        return work
+
+    def _promises(self, now: Now) -> None:
+        """Opts out where vehicles' own needs have stood above an event for a while."""
+        for event in list(self.events.alive.values()):
+            asked = self._in_energy(event)
+            active = event.followed and self._dispatch.discharges(event, now.mono, now)
+            if not active or not asked or not all(map(_promise_won, asked)):
+                self._forbidden.pop(event.id, None)
+            elif (
+                now.mono - self._forbidden.setdefault(event.id, now.mono) >= FORBIDDEN_S
+            ):
+                del self._forbidden[event.id]
+                self.events.opt_out(event.id)
+                self.refused["opted out"] += 1
+                names = [n for n, i in self._resources.items() if i in event.evse_ids]
+                stamp = now.utc.isoformat()
+                call = words.opt_out(
+                    self.ven_id, event.id, event.modification, names, stamp
+                )
+                self._say(call)
+                self._dirty = True
+        for ident in self._forbidden.keys() - self.events.alive.keys():
+            del self._forbidden[ident]
+
+    def _in_energy(self, event: Event) -> list[EvseReport]:
+        """Of the EVSEs that are meant."""
+        return [
+            report
+            for evse_id, report in self._reports.items()
+            if report.snapshot.session.phase is SessionPhase.ENERGY
+            and evse_id in (event.evse_ids or self._reports)
+        ]
+
+    # -- over restarts ---------------------------------------------------------------
+
+    def _save(self, now: Now) -> Json | None:
+        """What is to be kept, if it has changed (or the last word is older by much)."""
+        state: Json = {
+            "ven_id": self.ven_id,
+            "registration_id": self._registration,
+            "events": self.events.save(),
+        }
+        heard_mono = self._heard_mono
+        if heard_mono is not None and state["events"]:
+            third_s = self._config.hold_s / 3.0
+            old_mono = self._kept.get("heard_mono", -third_s)
+            changed = {**self._kept, **state} != self._kept
+            if changed or heard_mono - old_mono >= third_s:
+                old_mono = heard_mono
+            state["heard_mono"] = old_mono
+        if state == self._kept:
+            return None
+        self._kept = state
+        out = {k: v for k, v in state.items() if k != "heard_mono"}
+        if "heard_mono" in state:
+            out["heard_utc"] = now.utc_at(state["heard_mono"]).isoformat()
+        return out
+
+    def _restore(self, saved: Mapping[str, Any], now: Now) -> None:
+        """Events of the last run, for what is left of their hold; the VTN's next list
+        confirms or ends them."""
+        if not saved.get("heard_utc") or self._heard_mono is not None:
+            return
+        self.events.load(saved.get("events", ()), self._rules)
+        heard_mono = now.mono_at(words.utc(saved["heard_utc"]))
+        self._heard_mono = min(now.mono, heard_mono)
+
+    def status(self) -> dict[str, Any]:
+        """For people."""
+        events = self.events
+        return {
+            "registered": self.registered,
+            "ven_id": self.ven_id,
+            "poll_s": self._poll_s,
+            "failures": self._failures,
+            "events": {e.id: _words(e) for e in events.alive.values()},
+            "accepted": events.accepted,
+            "cancelled": dict(events.cancelled),
+            "reports": self.telemetry.sent,
+            "refused": dict(self.refused + events.refused + self.telemetry.refused),
+        }
+
+
+def _promise_won(report: EvseReport) -> bool:
+    if report.decision.power_w < 0.0:
+        return False
+    return any(r.stage == "promise" and r.won for r in report.decision.reasons)
+
+
+def _words(event: Event) -> str:
+    opt = "followed" if event.followed else "test" if event.opt_in else "opted out"
+    names = ", ".join(f"{s.name} {s.type}" for s in event.signals)
+    return f"{opt}: {names or event.code}"
