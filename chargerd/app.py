@@ -107,11 +107,9 @@ class App:
         self._recorder = records.recorder(
             config, saved, store.kv.put, lambda now: self._plan.price(now)
         )
-        kept = self._recorder
-        self._read = (
-            ReadModel((evse.id for evse in config.evse), over=kept.decided)
-            if kept
-            else ReadModel(evse.id for evse in config.evse)
+        self._read = ReadModel(
+            (evse.id for evse in config.evse),
+            over=self._recorder.decided if self._recorder else None,
         )
         station = OcppStation(config, saved, boot_reason(saved.get("app", {})))
         self._ocpp = OcppClient(

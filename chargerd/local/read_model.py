@@ -56,7 +56,7 @@ class ReadModel:
         evse_ids: Iterable[int],
         *,
         keep: int = 200,
-        over: Callable[[Decision, datetime, datetime], None] = lambda *ended: None,
+        over: Callable[[Decision, datetime, datetime], None] | None = None,
     ) -> None:
         """`over`: is told of each decision that has ended, from when until when."""
         self.evse_ids = tuple(evse_ids)
@@ -76,7 +76,7 @@ class ReadModel:
         spans = self._why.get(evse_id)
         if spans is not None:
             ended = _extend(spans, report)
-            if ended is not None:
+            if ended is not None and self._over is not None:
                 self._over(ended.decision, ended.from_utc, ended.to_utc)
         if report.snapshot.faults != self._seen.get(evse_id, ()):
             self._seen[evse_id] = report.snapshot.faults
