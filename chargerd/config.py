@@ -109,6 +109,8 @@ class Evse(Section):
     ac_wake_s: Annotated[float, Field(ge=0, le=3600)] = 30.0  # for sleepers; 0 = never
     ramp_w_per_s: Annotated[float, Field(gt=0, le=1e9)] = 10_000.0
     command_lifetime_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
+    # Contactor closings in an hour that are still taken for normal.
+    closings_per_hour: Annotated[int, Field(ge=1, le=1000)] = 20
     devices: EvseDevices
     iso15118: Iso15118Port | None = None
 

@@ -519,6 +519,15 @@ _row(
 )
 
 _row(
+    "ContactorWear",
+    ("", "ContactorWear", "OtherError", "Connector", "Problem"),
+    Severity.WARNING,
+    _NOTE,
+    (Clear.GONE, 60.0),
+    "",
+    "The contactors close too often: see what starts and stops the session.",
+)
+_row(
     "PromiseOutOfReach",
     ("", "PromiseOutOfReach", "OtherError", "SmartChargingCtrlr", "Problem"),
     Severity.INFORMATIONAL,

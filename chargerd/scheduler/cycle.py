@@ -47,8 +47,9 @@ from chargerd.scheduler.blackout import Blackout
 from chargerd.scheduler.connection import Connection
 from chargerd.scheduler.planner import outlook
 from chargerd.scheduler.planner.outlook import SiteOutlook
-from chargerd.scheduler.runner import Result, Runner, Surroundings
+from chargerd.scheduler.runner import Runner
 from chargerd.scheduler.signals import SchedulerError, Signals, check
+from chargerd.scheduler.surroundings import Result, Surroundings
 from chargerd.scheduler.tariff import Prices
 from firmware_bridge.api import Bridge
 

@@ -6,34 +6,29 @@ command, an offer and a report; does no I/O and reads no clock.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import causes, faultset, hlc, pilot, plausibility, session
+from chargerd.evse import causes, faultset, hlc, pilot, plausibility, session, wear
 from chargerd.evse.actuate import Intent, Memory, actuate
 from chargerd.model import (
     CertificateAnswer,
     CertificateAsk,
     Decision,
     DispatchSignal,
-    EnergySchedule,
     EvseReport,
     FaultNotice,
     Flexibility,
     Request,
     SessionPhase,
-    SiteState,
     Snapshot,
     VehicleCertificate,
     VehicleOffer,
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
-from chargerd.plan import Plan
 from chargerd.scheduler import (
-    allot,
     battery,
     constants,
     envelope,
@@ -48,6 +43,7 @@ from chargerd.scheduler.blackout import Place
 from chargerd.scheduler.bounds import is_ac, on_ac
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.signals import SchedulerError
+from chargerd.scheduler.surroundings import Result, Surroundings
 from chargerd.scheduler.terms import Carry, Context, Verdict
 from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
@@ -55,38 +51,6 @@ _METER_FRESH_S = 1.0
 _PROMISE_EVERY_S = 1.0
 _REACH_BAND_PCT = 1.0
 _FLEXIBILITY_EVERY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a tick of one EVSE gets from the cycle."""
-
-    site: SiteState
-    signals: tuple[DispatchSignal, ...] = ()
-    station_evses: int = 1
-    other_charge_w: float = 0.0
-    other_discharge_w: float = 0.0
-    station_faults: frozenset[str] = frozenset()
-    share: allot.Share = allot.ALL
-    place: Place = Place.GRID
-    open_grid: bool = False
-    discharge_left_wh: float = math.inf  # of the owner's cap for the month
-    plan: Plan | None = None
-    departure_mono: float | None = None  # the owner's next standing departure
-    certificate_service: bool = False  # the central system can be asked for some
-    schedule: EnergySchedule | None = None  # a frame for vehicles that plan
-    ramp_down: bool = False  # a safe stop has begun
-    reset: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a tick of one EVSE gives."""
-
-    command: Command
-    offer: VehicleOffer
-    report: EvseReport
-    events: tuple[session.Event | CertificateAsk, ...]
 
 
 class Runner:
@@ -122,6 +86,8 @@ class Runner:
         self._told = StageSetpoint()  # the last command's
         self._excess_mono: float | None = None
         self._memory = Memory()
+        self._wear = wear.Wear()
+        self._closings_max = evse.closings_per_hour
         self._open_grid = False
         self._talking = constants.talking(evse)
         self._talk = hlc.State()
@@ -318,6 +284,10 @@ class Runner:
         )
         if wrong:
             found["OverCurrentFailure"] = wrong
+        self._wear = wear.step(self._wear, self.closed, now.mono)
+        closings = len(self._wear.closings_mono)
+        if closings > self._closings_max:
+            found["ContactorWear"] = f"more than {self._closings_max} in an hour"
         if around.place is not Place.GRID:
             found.pop("PowerLoss", None)  # that is what the island is for
         found.update(self.notices)
