@@ -35,6 +35,7 @@ _CONNECTORS = (  # OCPP ConnectorEnumType
     "Pan", "wInductive", "wResonant", "Undetermined", "Unknown",
 )  # fmt: skip
 _SDP_PORT = 15118
+MIN_POWER_FACTOR = 0.8
 _SOCKET_PATH_MAX = 107  # bytes of sun_path on Linux, less the ending zero
 
 
@@ -74,6 +75,9 @@ def _grid_problems(site: Site) -> Iterator[tuple[str, str]]:
     volts = [share for share, _ in code.volt_watt]
     if sorted(volts) != volts:
         yield "site.grid_code.volt_watt", "voltages must ascend"
+    if abs(code.charge_power_factor) < MIN_POWER_FACTOR:
+        reason = f"must be {MIN_POWER_FACTOR} to 1, or -1 to -{MIN_POWER_FACTOR}"
+        yield "site.grid_code.charge_power_factor", reason
     if site.blackout is not None:
         if site.meter is None:
             yield "site.blackout", "needs site.meter, before the disconnecting relay"

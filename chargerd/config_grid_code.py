@@ -50,6 +50,9 @@ class GridCode(Section):
     feed_over_hz: Annotated[float, Field(gt=0, le=10)] = 2.5
     # Share of the rating that may be fed back over voltage in shares of nominal.
     volt_watt: tuple[tuple[Annotated[float, Field(ge=0.5, le=1.5)], Share], ...] = ()
+    # cos phi while charging, where the operator asks for one; negative: as a capacitor
+    # takes it (leading). Japan: 0.80 to 1.00 in steps of 1 % (OCCTO, 2025-12-16).
+    charge_power_factor: Annotated[float, Field(ge=-1, le=1)] = 1.0
     frequency_max_age_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     reconnect_s: Seconds = 300.0  # after a blackout: the grid must be well so long
     services: dict[str, Service] = Field(default_factory=dict)

@@ -103,7 +103,7 @@ def _read(path: Path, hint: str = "") -> dict[str, Any]:
 
 
 def _files(tree: dict[str, Any], path: Path) -> list[tuple[str, str]]:
-    """A file's name where a table may stand becomes the table; it lies beside `path`."""
+    """A file's name where a table may stand becomes the table; it is beside `path`."""
     vehicle = tree.get("vehicle")
     batteries = vehicle.get("batteries") if isinstance(vehicle, dict) else None
     names = list(batteries) if isinstance(batteries, dict) else []

@@ -59,6 +59,7 @@ class Intent:
     open_grid: bool = False  # blackout: keep house and grid apart
     form_grid: bool = False  # and make the house's voltage
     setpoint_var: float = 0.0  # + = as a coil takes it
+    charge_factor: float = 1.0  # cos phi that the grid code wants while charging
     over: bool = False  # the session has ended, in order or after its time
     ac_path: bool = False
     operative: bool = True
@@ -85,6 +86,13 @@ def amps(power_w: float, volts: float, efficiency: float) -> float:
     if power_w >= 0.0:
         return power_w * efficiency / volts
     return -power_w / efficiency / volts
+
+
+def _factor(intent: Intent) -> float:
+    """A signal's reactive power, else what the grid code wants."""
+    if intent.setpoint_var == 0.0 and intent.power_w > 0.0:
+        return intent.charge_factor
+    return power_factor(intent.power_w, intent.setpoint_var)
 
 
 def power_factor(power_w: float, var: float) -> float:
@@ -160,7 +168,7 @@ def _stage(
         return replace(
             setpoint,
             form_grid=intent.form_grid and setpoint.mode is StageMode.DISCHARGE,
-            power_factor=power_factor(intent.power_w, intent.setpoint_var),
+            power_factor=_factor(intent),
         )
     if vehicle.phase in (VehiclePhase.CABLE_CHECK, VehiclePhase.PRECHARGE):
         if demand.voltage_v <= 0.0:

@@ -520,6 +520,7 @@ class Runner:
             open_grid=self._open_grid,
             form_grid=self.context.islanded,
             setpoint_var=verdict.setpoint_var or 0.0,
+            charge_factor=self.unit.code.charge_power_factor,
             over=self.state.session.phase is SessionPhase.FINISHED,
             unplugged=self.state.gone or self.state.session.phase is SessionPhase.IDLE,
             ac_path=ac_path,

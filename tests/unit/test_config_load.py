@@ -382,6 +382,14 @@ def test_a_grid_code_is_read_from_its_file(tmp_path: Path, policy: Path) -> None
             "site.grid_code.services.a.points: frequencies must ascend",
         ),
         (
+            "grid_code = {charge_power_factor = 0.5}",
+            "site.grid_code.charge_power_factor: must be 0.8 to 1",
+        ),
+        (
+            "blackout = {}",
+            "site.blackout: needs site.meter",
+        ),
+        (
             "grid_code = {volt_watt = [[1.1, 1], [1.0, 0]]}",
             "site.grid_code.volt_watt: voltages must ascend",
         ),

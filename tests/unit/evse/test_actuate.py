@@ -308,3 +308,15 @@ def test_a_vehicle_that_talks_keeps_its_duty_and_closes_by_word(
 )
 def test_power_factor(power_w: float, var: float, factor: float) -> None:
     assert power_factor(power_w, var) == pytest.approx(factor, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "var", "factor"),
+    [(5000.0, 0.0, -0.9), (-5000.0, 0.0, 1.0), (4000.0, 3000.0, 0.8)],
+)
+def test_the_grid_code_s_power_factor_holds_while_charging(
+    power_w: float, var: float, factor: float
+) -> None:
+    intent = replace(INTENT, power_w=power_w, setpoint_var=var, charge_factor=-0.9)
+    _, command, _ = actuate(Memory(), intent, VEHICLE, telemetry(), RATINGS)
+    assert command.stage.power_factor == pytest.approx(factor)
