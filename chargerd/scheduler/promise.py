@@ -16,6 +16,7 @@ from chargerd.model import Promise, VehicleState
 from chargerd.scheduler import words
 from chargerd.scheduler.battery import Estimate
 
+SOC_ERROR_PCT = 3.0  # a gauge may be wrong by so much: the taper may begin earlier
 KNEE = 0.80  # above this share of capacity the vehicle tapers
 LATENCY_S = 5.0  # ramp, turn and mode change of the stage
 MARGIN_SHARE = 0.02

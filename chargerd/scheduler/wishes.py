@@ -73,7 +73,8 @@ def keep_promise(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Li
     """The must-charge line, the floors, and the month's cap on discharge."""
     wish = None if ctx.islanded else snap.session.promise
     profile = ctx.profile
-    plant = Plant(ledger.high, unit.efficiency, ctx.rate, profile.knee_pct / 100.0)
+    knee = (profile.knee_pct - promises.SOC_ERROR_PCT) / 100.0
+    plant = Plant(ledger.high, unit.efficiency, ctx.rate, knee)
     if wish is not None and wish.target_soc_pct > profile.high_pct:
         wish = replace(wish, target_soc_pct=profile.high_pct)
     line = promises.draw(

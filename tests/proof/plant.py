@@ -33,7 +33,10 @@ class Car(FakeVehicle):
 
     @property
     def shown_pct(self) -> float:
-        return min(100.0, max(0.0, self.true_pct + self.error_pct))
+        """A gauge finds itself again where the battery is full."""
+        left = (100.0 - self.true_pct) / (100.0 - self.knee_pct)
+        shown = self.true_pct + self.error_pct * min(1.0, left)
+        return min(100.0, max(0.0, shown))
 
     def gain(self, ac_wh: float) -> None:
         dc_wh = ac_wh * EFFICIENCY if ac_wh > 0.0 else ac_wh / EFFICIENCY

@@ -16,6 +16,7 @@ from tests.proof.plant import NO_RAMP, RATED_W, Car, Site
 
 COARSE_S, FINE_S = 119.83, 9.83
 NEAR_S = 600.0  # slack from where the steps are fine
+NEAR_PCT = 2.5  # and over the floor
 ALLOWED_PCT = 1.0
 METER_S = 3.0
 EXPORT_W = 6000.0
@@ -100,6 +101,7 @@ class Session:
             noise = rng.uniform(-0.005, 0.005)
             site.derate = min(1.0, self.derate + noise)
             coarse = left > NEAR_S and (self._slack() > NEAR_S or self.forced_now)
+            coarse = coarse and self.car.shown_pct > self.floor + NEAR_PCT
             site.go(min(left, COARSE_S if coarse else FINE_S))
             self._check()
             lowest = min(lowest, self.car.shown_pct)

@@ -82,7 +82,8 @@ def _promises(sessions: list[promise.Outcome]) -> list[str]:
         f"{len(sessions)} sessions of 2 to 9 h on one 7 kW EVSE, through the whole "
         "Cycle (bounds, promise, dispatch, plan, ramp, envelope, actuation). Dispatch "
         "and plans mostly ask for full discharge. Derating to 70 % in a fifth of the "
-        "sessions, taper above 80 %, noise, a SoC that is wrong by up to 3 %, 15 % "
+        "sessions, taper above 80 %, noise, a SoC that is wrong by up to 3 % (less and "
+        "less above 80 %, where gauges find themselves again), 15 % "
         "unplug early, site meter and SoC cut at random.",
         "",
         "| What | Found | Goal |",
@@ -102,7 +103,7 @@ def _promises(sessions: list[promise.Outcome]) -> list[str]:
         f"| sessions where the line forced charging "
         f"| {sum(o.forced for o in sessions)} | |",
         "",
-        "How: steps of 2 min, 10 s near the must-charge line and the departure, 0.25 s "
+        "How: steps of 2 min, 10 s near must-charge line, floor and departure, 0.25 s "
         "after each change of a command and after a cut, 50 ms after a change of the "
         "house's load. The promise is what was reachable at plug-in, read back from "
         "the SoC that the vehicle shows. The fail-safe import limit covers charger "

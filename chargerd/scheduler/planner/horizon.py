@@ -12,13 +12,16 @@ from itertools import pairwise
 
 from chargerd.config_plan import SitePlan
 from chargerd.plan import PricePart, PriceSeries
+from chargerd.scheduler.battery import RATE_MAX
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
+from chargerd.scheduler.promise import MARGIN_SHARE
 
 DAY_S = 86_400.0
 FINE_S, FINE_STEP_S = 1_800.0, 60.0
 STEP_S, COARSE_STEP_S = 300.0, 900.0
 HORIZON_S = 2 * DAY_S
+RATE = RATE_MAX / (1.0 + MARGIN_SHARE)  # as the must-charge line counts
 _SAME_S = 1.0
 _KW = 1000.0
 
@@ -160,6 +163,7 @@ def _pack(
         discharge_kw=0.0 if wear is None else -evse.discharge_w / _KW,
         efficiency=evse.efficiency,
         knee=battery.knee_pct / 100.0 * capacity,
+        rate=RATE,
         left=left_per_kwh / evse.efficiency,
         wear=wear or 0.0,
         calendar=_first(battery.calendar_per_kwh_h, settings.calendar_per_kwh_h) or 0.0,

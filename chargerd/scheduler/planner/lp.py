@@ -112,7 +112,8 @@ def _pack(model: Model, problem: p.Problem, pack: p.Pack, prices: _Prices) -> Co
     behind = pack.energy < pack.floor
     before: int | None = None
     hours = 0.0
-    for step in problem.steps[: pack.steps]:
+    line = p.lowest(problem, pack) if pack.rate < 1.0 else []
+    for index, step in enumerate(problem.steps[: pack.steps]):
         early = prices.early * hours
         c = model.col(
             step.hours * (pack.wear * WEAR_OF_CHARGE + early), 0.0, pack.charge_kw
@@ -133,6 +134,10 @@ def _pack(model: Model, problem: p.Problem, pack: p.Pack, prices: _Prices) -> Co
         if behind:
             short = model.col(prices.floor * step.hours)
             model.row(pack.floor, INF, (e, 1.0), (short, 1.0))
+        if line and least < line[index] <= most:
+            # Below it the promise charges by itself: no plan could go there.
+            short = model.col(prices.site * step.hours)
+            model.row(line[index], INF, (e, 1.0), (short, 1.0))
         _age(model, pack, step, e, most)
         if pack.reserve is not None:
             _keep(model, pack, pack.reserve, step, (c, d, e), prices)

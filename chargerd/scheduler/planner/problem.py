@@ -56,6 +56,7 @@ class Pack:
     discharge_kw: float  # magnitude
     efficiency: float  # one way
     knee: float  # energy above which charging tapers
+    rate: float = 1.0  # share of its power that can be counted on, for the promise
     left: float = 0.0  # what a kWh in it is worth when it goes
     wear: float = 0.0  # per kWh taken out
     calendar: float = 0.0  # per kWh above `calendar_from`, and hour
@@ -102,6 +103,20 @@ def roll(pack: Pack, steps: tuple[Step, ...], power_kw: list[float]) -> Trace:
         level = min(max(0.0, level + gain * step.hours), pack.capacity)
         levels.append(level)
     return Trace(pack.evse_id, tuple(power_kw), tuple(levels))
+
+
+def lowest(problem: Problem, pack: Pack) -> list[float]:
+    """The least energy at each step's end from which the promise lets it wait: what
+    power can be counted on then still reaches the target."""
+    floor = min(pack.floor, pack.energy)
+    need = max(floor, min(pack.target, pack.capacity))
+    levels = []
+    for step in reversed(problem.steps[: pack.steps]):
+        levels.append(need)
+        span = max(pack.capacity - pack.knee, 1e-9)
+        tapered = pack.charge_kw * min(1.0, max(0.0, pack.capacity - need) / span)
+        need = max(floor, need - tapered * pack.efficiency * pack.rate * step.hours)
+    return levels[::-1]
 
 
 def cost(problem: Problem, traces: tuple[Trace, ...]) -> float:

@@ -15,7 +15,6 @@ from chargerd.scheduler.planner.horizon import Horizon
 
 PLAN_MAX_AGE_S = 7_200.0  # an older one is worth less than the rule
 BLOCK_MIN_S = 60.0
-RATE = 0.95  # of what a charger delivers, as the promise counts it
 _SAME_W = 1.0
 _KW = 1000.0
 _Piece = tuple[float, float, int]  # start_mono, power_kw, step
@@ -49,7 +48,7 @@ def plans(
 def _parts(
     horizon: Horizon, pack: p.Pack, trace: p.Trace, knee_kw: float
 ) -> tuple[PlanPart, ...]:
-    lowest = _lowest(horizon.problem, pack)
+    lowest = p.lowest(horizon.problem, pack)
     highest = min(pack.capacity, max(pack.ceiling, pack.energy))
     low_kw, high_kw = -pack.discharge_kw, pack.charge_kw
     if pack.reserve is not None:
@@ -78,19 +77,6 @@ def _parts(
             )
         )
     return tuple(parts)
-
-
-def _lowest(problem: p.Problem, pack: p.Pack) -> list[float]:
-    """The least energy at each step's end from which full power reaches the target."""
-    floor = min(pack.floor, pack.energy)
-    need = max(floor, min(pack.target, pack.capacity))
-    lowest = []
-    for step in reversed(problem.steps[: pack.steps]):
-        lowest.append(need)
-        span = max(pack.capacity - pack.knee, 1e-9)
-        tapered = pack.charge_kw * min(1.0, max(0.0, pack.capacity - need) / span)
-        need = max(floor, need - tapered * pack.efficiency * RATE * step.hours)
-    return lowest[::-1]
 
 
 def _blocks(
