@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.mosquitto import Mosquitto, needs_mosquitto
+from tests.interop.mosquitto import Mosquitto, needs_mosquitto, password_file
 from tests.process import Plant, patient_bench, station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300), needs_mosquitto]
@@ -22,11 +22,27 @@ SITE_W, SAFE_W, METER_W = 8000.0, 1500.0, 100.0
 LEASE_S = 8.0
 
 
+# As docs/site.md shows it: a station speaks for itself, CS-A coordinates.
+ACCESS = """
+pattern read site/coordinator/+/beacon
+pattern write site/member/%u/ask
+pattern read site/member/%u/lease
+pattern write site/station/%u/status
+user CS-A
+topic write site/coordinator/CS-A/beacon
+topic read site/member/+/ask
+topic write site/member/+/lease
+"""
+PASSWORD = "site-password-1"
+
+
 def environment(broker: Mosquitto, name: str) -> dict[str, str]:
     """Two 6 kW chargers on 8 kW; DC vehicles follow a cut within a second."""
     values = {
         "PORT": str(broker.port),
         "TLS": "false",
+        "USERNAME": name,
+        "PASSWORD": PASSWORD,
         "KEEPALIVE_S": "3",
         "MEMBERS": '["CS-A", "CS-B"]',
         "COORDINATORS": '["CS-A"]',
@@ -74,7 +90,14 @@ class Pair:
 
 @asynccontextmanager
 async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    broker = Mosquitto(tmp_path / "broker")
+    (tmp_path / "acl").write_text(ACCESS)
+    users = password_file(tmp_path, **{"CS-A": PASSWORD, "CS-B": PASSWORD})
+    broker = Mosquitto(
+        tmp_path / "broker",
+        config=(
+            f"allow_anonymous false\npassword_file {users}\nacl_file {tmp_path}/acl\n"
+        ),
+    )
     await broker.start()
     try:
         async with (
