@@ -156,8 +156,12 @@ class Run:
                 if now_slot != slot:
                     slot = now_slot
                     self._news(began)
+                    cost += self._step(0.06, slot)
                 if self.policy in ("lp", "plan"):
+                    before = self.door.plans()
                     runner.run(self.door.look())
+                    if self.door.plans() != before:  # acted on at the next real tick
+                        cost += self._step(0.06, slot)
                 next_slot = began + (slot + 1) * SLOT_S - site.mono
                 cost += self._step(min(left, STEP_S, max(0.06, next_slot)), slot)
                 power = site.power_w
