@@ -122,8 +122,8 @@ async def test_a_vtn_commands_the_vehicle(tmp_path: Path) -> None:
         await opted(vtn, "E2", "optOut")
         await opted(vtn, "E3", "optOut")
 
-        values = await seen(vtn, "values", 4)
-        assert {k for k in values if k.startswith("evse1/")} >= {
+        values = await seen(vtn, "values", 2)
+        assert set(values) >= {
             "evse1/RealPower/W",
             "evse1/RealEnergy/Wh",
         }
