@@ -6,6 +6,7 @@ power out.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -15,6 +16,8 @@ from chargerd.model import EvseReport, SessionPhase
 
 MAX_AGE_S = 3.0  # older reports count for nothing; so does an older site meter
 MIN_A = 6.0  # IEC 61851-1: the pilot cannot offer less
+USE_S = 60.0  # a vehicle is watched so long before its wish follows what it takes
+USE_SHARE, USE_W = 1.1, 500.0  # it may take that much more at once
 HOUSE_S = 10.0  # the house counts with its peak of so long
 _TAKING = (SessionPhase.STARTING, SessionPhase.ENERGY, SessionPhase.SUSPENDED_EVSE)
 
@@ -25,6 +28,7 @@ class Wishes:
     def __init__(self, evses: tuple[Evse, ...]) -> None:
         self._evses = {evse.id: evse for evse in evses}
         self._newest: dict[int, EvseReport] = {}
+        self._uses = {evse.id: Use() for evse in evses}
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""
@@ -60,6 +64,8 @@ class Wishes:
         if not session.authorised or session.phase not in _TAKING:
             return Wish(power_w=power_w)
         charge_w, discharge_w, least_w = _able(evse, report)
+        used_w = self._uses[evse.id].most_w(report)
+        charge_w = min(charge_w, max(used_w, least_w))
         forced = session.promise is not None and session.promise.forced
         return Wish(
             charge_w=charge_w,
@@ -69,6 +75,35 @@ class Wishes:
             energy_wh=session.energy_in_wh,
             power_w=power_w,
         )
+
+
+class Use:
+    """What a vehicle takes of what it is offered, where it does not say so."""
+
+    def __init__(self) -> None:
+        self._session = ""
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def most_w(self, report: EvseReport) -> float:
+        """What it will take soon, at most; infinite while it takes all there is, or
+        was not watched for long enough."""
+        snapshot, mono = report.snapshot, report.snapshot.now.mono
+        meter, session = snapshot.telemetry.meter, snapshot.session
+        offered_w = report.decision.power_w
+        idle = session.phase is not SessionPhase.ENERGY or offered_w <= USE_W
+        if meter is None or idle or session.id != self._session:
+            self._session = session.id
+            self._seen.clear()
+            return math.inf
+        self._seen.append((mono, meter.value.power_w))
+        began_mono = self._seen[0][0]
+        while self._seen[0][0] < mono - USE_S:
+            self._seen.popleft()
+        if mono - began_mono < USE_S:
+            return math.inf
+        peak_w = max(power_w for _, power_w in self._seen)
+        most_w = max(0.0, peak_w) * USE_SHARE + USE_W
+        return most_w if offered_w > most_w else math.inf
 
 
 def _able(evse: Evse, report: EvseReport) -> tuple[float, float, float]:

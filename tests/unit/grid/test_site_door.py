@@ -21,7 +21,8 @@ from chargerd.model import (
     SessionPhase,
     VehicleLimits,
 )
-from tests.unit.grid.stand import Told, config, ports, report
+from firmware_bridge.api import MeterReading, Reading, Telemetry
+from tests.unit.grid.stand import Told, at, config, ports, report
 
 SITE: dict[str, Any] = {
     "tls": False,
@@ -161,6 +162,32 @@ def test_what_a_charger_asks_for(
     assert wish.discharge_w == pytest.approx(discharge_w)
     assert wish.power_w == -2990.0
     assert wishes.wish(104.0) == Wish()  # the cycle has not spoken for 4 s
+
+
+def test_a_car_that_takes_less_asks_for_less() -> None:
+    """It does not say so: it is on the pilot alone."""
+    wishes = Wishes(config().evse)
+
+    def wish_w(mono: float, taken_w: float, offered_w: float, session: str) -> float:
+        given = _with(ENERGY, None)
+        meter = MeterReading(taken_w, 0.0, 0.0)
+        snapshot = replace(
+            given.snapshot,
+            now=at(mono),
+            session=replace(given.snapshot.session, id=session),
+            telemetry=Telemetry(meter=Reading(meter, mono)),
+        )
+        decision = replace(given.decision, power_w=offered_w)
+        wishes.report(replace(given, snapshot=snapshot, decision=decision))
+        return wishes.wish(mono).charge_w
+
+    full_w = 32 * 230.0
+    for mono in range(0, 62, 2):
+        assert wish_w(100.0 + mono, 3000.0, 7000.0, "s1") == full_w
+    assert wish_w(162.0, 2000.0, 7000.0, "s1") == pytest.approx(3800.0)  # peak 3 kW
+    assert wish_w(164.0, 3700.0, 3800.0, "s1") == full_w  # it takes all: try more
+    assert wish_w(166.0, 0.0, 7000.0, "s1") == pytest.approx(4570.0)
+    assert wish_w(168.0, 0.0, 7000.0, "s2") == full_w  # another car
 
 
 def test_the_house_counts_with_its_peak() -> None:
