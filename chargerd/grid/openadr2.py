@@ -179,7 +179,7 @@ class Ven:
             self._poll_mono = now.mono
 
     def _distribute(self, body: Json, now: Now) -> None:
-        raws = body.get("events") or []
+        raws = words.objects(body, "events")
         answers = self.events.distribute(
             raws, self._rules, lambda e: self._able(e, now)
         )
@@ -345,8 +345,11 @@ class Ven:
         confirms or ends them."""
         if not saved.get("heard_utc") or self._heard_mono is not None:
             return
-        self.events.load(saved.get("events", ()), self._rules)
-        heard_mono = now.mono_at(words.utc(saved["heard_utc"]))
+        try:
+            heard_mono = now.mono_at(words.utc(saved["heard_utc"]))
+        except Refused:
+            return
+        self.events.load(words.objects(saved, "events"), self._rules)
         self._heard_mono = min(now.mono, heard_mono)
 
     def status(self) -> dict[str, Any]:

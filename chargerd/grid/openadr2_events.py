@@ -26,6 +26,7 @@ from chargerd.grid.openadr2_words import (
     number,
     scale,
     seconds,
+    texts,
     utc,
     whole,
 )
@@ -100,8 +101,7 @@ class Rules:
 def read(raw: Json, rules: Rules) -> Event:
     """Raises Refused."""
     ident, modification = identifier(raw, "id"), whole(raw, "modification", 0)
-    context = raw.get("context", "")
-    if rules.contexts and context not in rules.contexts:
+    if rules.contexts and raw.get("context") not in rules.contexts:
         raise Refused("market context", NOT_SUPPORTED, "a strange market context")
     start = utc(raw.get("start"))
     length_s = seconds(raw.get("length"))
@@ -133,8 +133,9 @@ def share(text: str) -> float:
 
 
 def _targets(raw: Json, rules: Rules) -> tuple[int, ...]:
-    vens, resources = raw.get("vens") or [], raw.get("resources") or []
-    if rules.ven_id in vens or (not vens and not resources):
+    """Resources narrow what a VEN's id means."""
+    vens, resources = texts(raw, "vens"), texts(raw, "resources")
+    if not resources and (not vens or rules.ven_id in vens):
         return ()
     if not resources:
         raise Refused("target", MISMATCH, "meant for another VEN")

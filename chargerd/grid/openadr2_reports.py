@@ -19,8 +19,10 @@ from chargerd.grid.openadr2_words import (
     Json,
     Refused,
     identifier,
+    objects,
     safe,
     seconds,
+    texts,
 )
 from chargerd.model import EvseReport
 
@@ -81,7 +83,7 @@ class Telemetry:
 
     def request(self, ven_id: str, body: Json, now: Now) -> Call | None:
         """oadrCreateReport, or the requests in oadrRegisteredReport."""
-        raws = body.get("report_requests") or []
+        raws = objects(body, "report_requests")
         code = OK
         for raw in raws[:MOST_REQUESTS]:
             try:
@@ -95,7 +97,10 @@ class Telemetry:
 
     def cancel(self, ven_id: str, body: Json) -> Call | None:
         """oadrCancelReport."""
-        cancelled = body.get("cancel_reports") or []
+        try:
+            cancelled = texts(body, "cancel_reports")
+        except Refused:
+            return None
         for ident in cancelled:
             self._asked.pop(ident, None)
         if not cancelled:
@@ -119,7 +124,7 @@ class Telemetry:
         if raw.get("specifier") != SPECIFIER:
             raise Refused("report", INVALID_ID, "no such report")
         known = {f"{name}.{word}" for name in self._resources for word in OFFERED}
-        r_ids = tuple(r for r in dict.fromkeys(raw.get("r_ids") or []) if r in known)
+        r_ids = tuple(r for r in dict.fromkeys(texts(raw, "r_ids")) if r in known)
         if not r_ids:
             raise Refused("report", INVALID_ID, "no such rID")
         if ident not in self._asked and len(self._asked) >= MOST_REQUESTS:

@@ -49,6 +49,19 @@ def safe(value: Any) -> str:
     return value if isinstance(value, str) and _ID.fullmatch(value) else ""
 
 
+def texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = values.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(t, str) for t in found):
+        raise Refused("malformed", INVALID_DATA, f"{key} is no list of texts")
+    return tuple(found)
+
+
+def objects(values: Mapping[str, Any], key: str) -> list[Json]:
+    """The objects in a list; what is none is left out."""
+    found = values.get(key)
+    return [o for o in found if isinstance(o, dict)] if isinstance(found, list) else []
+
+
 def whole(values: Mapping[str, Any], key: str, default: int) -> int:
     """0 to 2^31; `default` where it is not given."""
     value = values.get(key, "")
