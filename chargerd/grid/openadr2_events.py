@@ -200,11 +200,11 @@ class Events:
     def load(self, saved: Iterable[Json], rules: Rules) -> None:
         """From the store; what is not understood any more is left out."""
         for one in list(saved)[:MOST_EVENTS]:
+            raw, code = one.get("raw"), one.get("code")
+            if not isinstance(raw, dict) or not isinstance(code, int):
+                continue
             try:
-                raw = one["raw"]
-                event = (
-                    read(raw, rules) if one["opt_in"] else _refusal(raw, one["code"])
-                )
+                event = read(raw, rules) if one.get("opt_in") else _refusal(raw, code)
             except Refused:
                 continue
             self.alive[event.id] = event
