@@ -156,3 +156,21 @@ def test_never_infeasible_and_never_dearer_than_the_rule(
     met = plain.traces[0].energy_kwh[-1] >= min(target, 30.0)
     if fits and house_kw >= 0.0 and met and energy >= one.floor and target <= 30.0:
         assert best.cost <= plain.cost + 0.02  # soon rather than late costs a little
+
+
+def test_it_does_not_plan_below_the_must_charge_line() -> None:
+    late = [0.5, 0.5, 0.4, 0.4, 0.1, 0.1]
+    sells = [0.0, 0.0, 0.39, 0.39, 0.0, 0.0]
+    for rate, least in ((1.0, 9.0), (0.7, 12.0)):
+        question = problem(late, pack(energy=16.0, rate=rate), sells=sells)
+        trace = lp.solve(question).traces[0]
+        line = p.lowest(question, question.packs[0])
+        pairs = zip(trace.energy_kwh, line, strict=True)
+        assert all(level >= low - 1e-6 for level, low in pairs)
+        assert trace.energy_kwh[3] == pytest.approx(max(line[3], least), abs=0.5)
+        assert trace.energy_kwh[-1] == pytest.approx(20.0)
+
+
+def test_behind_the_line_it_is_still_solved() -> None:
+    one = pack(energy=5.0, target=38.0, steps=3, rate=0.9, knee=40.0)
+    assert power(problem([0.5, 0.4, 0.1], one)) == [6.0, 6.0, 6.0]
