@@ -18,9 +18,10 @@ from chargerd.config_grid import Openadr2
 from chargerd.grid import openadr2_words as words
 from chargerd.grid.openadr2_dispatch import Dispatch
 from chargerd.grid.openadr2_events import Event, Events, Rules
+from chargerd.grid.openadr2_opt import Opt
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_words import Call, Json, Refused
-from chargerd.model import DispatchSignal, EvseReport, SessionPhase
+from chargerd.model import DispatchSignal, EvseReport
 from chargerd.plan import PriceSeries
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0  # after a failure, doubled each time
@@ -28,8 +29,6 @@ LOST_AFTER = 3  # failures in a row: the VTN may have forgotten us
 MOST_WAITING = 64  # calls
 MOST_AT_ONCE = 8  # polls in a row, while the VTN has more to say
 REFRESH_S = 30.0  # signals are renewed so often
-SOON_S = 60.0  # an event is opted out of when it begins by then and cannot be
-FORBIDDEN_S = 10.0  # so long the promise stands above an event, then we opt out
 _FORGOTTEN = (words.INVALID_ID, words.NOT_REGISTERED)
 _REQUESTS = ("register", "poll", "events")  # their failures count
 
@@ -57,6 +56,7 @@ class Ven:
         self.telemetry = Telemetry(self._resources)
         self._dispatch = Dispatch(config, evses)
         self._reports: dict[int, EvseReport] = {}
+        self._opt = Opt(self._dispatch, self._reports)
         self._waiting: deque[Call] = deque(maxlen=MOST_WAITING)
         self._poll_s = config.poll_s
         self._poll_mono = self._sync_mono = self._retry_mono = 0.0
@@ -64,7 +64,6 @@ class Ven:
         self._at_once = self._failures = 0
         self._heard_mono: float | None = None
         self._skew: timedelta | None = None  # the VTN's clock against ours
-        self._forbidden: dict[str, float] = {}  # event -> since
         self._dirty = True
         self._kept: Json = {}
         self._saved: Mapping[str, Any] | None = saved
@@ -181,24 +180,12 @@ class Ven:
     def _distribute(self, body: Json, now: Now) -> None:
         raws = words.objects(body, "events")
         answers = self.events.distribute(
-            raws, self._rules, lambda e: self._able(e, now)
+            raws, self._rules, lambda e: self._opt.able(e, now)
         )
         if answers:
             request_id = words.safe(body.get("request_id"))
             self._say(words.created_event(self.ven_id, request_id, answers))
         self._dirty = True
-
-    def _able(self, event: Event, now: Now) -> bool:
-        """Could the vehicles give, if they are to give soon? Unknown = yes."""
-        if not self._dispatch.discharges(event, now.mono + SOON_S, now):
-            return True
-        asked = [self._reports.get(i) for i in event.evse_ids or self._reports]
-        lowest_w = [
-            r.decision.power_w - r.flexibility.up_w
-            for r in asked
-            if r is not None and r.flexibility is not None
-        ]
-        return not lowest_w or sum(lowest_w) < -1.0
 
     def _events_gone(self) -> None:
         self.events.distribute([], self._rules, lambda _: True)
@@ -272,7 +259,8 @@ class Ven:
         if self.registered:
             for call in self.telemetry.tick(self.ven_id, self._reports, now):
                 self._say(call)
-            self._promises(now)
+            for event in self._opt.leaves(self.events.alive, now):
+                self._leave(event, now)
         due = self._dirty or now.mono >= self._refresh_mono
         if now.trusted and due:
             alive = list(self.events.alive.values())
@@ -283,37 +271,16 @@ class Ven:
             self._dirty, self._refresh_mono = False, now.mono + REFRESH_S
         return work
 
-    def _promises(self, now: Now) -> None:
-        """Opts out where vehicles' own needs have stood above an event for a while."""
-        for event in list(self.events.alive.values()):
-            asked = self._in_energy(event)
-            active = event.followed and self._dispatch.discharges(event, now.mono, now)
-            if not active or not asked or not all(map(_promise_won, asked)):
-                self._forbidden.pop(event.id, None)
-            elif (
-                now.mono - self._forbidden.setdefault(event.id, now.mono) >= FORBIDDEN_S
-            ):
-                del self._forbidden[event.id]
-                self.events.opt_out(event.id)
-                self.refused["opted out"] += 1
-                names = [n for n, i in self._resources.items() if i in event.evse_ids]
-                stamp = now.utc.isoformat()
-                call = words.opt_out(
-                    self.ven_id, event.id, event.modification, names, stamp
-                )
-                self._say(call)
-                self._dirty = True
-        for ident in self._forbidden.keys() - self.events.alive.keys():
-            del self._forbidden[ident]
-
-    def _in_energy(self, event: Event) -> list[EvseReport]:
-        """Of the EVSEs that are meant."""
-        return [
-            report
-            for evse_id, report in self._reports.items()
-            if report.snapshot.session.phase is SessionPhase.ENERGY
-            and evse_id in (event.evse_ids or self._reports)
-        ]
+    def _leave(self, event: Event, now: Now) -> None:
+        """Opts out: vehicles' own needs stand above it."""
+        self.events.opt_out(event.id)
+        self.refused["opted out"] += 1
+        names = [n for n, i in self._resources.items() if i in event.evse_ids]
+        stamp = now.utc.isoformat()
+        self._say(
+            words.opt_out(self.ven_id, event.id, event.modification, names, stamp)
+        )
+        self._dirty = True
 
     # -- over restarts ---------------------------------------------------------------
 
@@ -366,12 +333,6 @@ class Ven:
             "reports": self.telemetry.sent,
             "refused": dict(self.refused + events.refused + self.telemetry.refused),
         }
-
-
-def _promise_won(report: EvseReport) -> bool:
-    if report.decision.power_w < 0.0:
-        return False
-    return any(r.stage == "promise" and r.won for r in report.decision.reasons)
 
 
 def _words(event: Event) -> str:

@@ -57,6 +57,8 @@ class Ven:
         if not answer:
             return {"type": "", "body": {}, "date": date}
         kind, body = openadr2_xml.read(self._check(answer))
+        if not kind:
+            raise Failed("malformed", "not one signed object")
         return {"type": kind, "body": body, "date": date}
 
     async def _post(self, url: str, body: bytes) -> tuple[bytes, str]:

@@ -24,9 +24,10 @@ class Element(Protocol):
 
 
 def read(tree: Element) -> tuple[str, Json]:
-    """The message's name and its content. ("", {}) for what is no OpenADR payload."""
-    signed = _first(tree, "oadrSignedObject")
-    message = next(iter(signed), None) if signed is not None else None
+    """The message's name and its content; ("", {}) for what is no OpenADR payload, or
+    has a second signed object hidden somewhere: a signature could be that one's."""
+    signed = list(_all(tree, "oadrSignedObject"))
+    message = next(iter(signed[0]), None) if len(signed) == 1 else None
     if message is None:
         return "", {}
     body: Json = {

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from lxml import etree
 from openleadr import messaging
 
@@ -199,6 +203,7 @@ async def vtn(answer: bytes) -> AsyncIterator[Ven]:
 
 
 def http(body: bytes, status: str = "200 OK", extra: str = "") -> bytes:
+    extra += "Connection: close\r\n"
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{extra}\r\n"
     return head.encode() + body
 
@@ -246,6 +251,68 @@ async def test_an_unsigned_message_where_a_signature_must_be() -> None:
         with pytest.raises(Failed) as failed:
             await ven.call("OadrPoll", "oadrPoll", {"ven_id": "007"})
     assert failed.value.kind == "signature"
+
+
+def signed() -> tuple[bytes, str]:
+    """The list of events, signed, and the fingerprint of who did."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vtn")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    by = {"cert": certificate.public_bytes(pem), "key": key.private_bytes(pem, *plain)}
+    digest = certificate.fingerprint(hashes.SHA256())[-10:]
+    return made("oadrDistributeEvent", **EVENTS, **by), digest.hex(":").upper()
+
+
+def changed(data: bytes) -> bytes:
+    return data.replace(b"<ei:value>-3.0</ei:value>", b"<ei:value>-9.0</ei:value>")
+
+
+def wrapped(data: bytes) -> bytes:
+    """The signed object hidden in the signature, another one in its place."""
+    root = etree.fromstring(data)
+    original = next(e for e in root if e.tag.endswith("}oadrSignedObject"))
+    signature = next(e for e in root if e.tag.endswith("}Signature"))
+    evil = etree.fromstring(changed(etree.tostring(original)))
+    evil.set("{http://openadr.org/oadr-2.0b/2012/07}Id", "other")
+    root.replace(original, evil)
+    hidden = "{http://www.w3.org/2000/09/xmldsig#}Object"
+    etree.SubElement(signature, hidden).append(original)
+    found: bytes = etree.tostring(root)
+    return found
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("spoil", [changed, wrapped])
+async def test_only_what_was_signed_is_read(spoil: Callable[[bytes], bytes]) -> None:
+    data, fingerprint = signed()
+    async with vtn(http(spoil(data))) as ven:
+        ven._fingerprint = fingerprint
+        with pytest.raises(Failed, match=r"igned|igest"):
+            await ven.call("OadrPoll", "oadrPoll", {"ven_id": "007"})
+    async with vtn(http(data)) as ven:
+        ven._fingerprint = fingerprint
+        answer = await ven.call("OadrPoll", "oadrPoll", {"ven_id": "007"})
+        assert answer["type"] == "oadrDistributeEvent"
+        with pytest.raises(Failed) as replayed:
+            await ven.call("OadrPoll", "oadrPoll", {"ven_id": "007"})
+    assert replayed.value.kind == "signature"
+
+
+def test_a_second_signed_object_is_not_read() -> None:
+    """However it is hidden: a signature could be that one's."""
+    assert openadr2_xml.read(tree(wrapped(signed()[0]))) == ("", {})
 
 
 def test_the_schema_parser_loads_nothing_from_elsewhere() -> None:
