@@ -61,6 +61,7 @@ class Plan:
     start_wh: float  # energy in the battery when it was made
     cost: float | None = None  # of the whole site, in `currency`
     currency: str = ""
+    session_id: str = ""  # it was made for; for no other
 
     def at(self, now_mono: float) -> PlanPart | None:
         """The part in force; None before the first and after the end."""

@@ -116,7 +116,7 @@ class Cycle:
         self._station_faults: frozenset[str] = frozenset()
         self._zone = _zone(owner.timezone)
         self._prices = Prices(site.tariff, self._zone)
-        self._plans: dict[int, tuple[str, Plan]] = {}
+        self._plans: dict[int, Plan] = {}
         self._service = _service(site)
         self._month, self._keep_month = discharged, keep_month
         self._kept_month = discharged
@@ -146,10 +146,8 @@ class Cycle:
         return True
 
     def plan(self, plan: Plan) -> None:
-        """The newest plan of an EVSE, for the session that it has now."""
-        runner = self._runners.get(plan.evse_id)
-        if runner is not None:
-            self._plans[plan.evse_id] = (runner.state.session.id, plan)
+        """The newest plan of an EVSE."""
+        self._plans[plan.evse_id] = plan
 
     def request(self, request: Request) -> bool:
         """Put a request into the inbox; False (and counted) when it is full."""
@@ -408,8 +406,9 @@ class Cycle:
 
     def _plan_of(self, runner: Runner) -> Plan | None:
         """Made for the last vehicle, it is none for this one."""
-        session_id, plan = self._plans.get(runner.evse_id, ("", None))
-        return plan if session_id == runner.state.session.id else None
+        plan = self._plans.get(runner.evse_id)
+        mine = plan is not None and plan.session_id == runner.state.session.id
+        return plan if mine else None
 
     def _count_month(self, now: Now) -> None:
         """Kept each 100 Wh: a restart forgets no more."""

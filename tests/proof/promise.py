@@ -7,7 +7,7 @@ SoC that the vehicle shows, which is wrong by up to 3 %: nobody sees another one
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chargerd import config
 from chargerd.model import PromiseRequest
@@ -169,7 +169,8 @@ class Session:
         now = self.site.mono
         part = PlanPart(now, wish_w, -RATED_W, RATED_W, 0.0, 1e6, 0.0)
         plan = Plan(1, (part,), now, now + seconds, "proof", 0.0)
-        self.site.cycle.plan(plan)
+        session_id = self.site.report().snapshot.session.id
+        self.site.cycle.plan(replace(plan, session_id=session_id))
 
     def _answer(self) -> None:
         """A house that jumps is seen, and answered, within two real ticks."""

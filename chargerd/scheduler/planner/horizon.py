@@ -32,6 +32,7 @@ class Horizon:
 
     problem: p.Problem
     edges_mono: tuple[float, ...]
+    sessions: tuple[str, ...]  # of the packs
 
 
 def make(
@@ -69,7 +70,7 @@ def make(
         settings.demand_per_kw,
         settings.demand_free_w / _KW,
     )
-    return Horizon(problem, edges)
+    return Horizon(problem, edges, tuple(evse.session_id for evse in there))
 
 
 def _leaves(evse: Outlook, prices: PriceSeries) -> float:

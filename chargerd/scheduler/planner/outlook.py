@@ -32,6 +32,7 @@ class Outlook:
     power_w: float  # on the wire
     promise: Promise | None
     profile: Battery = ANY
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def of_evse(seen: Seen) -> Outlook | None:
         seen.power_w,
         snap.session.promise,
         seen.context.profile,
+        snap.session.id,
     )
 
 

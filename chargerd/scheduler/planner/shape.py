@@ -29,7 +29,8 @@ def plans(
 ) -> tuple[Plan, ...]:
     """One for each pack."""
     found = []
-    for pack, trace in zip(horizon.problem.packs, solution.traces, strict=True):
+    packs = zip(horizon.problem.packs, solution.traces, horizon.sessions, strict=True)
+    for pack, trace, session_id in packs:
         end_mono = horizon.edges_mono[pack.steps]
         plan = Plan(
             evse_id=pack.evse_id,
@@ -40,6 +41,7 @@ def plans(
             start_wh=pack.energy * _KW,
             cost=solution.cost,
             currency=currency,
+            session_id=session_id,
         )
         found.append(plan)
     return tuple(found)

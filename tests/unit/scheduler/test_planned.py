@@ -23,9 +23,9 @@ def stand(**owner: object) -> Stand:
 def plan(stand: Stand, wish_w: float, seconds: float = 3600.0, **part: float) -> None:
     whole = PlanPart(stand.mono, wish_w, -7000.0, 7000.0, 10_000.0, 39_000.0, 24_000.0)
     whole = replace(whole, note="20 in, 8 out", **part)
-    stand.cycle.plan(
-        Plan(1, (whole,), stand.mono, stand.mono + seconds, "highs", 24_000.0)
-    )
+    made = Plan(1, (whole,), stand.mono, stand.mono + seconds, "highs", 24_000.0)
+    session_id = stand.report().snapshot.session.id
+    stand.cycle.plan(replace(made, session_id=session_id))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,20 @@ def test_the_next_vehicle_does_not_inherit_it() -> None:
     s.run(3.0)
     s.start()
     assert s.decision().source != "plan.highs"
+    assert s.decision().power_w > 0.0
+
+
+def test_a_plan_that_comes_after_its_vehicle_left_is_none() -> None:
+    s = stand()
+    late = replace(s.cycle.outlook().evses[0], power_w=0.0)
+    s.unplug()
+    s.run(3.0)
+    s.start()
+    part = PlanPart(s.mono, -3000.0, -7000.0, 7000.0, 0.0, 39_000.0, 24_000.0)
+    end = s.mono + 900.0
+    made = Plan(1, (part,), s.mono, end, "highs", 0.0, session_id=late.session_id)
+    s.cycle.plan(made)
+    s.run(3.0)
     assert s.decision().power_w > 0.0
 
 
