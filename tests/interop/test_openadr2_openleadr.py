@@ -4,6 +4,7 @@ telemetry, and a VTN that restarts and has forgotten us."""
 from __future__ import annotations
 
 import datetime as dt
+import signal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,41 @@ async def test_both_sides_show_and_sign(tmp_path: Path, right: bool) -> None:
         status = await grid(plant)
         assert status["registered"] is right
         assert bool(status["refused"].get("signature")) is not right
+
+
+@pytest.mark.asyncio
+async def test_the_drivers_need_and_a_restart(tmp_path: Path) -> None:
+    """A promise that must be kept now ends a running discharge, and the VTN hears of
+    it; events live on in a daemon that was killed while there is no VTN."""
+    python = install("openleadr", "0.5.36")
+    port = free_port()
+    ours = environment("http", port)
+    async with (
+        partner(python, VTN, str(port)) as vtn,
+        station(tmp_path, bench=patient_bench(tmp_path), **ours) as plant,
+    ):
+        await vtn.ask("start")
+        await seen(vtn, "registrations")
+        await plant.start_session()
+        later = {**DISCHARGE, "id": "E2", "in_s": 7200}
+        await vtn.ask("events", DISCHARGE, later)
+        await flows(plant, -3000.0)
+        asked = {"evse": 1, "seconds": 3600, "soc": 90}
+        await plant.stand.local.ask(verb="promise", **asked)
+        await opted(vtn, "E1", "optOut", "later")
+        assert await plant.power_w() > 1000.0
+
+        await vtn.ask("stop")
+        plant.stand.kill("daemon", signal.SIGKILL)
+        await plant.stand.end("daemon")
+        await plant.stand.start_daemon(**ours)
+
+        async def kept() -> bool:
+            events = (await grid(plant))["events"]
+            return set(events) == {"E1", "E2"}
+
+        await until("the events of the last run", kept, 20.0)
+        status = await grid(plant)
+        assert not status["registered"]
+        assert status["events"]["E1"].startswith("opted out")
+        assert status["events"]["E2"].startswith("followed")
