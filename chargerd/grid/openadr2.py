@@ -29,7 +29,7 @@ LOST_AFTER = 3  # failures in a row: the VTN may have forgotten us
 MOST_WAITING = 64  # calls
 MOST_AT_ONCE = 8  # polls in a row, while the VTN has more to say
 REFRESH_S = 30.0  # signals are renewed so often
-_FORGOTTEN = (words.INVALID_ID, words.NOT_REGISTERED)
+_FORGOTTEN = (str(words.INVALID_ID), str(words.NOT_REGISTERED))
 _REQUESTS = ("register", "poll", "events")  # their failures count
 
 
@@ -122,6 +122,10 @@ class Ven:
         if call.kind == "register":
             self._register(call, body, now)
             return
+        if kind == "oadrRequestReregistration":
+            self._forget("asked to", now)
+            self._say(words.respond(self.ven_id, "EiRegisterParty", ""))
+            return
         if call.kind in _REQUESTS:
             self._failures, self._heard_mono = 0, now.mono
         known = call.kind == "events"
@@ -156,9 +160,6 @@ class Ven:
         """What the VTN had for us."""
         ven_id, request_id = self.ven_id, words.safe(body.get("request_id"))
         match kind:
-            case "oadrRequestReregistration":
-                self._forget("asked to", now)
-                self._say(words.respond(ven_id, "EiRegisterParty", ""))
             case "oadrCancelPartyRegistration":
                 self._forget("cancelled", now)
                 self._say(
@@ -201,29 +202,33 @@ class Ven:
         if call.kind == "register":  # perhaps it is the old registration that is wrong
             self._registration = ""
             self.ven_id = self._config.ven_id
-        if code in map(str, _FORGOTTEN) and call.kind in _REQUESTS:
+        if code in _FORGOTTEN and call.kind in _REQUESTS and self.registered:
             self._forget("forgotten", now)
-        self._fail(call, f"code {code[:3]}", now)
+        else:
+            self._fail(call, f"code {code[:3]}", now)
 
     def _forget(self, why: str, now: Now) -> None:
-        """Register anew. What was said before that is not repeated."""
+        """Register anew. What was to be said before that is not said."""
         self.refused[f"registration {why}"] += 1
         self.registered = False
-        self._retry_mono = now.mono
         self._waiting.clear()
+        self._wait(now)
 
     def _fail(self, call: Call, why: str, now: Now) -> None:
         self.refused[why] += 1
         if call.kind not in _REQUESTS:
             return
+        if self.registered and self._failures + 1 >= LOST_AFTER:
+            self._forget("lost", now)
+        else:
+            self._wait(now)
+
+    def _wait(self, now: Now) -> None:
+        """Longer each time, until an answer is as it should be."""
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 8))
         self._failures += 1
-        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 8))
         self._retry_mono = now.mono + wait_s
         self._poll_mono = now.mono
-        if self._failures >= LOST_AFTER and self.registered:
-            self.refused["registration lost"] += 1
-            self.registered = False
-            self._waiting.clear()
 
     # -- time ------------------------------------------------------------------------
 

@@ -180,6 +180,7 @@ class Dispatch:
             over = (PricePart(now.mono - 1.0, 0.0),)
             return PriceSeries(SOURCE, over, now.mono, currency, RANK)
         self._priced = True
+        chain = chain[:MOST_SEGMENTS]
         made = tuple(PricePart(start, price) for start, _, price in chain)
         return PriceSeries(SOURCE, made, chain[-1][1], currency, RANK)
 

@@ -7,6 +7,7 @@ or without a word (openleadr issues #61 and #92). Never follows half an event.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from chargerd.grid.openadr2_words import (
 )
 
 MOST_EVENTS, MOST_SIGNALS, MOST_INTERVALS = 64, 8, 512
+MOST_CHARACTERS = 60_000  # of one event
 FARTHEST = timedelta(days=366)
 _OVER = ("cancelled", "completed")
 # Signal name, its types, and the measurement the values must have ("" = none needed).
@@ -101,6 +103,8 @@ class Rules:
 def read(raw: Json, rules: Rules) -> Event:
     """Raises Refused."""
     ident, modification = identifier(raw, "id"), whole(raw, "modification", 0)
+    if len(json.dumps(raw)) > MOST_CHARACTERS:  # it is kept over restarts
+        raise Refused("size", INVALID_DATA, f"over {MOST_CHARACTERS} characters")
     if rules.contexts and raw.get("context") not in rules.contexts:
         raise Refused("market context", NOT_SUPPORTED, "a strange market context")
     start = utc(raw.get("start"))
@@ -283,9 +287,10 @@ class Events:
 
 def _refusal(raw: Json, code: int) -> Event:
     """An event that we opted out of. Raises Refused where it has no good id."""
+    ident, modification = identifier(raw, "id"), whole(raw, "modification", 0)
     return Event(
-        id=identifier(raw, "id"),
-        modification=whole(raw, "modification", 0),
+        id=ident,
+        modification=modification,
         priority=0,
         start=datetime.max.replace(tzinfo=UTC),
         evse_ids=(),
@@ -293,5 +298,5 @@ def _refusal(raw: Json, code: int) -> Event:
         followed=False,
         opt_in=False,
         code=code,
-        raw=raw,
+        raw={"id": ident, "modification": str(modification)},
     )

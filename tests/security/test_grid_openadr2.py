@@ -102,6 +102,13 @@ def test_too_many_intervals_are_refused() -> None:
     assert opts(stand.up(event("E1", many))) == [("E1", "optOut", 454)]
 
 
+def test_an_event_too_large_to_be_kept_is_refused() -> None:
+    stand = Stand()
+    large = event(resources=["x" * 100_000])
+    assert opts(stand.up(large)) == [("E1", "optOut", 454)]
+    assert len(json.dumps(stand.tick().save)) < 1000
+
+
 def test_contradictory_events_with_one_id_the_first_counts() -> None:
     stand = Stand()
     stand.up(event("E1", signal(-1000)), event("E1", signal(5000)))

@@ -338,7 +338,23 @@ def test_asked_to_register_anew_it_answers_first() -> None:
     stand.mono += 5.0
     stand.answer(stand.expect("poll"), "oadrRequestReregistration")
     assert stand.expect("answer").message == "oadrResponse"
+    stand.mono += 2.0
     stand.register()
+
+
+def test_a_vtn_that_always_asks_to_register_anew_is_not_stormed() -> None:
+    stand = Stand()
+    asked_s = []
+    while stand.mono < 400.0:
+        call = stand.next()
+        if call is None:
+            stand.mono += 1.0
+        elif call.kind == "register":
+            asked_s.append(stand.mono - 100.0)
+            stand.answer(call, ven_id="007", registration_id="R1", poll="PT1S")
+        elif call.kind != "answer":
+            stand.answer(call, "oadrRequestReregistration")
+    assert asked_s == [0.0, 2.0, 6.0, 14.0, 30.0, 62.0, 122.0, 182.0, 242.0]
 
 
 def test_a_registration_that_the_vtn_cancels_ends_all_events() -> None:
