@@ -20,6 +20,7 @@ from chargerd.grid.errors import GridError
 from chargerd.grid.openadr2 import Ven
 from chargerd.grid.ports import GridDoor, Ports
 from chargerd.model import EvseReport
+from chargerd.process import end
 
 log = structlog.get_logger(__name__)
 
@@ -80,16 +81,7 @@ class Speaker:
     async def close(self, patience_s: float = END_S) -> None:
         """By closing its stdin, then by force."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(patience_s):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process, patience_s)
 
 
 class Openadr2Door:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
+from chargerd.process import end
 from chargerd.scheduler.planner import frames
 from chargerd.scheduler.planner import problem as p
 
@@ -65,16 +66,7 @@ class Child:
     async def close(self, patience_s: float = END_S) -> None:
         """End it: by closing its stdin, then by force."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(patience_s):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process, patience_s)
 
 
 def _write(problem: p.Problem) -> bytes:

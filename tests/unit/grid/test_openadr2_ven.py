@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,12 +20,19 @@ from cryptography.x509.oid import NameOID
 from lxml import etree
 from openleadr import messaging
 
-from chargerd.grid import openadr2_ven, openadr2_words, openadr2_xml
+from chargerd.grid import (
+    build,
+    openadr2_door,
+    openadr2_ven,
+    openadr2_words,
+    openadr2_xml,
+)
+from chargerd.grid.errors import GridError
 from chargerd.grid.openadr2_door import Openadr2Door, Speaker
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_ven import Failed, Ven, unpack
-from tests.unit.grid.openadr2_stand import Stand, event
-from tests.unit.grid.stand import at, ports, report
+from tests.unit.grid.openadr2_stand import URL, Stand, event
+from tests.unit.grid.stand import at, config, ports, report
 
 SETTINGS = {"url": "http://x/y", "vtn_fingerprint": "", "sign": False}
 START = datetime(2026, 11, 25, 12, 1, 40, tzinfo=UTC)
@@ -387,3 +395,20 @@ async def test_the_door_registers_follows_and_keeps() -> None:
     saved = told.saved["grid.openadr2", "state"]
     assert saved["ven_id"] == "007"
     assert door.status()["events"] == {"E1": "followed: LOAD_DISPATCH setpoint"}
+
+
+def test_without_openleadr_the_door_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openadr2_door, "find_spec", lambda name: None)
+    with pytest.raises(GridError, match=r"needs openleadr.*install chargerd\[openadr2"):
+        build.build(config(openadr2=URL), ports()[0])
+
+
+def test_a_door_is_built_with_what_the_last_run_kept() -> None:
+    given, _ = ports()
+    saved = {"grid.openadr2": {"state": {"ven_id": "007", "registration_id": "R1"}}}
+    (door,) = build.build(config(openadr2=URL), replace(given, saved=saved))
+    assert door.status()["ven_id"] == "007"
+    with pytest.raises(GridError, match="one name for each EVSE"):
+        build.build(config(openadr2={**URL, "resources": ["one"]}), given)
