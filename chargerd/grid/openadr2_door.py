@@ -165,7 +165,10 @@ def build(config: Config, ports: Ports) -> GridDoor:
     if asked.resources and len(asked.resources) != len(config.evse):
         raise GridError("grid.openadr2.resources: needs one name for each EVSE")
     if find_spec("openleadr") is None:  # imported by the process, not by us
-        raise ModuleNotFoundError("no openleadr", name="openleadr")
+        raise GridError(
+            "grid.openadr2: needs openleadr, which is not installed; "
+            "install chargerd[openadr2] or remove the section"
+        )
     saved = ports.saved.get(NAMESPACE, {}).get("state") or {}
     ven = Ven(asked, config.evse, saved)
     return Openadr2Door(ven, Speaker(settings(asked)), ports)
