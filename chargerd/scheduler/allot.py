@@ -1,15 +1,16 @@
 """Who gets how much of one grid connection: fair shares for several EVSEs.
 
-Pure. First those whose promise forces them, the shortest slack first; then all that
-want power, equally; what is left goes to whoever could use it. Total and phases are
-never given out twice. Export is shared alike, never through import's phase counts.
+Pure. First those whose promise forces them: each what it may count on, then more, the
+shortest slack first; then all that want power, equally; what is left goes to whoever
+could use it. Total and phases are never given out twice. Export is shared alike, never
+through import's phase counts.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chargerd.scheduler.share import Split
 
@@ -42,11 +43,16 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Bounds for one EVSE; `note` says how they came about."""
+    """Bounds for one EVSE; `note` says how they came about.
+
+    `sure_w`: what it can have for charging whenever it must, whatever the others want.
+    A promise rests on this alone: the bounds of a moment follow everybody's wishes.
+    """
 
     low_w: float = -math.inf
     high_w: float = math.inf
     note: str = ""
+    sure_w: float = math.inf
 
 
 ALL = Share()
@@ -54,24 +60,44 @@ ALL = Share()
 
 def allot(wants: tuple[Want, ...], room: Room) -> dict[int, Share]:
     """A share for each EVSE; the sum of the shares fits total and phases."""
-    charge = _one_way(
-        wants,
-        room.charge_w,
-        room.phase_charge_w,
-        lambda w: max(0.0, min(w.want_high_w, w.able_high_w)),
-        lambda w: max(0.0, w.able_high_w),
-    )
-    discharge = _one_way(
-        wants,
-        room.discharge_w,
-        room.phase_discharge_w,
-        lambda w: max(0.0, -max(w.want_low_w, w.able_low_w)),
-        lambda w: max(0.0, -w.able_low_w),
-    )
+    sure = {w.evse_id: 0.0 for w in wants}
+    _fill(wants, sure, _left(room.charge_w, room.phase_charge_w), _able_high)
+    charge = {w.evse_id: 0.0 for w in wants}
+    left = _left(room.charge_w, room.phase_charge_w)
+    forced = sorted((w for w in wants if w.forced), key=lambda w: w.slack_s)
+    for w in forced:
+        _fill([w], charge, left, lambda w: min(_want_high(w), sure[w.evse_id]))
+    for w in forced:
+        _fill([w], charge, left, _want_high)
+    _fill(wants, charge, left, _want_high)
+    _fill(wants, charge, left, _able_high)
+    discharge = {w.evse_id: 0.0 for w in wants}
+    left = _left(room.discharge_w, room.phase_discharge_w)
+    _fill(wants, discharge, left, _want_low)
+    _fill(wants, discharge, left, lambda w: max(0.0, -w.able_low_w))
     note = f"share of {len(wants)} EVSEs" if len(wants) > 1 else "fuse"
     return {
-        w.evse_id: Share(-discharge[w.evse_id], charge[w.evse_id], note) for w in wants
+        w.evse_id: Share(
+            -discharge[w.evse_id], charge[w.evse_id], note, sure[w.evse_id]
+        )
+        for w in wants
     }
+
+
+def _able_high(want: Want) -> float:
+    return max(0.0, want.able_high_w)
+
+
+def _want_high(want: Want) -> float:
+    return max(0.0, min(want.want_high_w, want.able_high_w))
+
+
+def _want_low(want: Want) -> float:
+    return max(0.0, -max(want.want_low_w, want.able_low_w))
+
+
+def _left(room_w: float, phase_room_w: tuple[float, ...]) -> list[float]:
+    return [max(0.0, room_w), *(max(0.0, w) for w in phase_room_w)]
 
 
 def beside(
@@ -88,24 +114,7 @@ def beside(
         out = sum(max(0.0, -a, -b) * s[phase] for a, b, s in taken)
         high = min(high, max(0.0, room.phase_charge_w[phase] - into) / part)
         low = max(low, -max(0.0, room.phase_discharge_w[phase] - out) / part)
-    return Share(low, high, share.note)
-
-
-def _one_way(
-    wants: tuple[Want, ...],
-    room_w: float,
-    phase_room_w: tuple[float, ...],
-    want: Callable[[Want], float],
-    able: Callable[[Want], float],
-) -> dict[int, float]:
-    """Magnitudes of one direction."""
-    given = {w.evse_id: 0.0 for w in wants}
-    left = [max(0.0, room_w), *(max(0.0, w) for w in phase_room_w)]
-    for w in sorted((w for w in wants if w.forced), key=lambda w: w.slack_s):
-        _fill([w], given, left, want)
-    _fill(wants, given, left, want)
-    _fill(wants, given, left, able)
-    return given
+    return replace(share, low_w=low, high_w=high)
 
 
 def _fill(

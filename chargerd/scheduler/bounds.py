@@ -165,14 +165,19 @@ def site(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> None:
         note = f"site meter silent for {min(site.meter_age_s, 9999.0):.0f} s"
         source = "config.site.failsafe_import_w"
         high = unit.failsafe_import_w - ctx.other_charge_w
-        ledger.cap("site", source, 0.0, min(high, ctx.share_high_w), note)
+        high = min(high, ctx.share_high_w)
+        ledger.cap("site", source, 0.0, high, note, lasts=not ctx.shared)
+        ledger.count_on(min(unit.failsafe_import_w, ctx.share_sure_w))
         return
     least_w = site.others_w if site.others_least_w is None else site.others_least_w
     low = site.export_limit_w - least_w
     high = site.import_limit_w - site.others_w
-    ledger.cap("site", "config.site", low, high, words.site(site))
+    note = words.site(site)
+    ledger.cap("site", "config.site", low, high, note, lasts=not ctx.shared)
+    ledger.count_on(ctx.share_sure_w)
     if ctx.share_low_w > low or ctx.share_high_w < high:
-        ledger.cap("site", "share", ctx.share_low_w, ctx.share_high_w, ctx.share_note)
+        bounds = (ctx.share_low_w, ctx.share_high_w)
+        ledger.cap("site", "share", *bounds, ctx.share_note, lasts=False)
 
 
 def contracts(
@@ -189,4 +194,5 @@ def contracts(
         if segment.mode is OperationMode.CHARGING_ONLY:
             low, note = 0.0, "ChargingOnly: no discharge"
         if low > -math.inf or high < math.inf:
-            ledger.cap("site", signal.source, low, high, note)
+            lasts = signal.evse_id != 0 or not ctx.shared
+            ledger.cap("site", signal.source, low, high, note, lasts=lasts)

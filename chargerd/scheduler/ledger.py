@@ -9,30 +9,60 @@ from chargerd.model import Reason
 
 
 class Ledger:
-    """Bounds being narrowed, and who did it. 0 stays inside until the promise."""
+    """Bounds being narrowed, and who did it. 0 stays inside until the promise.
 
-    __slots__ = ("entries", "floor", "high", "high_by", "low", "low_by", "top")
+    `sure` is what the promise may count on: `high` less what only this moment takes.
+    """
+
+    __slots__ = (
+        "entries",
+        "floor",
+        "high",
+        "high_by",
+        "low",
+        "low_by",
+        "sure",
+        "top",
+    )
 
     def __init__(self, low: float, high: float, source: str) -> None:
         self.floor, self.top = low, high
         self.low, self.high = low, high
+        self.sure = high
         self.low_by = self.high_by = source
         self.entries: list[tuple[str, str, float, float, float | None, str]] = [
             ("safety", source, low, high, None, "what this EVSE is built for")
         ]
 
     def cap(
-        self, stage: str, source: str, low: float, high: float, note: str = ""
+        self,
+        stage: str,
+        source: str,
+        low: float,
+        high: float,
+        note: str = "",
+        *,
+        lasts: bool = True,
     ) -> None:
-        """Narrow. A bound beyond zero counts as zero; NaN closes its side."""
+        """Narrow. A bound beyond zero counts as zero; NaN closes its side.
+
+        `lasts` False: it follows what the other EVSEs do now, so the promise does not
+        rest on it (`count_on` says on what).
+        """
         low = min(low, 0.0) if low == low else 0.0
         high = max(high, 0.0) if high == high else 0.0
         if low > self.low:
             self.low, self.low_by = low, source
         if high < self.high:
             self.high, self.high_by = high, source
+        if lasts:
+            self.sure = min(self.sure, high)
         shown = (max(low, self.floor), min(high, self.top))
         self.entries.append((stage, source, *shown, None, note))
+
+    def count_on(self, watts: float) -> None:
+        """Charging that is this EVSE's whenever it must, whatever the others want."""
+        self.sure = min(self.sure, max(0.0, watts))
 
     def lift(self, stage: str, source: str, low: float, note: str) -> None:
         """Power must be at least `low`: the promise's right, and only up to `high`."""

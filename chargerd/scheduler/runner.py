@@ -423,6 +423,7 @@ class Runner:
             share_low_w=around.share.low_w,
             share_high_w=around.share.high_w,
             share_note=around.share.note,
+            share_sure_w=around.share.sure_w,
             discharge_left_wh=around.discharge_left_wh,
             grid_gone=around.place is not Place.GRID,
             islanded=around.place is Place.FEED,

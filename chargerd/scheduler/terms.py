@@ -99,11 +99,17 @@ class Context:
     share_low_w: float = -math.inf  # this EVSE's share of the connection
     share_high_w: float = math.inf
     share_note: str = ""
+    share_sure_w: float = math.inf  # what of it the promise may count on
     discharge_left_wh: float = math.inf  # of the month's cap
     grid_gone: bool = False  # a blackout: nothing may run beside a dead grid
     islanded: bool = False  # but this one, which makes the house's voltage
     plan: Plan | None = None
     profile: Battery = ANY
+
+    @property
+    def shared(self) -> bool:
+        """The connection is shared out: what the others take is in the share."""
+        return self.share_sure_w < math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def keep_promise(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Li
     wish = None if ctx.islanded else snap.session.promise
     profile = ctx.profile
     knee = (profile.knee_pct - promises.SOC_ERROR_PCT) / 100.0
-    plant = Plant(ledger.high, unit.efficiency, ctx.rate, knee)
+    plant = Plant(ledger.sure, unit.efficiency, ctx.rate, knee)
     if wish is not None and wish.target_soc_pct > profile.high_pct:
         wish = replace(wish, target_soc_pct=profile.high_pct)
     line = promises.draw(

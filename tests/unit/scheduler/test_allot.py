@@ -42,6 +42,14 @@ def want(number: int, high: float = 7000.0, **values: object) -> Want:
                 want(2, forced=True, slack_s=-60.0),
             ),
             9000.0,
+            [4500.0, 4500.0],  # what each may count on comes before the worse slack
+        ),
+        (
+            (
+                want(1, 1000.0, forced=True, slack_s=-1.0),
+                want(2, forced=True, slack_s=-60.0),
+            ),
+            9000.0,
             [2000.0, 7000.0],
         ),
         ((want(1), want(2)), -500.0, [0.0, 0.0]),
@@ -53,6 +61,16 @@ def test_charge_shares(
 ) -> None:
     shares = allot(wants, Room(room_w, 0.0))
     assert [shares[w.evse_id].high_w for w in wants] == pytest.approx(expected)
+
+
+def test_what_may_be_counted_on_is_nobody_s_wish() -> None:
+    """A promise rests on it: it must not move with what the others want now."""
+    calm = allot((want(1, 0.0), want(2, 0.0)), Room(9000.0, 0.0))
+    busy = allot((want(1, forced=True), want(2, 0.0)), Room(9000.0, 0.0))
+    for shares in (calm, busy):
+        assert [shares[i].sure_w for i in (1, 2)] == pytest.approx([4500.0, 4500.0])
+    alone = allot((want(1), want(2, able_high_w=0.0)), Room(9000.0, 0.0))
+    assert alone[1].sure_w == pytest.approx(7000.0)
 
 
 def test_a_full_phase_stops_only_those_on_it() -> None:
