@@ -15,7 +15,7 @@ from dataclasses import asdict
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -59,13 +59,14 @@ from chargerd.store.store import Store
 from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
 from chargerd.vehicle.chademo.shell import ChademoDoor
 from chargerd.vehicle.chademo.view import Ratings
-from chargerd.vehicle.iso15118 import build as iso15118
-from chargerd.vehicle.iso15118.door import SeccDoor
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.slac.client import SlacClient
 from chargerd.vehicle.slac.door import SlacDoor
 from firmware_bridge.bridge import StationBridge, build_bridge
 from firmware_bridge.units import BridgeError
+
+if TYPE_CHECKING:
+    from chargerd.vehicle.iso15118.door import SeccDoor
 
 logger = structlog.get_logger(__name__)
 
@@ -147,7 +148,7 @@ class App:
             notifier=self._notifier,
         )
         self._listen_to_readers()
-        why = self._security.problem()
+        why = self._v2g_problem()
         if why:
             logger.error("v2g_certificates", why=why)
         self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
@@ -181,20 +182,31 @@ class App:
 
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}
-        self._security = iso15118.security(self._config.vehicle.iso15118, self._clock)
-        self._v2g: dict[int, SeccDoor] = {}
         for evse in self._config.evse:
             bus = bridge.vehicle_bus(evse.id)
             if bus is not None:
                 doors[evse.id] = ChademoDoor(
                     self._config.vehicle.chademo, dc_ratings(evse), bus, self._clock
                 )
-            elif evse.iso15118 is not None:
-                door = iso15118.door(
-                    self._config, evse, evse.iso15118, self._security, self._clock
-                )
+        self._v2g: dict[int, SeccDoor] = {}
+        self._v2g_problem: Callable[[], str] = str  # with the certificates; "" = none
+        if talks_iso15118(self._config):
+            doors |= self._secc_doors()
+        return doors
+
+    def _secc_doors(self) -> dict[int, VehicleDoor]:
+        """Doors of ISO 15118. Codec and TLS are 13 MiB: only who talks loads them."""
+        from chargerd.vehicle.iso15118 import build
+
+        doors: dict[int, VehicleDoor] = {}
+        security = build.security(self._config.vehicle.iso15118, self._clock)
+        self._v2g_problem = security.problem
+        for evse in self._config.evse:
+            port = evse.iso15118
+            if port is not None:
+                door = build.door(self._config, evse, port, security, self._clock)
                 self._v2g[evse.id] = door
-                doors[evse.id] = self._behind_modem(door, evse.iso15118.slac)
+                doors[evse.id] = self._behind_modem(door, port.slac)
         return doors
 
     def _behind_modem(self, door: VehicleDoor, unit: Path | None) -> VehicleDoor:
@@ -367,7 +379,7 @@ class App:
             self._request(FaultNotice(0, "CsmsLost", lost, why))
             fault = self._store.fault
             self._request(FaultNotice(0, "StoreFault", bool(fault), fault))
-            why = self._security.problem()
+            why = self._v2g_problem()
             self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
 
     def _login(self, accepted: bool, uid: int) -> None:
@@ -419,6 +431,11 @@ def margins(door: SeccDoor) -> Json:
     found = door.margins()
     least = {name: round(s * 1e3, 3) for name, s in found.worst_s.items()}
     return {"late_answers": found.late, "refused": door.refused, "margins_ms": least}
+
+
+def talks_iso15118(config: Config) -> bool:
+    """Whether any EVSE speaks ISO 15118 or DIN 70121."""
+    return any(evse.iso15118 is not None for evse in config.evse)
 
 
 def dc_ratings(evse: Evse) -> Ratings:
@@ -479,9 +496,11 @@ def problems(config: Config) -> list[str]:
             build()
         except (BridgeError, GridError, OcppError) as error:
             found += str(error).splitlines()
-    found += filter(
-        None, [iso15118.security(config.vehicle.iso15118, Clock()).problem()]
-    )
+    if talks_iso15118(config):
+        from chargerd.vehicle.iso15118 import build as secc
+
+        why = secc.security(config.vehicle.iso15118, Clock()).problem()
+        found += [why] if why else []
     if not found:  # two devices on one line: only seen together
         try:
             build_bridge(config.evse, config.site.meter)
