@@ -91,6 +91,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def far() -> Iterator[Far]:
+    ecog.install()  # before the namespace, which has no way out to the package index
     ecog.pki()
     with namespaces() as other:
         yield other

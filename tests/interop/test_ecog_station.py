@@ -118,6 +118,7 @@ async def session(far: Far, case: str, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_session_with_a_station_that_is_not_ours(case: str, tmp_path: Path) -> None:
+    ecog.install()  # before the namespace, which has no way out to the package index
     with namespaces() as far:
         seen = asyncio.run(session(far, case, tmp_path))
     _, keys, wanted = CASES[case]
