@@ -21,7 +21,7 @@ demo: $(STAMP)
 
 # Two workers: the stories of real processes mostly wait.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # pytest's own asserts are off here: it proves that nothing leans on assert.
 test-O: $(STAMP)
