@@ -115,7 +115,10 @@ def test_key_shares_of_iso20(
     """secp521r1 and x448 are ISO 15118-20's; P-256 is what others offer."""
     pki = pkis[Profile.ISO20]
     context = client_context(root_file(pki.secc, tmp_path), V1_3, pki.oem)
-    context.set_ecdh_curve(group)
+    try:
+        context.set_ecdh_curve(group)
+    except ssl.SSLError:
+        pytest.skip(f"this Python's own OpenSSL, the client, cannot choose {group}")
     peer = pair(server, context, NOW)
     peer.pump()
     assert peer.link.mutual_1_3
