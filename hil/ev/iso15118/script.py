@@ -6,6 +6,7 @@ None and is resumed in a later step. It must never read a clock but the car's.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, ClassVar
 
@@ -81,7 +82,7 @@ class Patience:
             raise EvError(f"{self._what} takes too long")
 
 
-class SessionScript:
+class SessionScript(ABC):
     """One session; `run()` is the script. `session_id` of a paused one is resumed.
 
     `station` has the newest values it was told; `paused`: the session ended in a pause,
@@ -112,11 +113,11 @@ class SessionScript:
                 yield from self.goodbye("Terminate")
             raise
 
-    def course(self) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def course(self) -> Script: ...
 
-    def goodbye(self, how: Any) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def goodbye(self, how: Any) -> Script: ...
 
     @property
     def dc(self) -> bool:

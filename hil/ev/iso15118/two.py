@@ -6,6 +6,7 @@ protocols differ. Limits of time: refs/iso15118.md 4.1.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
@@ -70,20 +71,20 @@ class TwoScript(SessionScript):
             learn=True,
         )
 
-    def choose(self) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def choose(self) -> Script: ...
 
-    def authorise(self) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def authorise(self) -> Script: ...
 
-    def parameters(self) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def parameters(self) -> Script: ...
 
-    def power_delivery(self, progress: str) -> Complex:
-        raise NotImplementedError
+    @abstractmethod
+    def power_delivery(self, progress: str) -> Complex: ...
 
-    def session_stop(self, how: str) -> Complex:
-        raise NotImplementedError
+    @abstractmethod
+    def session_stop(self, how: str) -> Complex: ...
 
     # -- DC -----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -40,7 +41,7 @@ def random_bytes(size: int) -> bytes:
 
 
 @dataclass
-class Outlet:
+class Outlet(ABC):
     """A station's outlet with a session behind it, and a battery in front of it."""
 
     profile: Profile
@@ -62,8 +63,8 @@ class Outlet:
         self.accept()
 
     @property
-    def battery(self) -> Battery:
-        raise NotImplementedError
+    @abstractmethod
+    def battery(self) -> Battery: ...
 
     def accept(self) -> None:
         """A new connection of the vehicle."""
@@ -136,8 +137,8 @@ class Outlet:
             "certificate_answer": self.installed,
         }
 
-    def step(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def step(self) -> None: ...
 
     def run(
         self, seconds: float, done: Callable[[], bool] = lambda: False
