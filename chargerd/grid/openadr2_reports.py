@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chargerd.clock import Now
-from chargerd.grid.openadr2_dispatch import stored_wh
 from chargerd.grid.openadr2_words import (
     INVALID_ID,
     OK,
@@ -24,6 +23,7 @@ from chargerd.grid.openadr2_words import (
     seconds,
     texts,
 )
+from chargerd.grid.windows import stored_wh
 from chargerd.model import EvseReport
 
 SPECIFIER = "chargerd-telemetry"
