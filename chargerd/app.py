@@ -49,6 +49,7 @@ from chargerd.ocpp import link
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
+from chargerd.ocpp.work.build import workers as ocpp_workers
 from chargerd.records import build as records
 from chargerd.scheduler import month
 from chargerd.scheduler.battery_profile import Profiles
@@ -122,6 +123,7 @@ class App:
             signal=self._signal,
             request=self._request,
             save=self._save,
+            workers=ocpp_workers(config),
         )
         self._grid: list[GridDoor] = []
         self._cycle = self._heart(saved)

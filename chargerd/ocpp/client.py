@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -43,11 +43,14 @@ from chargerd.ocpp.effects import (
     Save,
     Send,
     SetGate,
+    StopWork,
+    Work,
 )
 from chargerd.ocpp.queue import Done, Queue, is_durable
 from chargerd.ocpp.rpc import CallIn, Event, How, Outcome, Refused, Reply, Rpc, SendIn
 from chargerd.ocpp.schemas import Schemas
 from chargerd.ocpp.v2 import dialect
+from chargerd.ocpp.workers import Worker, Workers
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +72,8 @@ class Station(Protocol):
     def link(self, up: bool, version: str, now: Now) -> None: ...
     def next_timer(self) -> float | None: ...
     def on_timer(self, now: Now) -> None: ...
+    def worked(self, handle: int, value: object, now: Now) -> None: ...
+    def work_over(self, handle: int) -> None: ...
     def to_send(self) -> list[Effect]: ...
     def number(self, component: str, variable: str, instance: str = "") -> int: ...
 
@@ -86,6 +91,7 @@ class OcppClient:
         signal: Callable[[DispatchSignal], object],
         request: Callable[[Request], object],
         save: Callable[[Save], None],
+        workers: Mapping[type, Worker] | None = None,
     ) -> None:
         """Raises OcppError for an address the security profile forbids."""
         if config.url:
@@ -103,6 +109,7 @@ class OcppClient:
         self._wake = asyncio.Event()
         self._deadline_mono = math.inf  # until when the pump sleeps
         self._durable = Durable(outbox, self._queue, self._wake.set, save)
+        self._workers = Workers(workers or {}, self._worked, station.work_over)
         self._session: link.Session | None = None
         self._back_off = link.BackOff()
         self._reported: set[str] = set()  # security events since the last link
@@ -147,6 +154,7 @@ class OcppClient:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._durable.run())
             group.create_task(self._pump())
+            group.create_task(self._workers.run())
             if self._config.url:
                 group.create_task(self._keep_link())
 
@@ -297,6 +305,10 @@ class OcppClient:
                 self._wake.set()
             case LearnTime():
                 self._learn(effect)
+            case Work():
+                self._workers.start(effect)
+            case StopWork():
+                self._workers.stop(effect.handle)
             case Reconnect():
                 if self._session is not None:
                     self._session.hang_up(effect.why)
@@ -311,6 +323,11 @@ class OcppClient:
         for done in self._queue.push(send):
             self._done(done, now)
         self._wake.set()
+
+    def _worked(self, handle: int, value: object) -> None:
+        now = self._clock.now()
+        self._station.worked(handle, value, now)
+        self._drain(now)
 
     def _learn(self, effect: LearnTime) -> None:
         step = self._clock.learn(effect.utc)

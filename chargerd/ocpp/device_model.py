@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chargerd.config import Config
-from chargerd.ocpp.device_table import TABLE, Place, Row
 from chargerd.ocpp.effects import OcppError, Payload
+from chargerd.ocpp.table import TABLE
+from chargerd.ocpp.table.row import Place, Row
 
 _PRESET = re.compile(
     r"(?P<component>[^.@\[\]]+)"

@@ -102,7 +102,26 @@ class Reconnect:
     why: str
 
 
-Effect = Send | SetGate | Dispatch | Ask | Save | LearnTime | Reconnect
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job beside the loop: a transfer, a key pair, a file. `task` is a value of
+    `chargerd.ocpp.work`; what it yields comes back by `worked` with this handle.
+    """
+
+    handle: int
+    task: object
+
+
+@dataclass(frozen=True, slots=True)
+class StopWork:
+    """Cancel that job; nothing more comes back from it."""
+
+    handle: int
+
+
+Effect = (
+    Send | SetGate | Dispatch | Ask | Save | LearnTime | Reconnect | Work | StopWork
+)
 
 
 @dataclass(frozen=True, slots=True)

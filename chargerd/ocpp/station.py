@@ -8,7 +8,7 @@ finite numbers; `to_send()` is to be drained after every other call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chargerd.clock import Now
@@ -16,6 +16,7 @@ from chargerd.config import Config
 from chargerd.model import AuthQuestion, CertificateAsk, EvseReport
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
@@ -28,7 +29,6 @@ from chargerd.ocpp.device_model import split_name
 from chargerd.ocpp.effects import Answer, CallError, Effect, OcppError, Payload
 from chargerd.ocpp.v2 import dialect
 
-Handler = Callable[[Payload, Now], Answer]
 SECOND_S = 1.0
 
 
@@ -64,42 +64,33 @@ class OcppStation:
             self._transactions,
             self._charging,
         )
+        # In this order they are told of anything; those before see it first.
+        self._blocks: tuple[Block, ...] = (
+            self._provisioning,
+            self._variables,
+            self._authorization,
+            self._availability,
+            self._faults,
+            self._transactions,
+            self._charging,
+            self._remote,
+        )
+        self._handlers = _routes(self._blocks)
+        self._observers = _overriding(self._blocks, "observe")
+        self._durable = {
+            action: block for block in self._blocks for action in block.durable
+        }
         self._begun = False
         self._second_mono = -math.inf
-        self._handlers = self._routes()
-
-    def _routes(self) -> dict[str, Handler]:
-        return {
-            "AFRRSignal": self._charging.afrr_signal,
-            "ChangeAvailability": self._availability.change,
-            "ClearCache": self._authorization.clear_cache,
-            "ClearChargingProfile": self._charging.clear,
-            "DataTransfer": self._remote.data_transfer,
-            "GetBaseReport": self._variables.base_report,
-            "GetChargingProfiles": self._charging.get_profiles,
-            "GetCompositeSchedule": self._charging.composite,
-            "GetReport": self._variables.report,
-            "GetVariables": self._variables.get_variables,
-            "RequestStartTransaction": self._remote.start,
-            "RequestStopTransaction": self._remote.stop,
-            "Reset": self._provisioning.reset,
-            "SetChargingProfile": self._charging.set_profile,
-            "SetVariables": self._variables.set_variables,
-            "TriggerMessage": self._remote.trigger,
-            "UnlockConnector": self._remote.unlock,
-            "UpdateDynamicSchedule": self._charging.update_dynamic,
-            "UsePriorityCharging": self._charging.use_priority,
-        }
 
     def _begin(self, now: Now) -> None:
-        """The first instant: only now is there a time to stamp events with."""
         if self._begun:
             return
         self._begun = True
         self._desk.offline_since_mono = now.mono
         self._desk.security_event("StartupOfTheDevice", now, self._provisioning.reason)
-        self._availability.begin()
-        self._charging.refresh(now)
+        for block in self._blocks:
+            block.begin(now)
 
     # The CSMS.
 
@@ -127,8 +118,9 @@ class OcppStation:
     ) -> None:
         """The outcome of a CALL of ours, also of one queued before a restart."""
         self._begin(now)
-        if action == "TransactionEvent":
-            self._transactions.answered(request, answer, now)
+        durable = self._durable.get(action)
+        if durable is not None:
+            durable.result(request, answer, now)
             return
         was_accepted = self._desk.accepted
         self._desk.answered(handle, action, request, answer, now)
@@ -136,10 +128,18 @@ class OcppStation:
             self._registered(now)
 
     def _registered(self, now: Now) -> None:
-        """B01.FR.05: all connectors report after the registration."""
-        self._availability.forget_told()
+        for block in self._blocks:
+            block.registered(now)
         self._report_again(now)
-        self._charging.link(True, 0.0, now)
+
+    def worked(self, handle: int, value: Any, now: Now) -> None:
+        """What a job yielded (effects.Work), or the OcppError that ended it."""
+        self._begin(now)
+        self._desk.worked(handle, value, now)
+
+    def work_over(self, handle: int) -> None:
+        """The job has ended; `worked` has had all it gave."""
+        self._desk.work_over(handle)
 
     def _report_again(self, now: Now) -> None:
         for view in self._desk.evses.values():
@@ -155,13 +155,12 @@ class OcppStation:
         if view is None:
             return
         view.report = report
-        self._availability.observe(view, report, now)
-        self._faults.observe(view, report, now)
-        self._transactions.observe(view, report, now)
-        self._charging.observe(view, now)
+        for block in self._observers:
+            block.observe(view, report, now)
         if now.mono - self._second_mono >= SECOND_S:
             self._second_mono = now.mono
-            self._transactions.on_second(now)
+            for block in self._blocks:
+                block.on_second(now)
 
     def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None:
         """The answer is a request for the heart: may this token start or stop (an
@@ -191,16 +190,13 @@ class OcppStation:
             offline_s = 0.0 if since is None else now.mono - since
             desk.version = version or desk.version
             desk.online, desk.offline_since_mono = True, None
-            if offline_s > desk.model.number("OCPPCommCtrlr", "OfflineThreshold"):
-                self._availability.forget_told()
         else:
             offline_s = 0.0
             if desk.online or desk.offline_since_mono is None:
                 desk.offline_since_mono = now.mono
             desk.online = False
-        self._provisioning.link(up, now)
-        self._availability.link()
-        self._charging.link(up, offline_s, now)
+        for block in self._blocks:
+            block.link(up, offline_s, now)
         if up and desk.accepted:
             self._report_again(now)
 
@@ -208,13 +204,13 @@ class OcppStation:
         """When `on_timer` is due, monotonic; None = nothing waits."""
         if not self._begun:
             return 0.0
-        due = min(self._provisioning.next_timer(), self._charging.next_timer())
+        due = min(block.next_timer() for block in self._blocks)
         return None if due == math.inf else due
 
     def on_timer(self, now: Now) -> None:
         self._begin(now)
-        self._provisioning.on_timer(now)
-        self._charging.on_timer(now)
+        for block in self._blocks:
+            block.on_timer(now)
 
     def to_send(self) -> list[Effect]:
         """What the shell has to do, in order; drained."""
@@ -234,3 +230,18 @@ class OcppStation:
     def number(self, component: str, variable: str, instance: str = "") -> int:
         """An integer of the device model, for the link's settings."""
         return self._desk.model.number(component, variable, instance)
+
+
+def _routes(blocks: tuple[Block, ...]) -> dict[str, Handler]:
+    """Raises OcppError when two blocks answer the same action."""
+    routes: dict[str, Handler] = {}
+    for block in blocks:
+        for action, handler in block.routes().items():
+            if action in routes:
+                raise OcppError(f"two blocks answer {action}")
+            routes[action] = handler
+    return routes
+
+
+def _overriding(blocks: tuple[Block, ...], name: str) -> list[Block]:
+    return [b for b in blocks if getattr(type(b), name) is not getattr(Block, name)]

@@ -7,12 +7,14 @@ Identities go out in messages and into the saved cache only: never into a log.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from chargerd.clock import Now
 from chargerd.model import Authorisation, AuthQuestion, StopReason, StopRequest, Token
 from chargerd.ocpp.blocks import plug_and_charge
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, stamp
 from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
 from chargerd.ocpp.profiles import parse_time
@@ -36,7 +38,7 @@ def _cache_key(kind: str, value: str) -> str:
     return hashlib.sha256(f"{kind}:{value.upper()}".encode()).hexdigest()[:32]
 
 
-class Authorization:
+class Authorization(Block):
     """Answers AuthQuestions, by the CSMS or, without it, by what is known."""
 
     def __init__(self, desk: Desk) -> None:
@@ -46,6 +48,11 @@ class Authorization:
             key: value
             for key, value in saved.items()
             if isinstance(value, dict) and isinstance(value.get("until"), str)
+        }
+
+    def routes(self) -> Mapping[str, Handler]:
+        return {
+            "ClearCache": self.clear_cache,
         }
 
     def ask(self, question: AuthQuestion, now: Now) -> None:

@@ -7,9 +7,12 @@ StatusNotification.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import AvailabilityRequest, EvseReport, SessionPhase
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
 from chargerd.ocpp.effects import Answer, Durability, Payload
 from chargerd.ocpp.v2 import dialect
@@ -29,7 +32,7 @@ def status_of(report: EvseReport, connector_id: int) -> str:
     return "Available" if snapshot.operative else "Unavailable"
 
 
-class Availability:
+class Availability(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._told: dict[tuple[int, int], str] = {}
@@ -40,7 +43,12 @@ class Availability:
         }
         self._keys: dict[int, tuple[object, ...]] = {}
 
-    def begin(self) -> None:
+    def routes(self) -> Mapping[str, Handler]:
+        return {
+            "ChangeAvailability": self.change,
+        }
+
+    def begin(self, now: Now) -> None:
         """Ask for what was set before the restart (G03.FR.08)."""
         for key, operative in sorted(self._saved.items()):
             if int(key) == STATION or int(key) in self._desk.evses:
@@ -103,12 +111,18 @@ class Availability:
             action, payload, now, Durability.NOW_OR_NEVER, while_gated=while_gated
         )
 
-    def forget_told(self) -> None:
+    def _forget_told(self) -> None:
         """All connectors report again: after a boot or a long offline (B01, B04)."""
         self._told.clear()
         self._keys.clear()
 
-    def link(self) -> None:
+    def registered(self, now: Now) -> None:
+        self._forget_told()  # B01.FR.05
+
+    def link(self, up: bool, offline_s: float, now: Now) -> None:
+        threshold_s = self._desk.model.number("OCPPCommCtrlr", "OfflineThreshold")
+        if up and offline_s > threshold_s:  # B04
+            self._told.clear()
         self._keys.clear()
 
     def change(self, request: Payload, now: Now) -> Answer:

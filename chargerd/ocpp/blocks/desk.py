@@ -15,7 +15,6 @@ from chargerd.clock import Now
 from chargerd.config import Config, Evse
 from chargerd.model import EvseReport, Request, SessionPhase
 from chargerd.ocpp.device_model import DeviceModel
-from chargerd.ocpp.device_table import is_dc
 from chargerd.ocpp.effects import (
     Answer,
     Ask,
@@ -25,11 +24,15 @@ from chargerd.ocpp.effects import (
     Payload,
     Save,
     Send,
+    StopWork,
+    Work,
 )
 from chargerd.ocpp.profiles import Supply
+from chargerd.ocpp.table.row import is_dc
 from chargerd.ocpp.v2 import dialect
 
 OnAnswer = Callable[[Payload, Answer, Now], None]
+OnWorked = Callable[[Any, Now], None]  # a value the work yielded, or its OcppError
 
 # One shape for each kind of refusal inside an Accepted/Rejected answer.
 
@@ -91,6 +94,7 @@ class Desk:
         self.effects: list[Effect] = []
         self._handles = 0
         self._waiting: dict[int, tuple[str, OnAnswer]] = {}
+        self._works: dict[int, OnWorked] = {}
         self._sequences: dict[str, int] = {}
 
     # Out.
@@ -146,6 +150,26 @@ class Desk:
         if waiting is not None and waiting[0] == action:
             del self._waiting[handle]
             waiting[1](request, answer, now)
+
+    def work(self, task: object, on_value: OnWorked) -> int:
+        """Start a job of `chargerd.ocpp.work`; the handle stops it."""
+        self._handles += 1
+        self._works[self._handles] = on_value
+        self.effects.append(Work(self._handles, task))
+        return self._handles
+
+    def stop_work(self, handle: int) -> None:
+        if self._works.pop(handle, None) is not None:
+            self.effects.append(StopWork(handle))
+
+    def worked(self, handle: int, value: Any, now: Now) -> None:
+        """A job's value; one that was stopped is nobody's."""
+        on_value = self._works.get(handle)
+        if on_value is not None:
+            on_value(value, now)
+
+    def work_over(self, handle: int) -> None:
+        self._works.pop(handle, None)
 
     def ask(self, request: Request) -> None:
         self.effects.append(Ask(request))

@@ -9,13 +9,14 @@ from __future__ import annotations
 from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import ActiveFault, EvseReport
+from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.effects import Durability, Payload
 
 Key = tuple[str, int]
 
 
-class FaultEvents:
+class FaultEvents(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._seen: dict[int, tuple[ActiveFault, ...]] = {}

@@ -11,9 +11,9 @@ from itertools import pairwise
 
 from chargerd.model import OperationMode
 from chargerd.ocpp.blocks.desk import Desk, EvseView
-from chargerd.ocpp.device_table import MAX_PERIODS, MAX_PROFILES
 from chargerd.ocpp.effects import OcppError, Payload
 from chargerd.ocpp.profiles import Period, Profile, parse_profile, parse_time
+from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES
 
 MAX_W = 2_000_000.0  # beyond any station: a value above it is an error, not a limit
 MAX_SECONDS = 10 * 366 * 86_400

@@ -7,10 +7,12 @@ Heartbeat (G02) and Reset (B11, B12). Never restarts anything itself: it asks.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from chargerd import __version__
 from chargerd.clock import Now
 from chargerd.model import ResetRequest, StopReason, StopRequest
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, failed, refusal, stamp
 from chargerd.ocpp.effects import (
     Answer,
@@ -33,7 +35,7 @@ FIRST_YEAR, LAST_YEAR = 2026, 2100  # another time is no time
 DAY_S = 86_400.0  # G02: the clock is checked once a day even on a busy link
 
 
-class Provisioning:
+class Provisioning(Block):
     """Is the station accepted, and is the link up?"""
 
     def __init__(self, desk: Desk, boot_reason: str) -> None:
@@ -47,7 +49,12 @@ class Provisioning:
         self._in_flight = False
         self._checked_mono = 0.0  # when the clock was last compared
 
-    def link(self, up: bool, now: Now) -> None:
+    def routes(self) -> Mapping[str, Handler]:
+        return {
+            "Reset": self.reset,
+        }
+
+    def link(self, up: bool, offline_s: float, now: Now) -> None:
         """B01 on the first connection, B04 on later ones: no boot once accepted."""
         self._in_flight = False
         if not up:

@@ -6,10 +6,13 @@ TriggerMessage. It asks the heart; whether energy flows is the heart's decision.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chargerd.clock import Now
 from chargerd.model import StartRequest, StopReason, StopRequest, Token, UnlockRequest
 from chargerd.ocpp.blocks.authorization import group_of
 from chargerd.ocpp.blocks.availability import Availability, status_of
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.provisioning import Provisioning
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
@@ -19,7 +22,7 @@ from chargerd.ocpp.effects import Answer, Durability, Payload
 BLOCKED = ("Faulted", "Unavailable")
 
 
-class RemoteControl:
+class RemoteControl(Block):
     def __init__(
         self,
         desk: Desk,
@@ -33,6 +36,15 @@ class RemoteControl:
         self._availability = availability
         self._transactions = transactions
         self._charging = charging
+
+    def routes(self) -> Mapping[str, Handler]:
+        return {
+            "DataTransfer": self.data_transfer,
+            "RequestStartTransaction": self.start,
+            "RequestStopTransaction": self.stop,
+            "TriggerMessage": self.trigger,
+            "UnlockConnector": self.unlock,
+        }
 
     def start(self, request: Payload, now: Now) -> Answer:
         """RequestStartTransaction (F01, F02)."""

@@ -8,12 +8,14 @@ profiles mean is `composite.py`; what they become is `dispatch.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chargerd.clock import Now
+from chargerd.model import EvseReport
 from chargerd.ocpp.blocks import schedule_report
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, failed, refusal, stamp
 from chargerd.ocpp.blocks.dispatch import Dispatcher, soc_of
 from chargerd.ocpp.blocks.profile_check import (
@@ -53,7 +55,7 @@ class _Waiting:
     until_mono: float
 
 
-class SmartCharging:
+class SmartCharging(Block):
     """All profiles of the station. Raises nothing: bad profiles become answers."""
 
     def __init__(self, desk: Desk) -> None:
@@ -70,6 +72,23 @@ class SmartCharging:
         self._clock_s: float | None = None  # UTC minus monotonic at the last refresh
         self._above_soc: dict[int, tuple[bool, ...]] = {}
         self._restore(desk.saved.get("profile", {}))
+
+    def routes(self) -> Mapping[str, Handler]:
+        return {
+            "AFRRSignal": self.afrr_signal,
+            "ClearChargingProfile": self.clear,
+            "GetChargingProfiles": self.get_profiles,
+            "GetCompositeSchedule": self.composite,
+            "SetChargingProfile": self.set_profile,
+            "UpdateDynamicSchedule": self.update_dynamic,
+            "UsePriorityCharging": self.use_priority,
+        }
+
+    def begin(self, now: Now) -> None:
+        self.refresh(now)
+
+    def registered(self, now: Now) -> None:
+        self.link(True, 0.0, now)
 
     def _restore(self, saved: Any) -> None:
         """Profiles of the last run. A Dynamic one waits for an update: its values may
@@ -309,7 +328,7 @@ class SmartCharging:
         self._pull_after_mono.clear()
         self.refresh(now)
 
-    def observe(self, view: EvseView, now: Now) -> None:
+    def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
         """Refresh when a limitAtSoC threshold is crossed or the clock has stepped."""
         stepped = self._clock_s is not None and (
             abs(now.utc.timestamp() - now.mono - self._clock_s) > CLOCK_STEP_S

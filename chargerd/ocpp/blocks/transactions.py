@@ -16,6 +16,7 @@ from chargerd.clock import Now
 from chargerd.model import EvseReport, Session, StopReason, StopRequest
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.authorization import Authorization, id_token
+from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import fresh_meter, meter_value
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
@@ -44,7 +45,9 @@ class _Watch:
     sample_mono: float = field(default=math.inf)  # the next sample is due
 
 
-class Transactions:
+class Transactions(Block):
+    durable = ("TransactionEvent",)
+
     def __init__(
         self,
         desk: Desk,
@@ -466,7 +469,7 @@ class Transactions:
 
     # Answers.
 
-    def answered(self, request: Payload, answer: Answer, now: Now) -> None:
+    def result(self, request: Payload, answer: Answer, now: Now) -> None:
         """TransactionEvent's answer, matched by the request: it may be of the last run.
 
         An invalid token stops the transaction, or its energy (E05, C10.FR.05).

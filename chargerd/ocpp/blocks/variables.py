@@ -6,9 +6,10 @@ slicing of NotifyReport. The values are `device_model.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chargerd.clock import Now
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, stamp
 from chargerd.ocpp.device_model import Variable
 from chargerd.ocpp.effects import Answer, CallError, Payload
@@ -16,9 +17,17 @@ from chargerd.ocpp.effects import Answer, CallError, Payload
 SLICE = 50  # variables per NotifyReport: about 15 kB
 
 
-class Variables:
+class Variables(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+
+    def routes(self) -> Mapping[str, Handler]:
+        return {
+            "GetBaseReport": self.base_report,
+            "GetReport": self.report,
+            "GetVariables": self.get_variables,
+            "SetVariables": self.set_variables,
+        }
 
     def _too_many(self, count: int, kind: str) -> CallError | None:
         most = self._desk.model.number("DeviceDataCtrlr", "ItemsPerMessage", kind)

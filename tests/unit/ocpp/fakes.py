@@ -43,6 +43,7 @@ class FakeStation:
     links: list[tuple[bool, str]] = field(default_factory=list)
     questions: list[AuthQuestion] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
+    works: list[tuple[int, object]] = field(default_factory=list)
     timer: float | None = None
     numbers: dict[str, Any] = field(default_factory=lambda: dict(NUMBERS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,6 +83,14 @@ class FakeStation:
 
     def on_timer(self, now: Now) -> None:
         self.timer = None
+        self.changed.set()
+
+    def worked(self, handle: int, value: object, now: Now) -> None:
+        self.works.append((handle, value))
+        self.changed.set()
+
+    def work_over(self, handle: int) -> None:
+        self.works.append((handle, "over"))
         self.changed.set()
 
     def to_send(self) -> list[Effect]:

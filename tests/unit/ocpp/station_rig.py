@@ -32,9 +32,12 @@ from chargerd.ocpp.effects import (
     CallError,
     Dispatch,
     Effect,
+    OcppError,
     Payload,
     Save,
     Send,
+    StopWork,
+    Work,
 )
 from chargerd.ocpp.station import OcppStation
 from firmware_bridge.api import MeterReading, Reading, Telemetry
@@ -147,6 +150,7 @@ class Rig:
         self.now = Now(mono, utc)
         self.sent: list[Send] = []
         self.effects: list[Effect] = []
+        self.works: dict[int, Any] = {}  # handle -> task that runs
         self._last: dict[int, dict[str, Any]] = {}
 
     # Time and effects.
@@ -180,6 +184,10 @@ class Rig:
                 self.sent.append(effect)
                 if effect.save is not None:
                     self._save(effect.save)
+            if isinstance(effect, Work):
+                self.works[effect.handle] = effect.task
+            if isinstance(effect, StopWork):
+                del self.works[effect.handle]
             if isinstance(effect, Save):
                 self._save(effect)
         self.effects += effects
@@ -202,6 +210,20 @@ class Rig:
             mono=5.0,
             utc=self.now.utc + timedelta(seconds=after_s),
         )
+
+    # The works beside the loop.
+
+    def worked(self, kind: type, value: Any) -> None:
+        """The only running work of this kind yields `value`."""
+        (handle,) = [h for h, task in self.works.items() if isinstance(task, kind)]
+        self.station.worked(handle, value, self.now)
+        if isinstance(value, OcppError):
+            self.over(handle)
+        self.drain()
+
+    def over(self, handle: int) -> None:
+        del self.works[handle]
+        self.station.work_over(handle)
 
     # The CSMS.
 

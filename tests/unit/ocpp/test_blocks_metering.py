@@ -10,8 +10,8 @@ import pytest
 from chargerd.clock import Now
 from chargerd.model import OperationMode, SessionPhase, StopReason
 from chargerd.ocpp.blocks.metering import meter_value
-from chargerd.ocpp.device_table import MEASURANDS
 from chargerd.ocpp.effects import Durability
+from chargerd.ocpp.table.row import MEASURANDS
 from firmware_bridge.api import MeterReading, Reading, Telemetry
 from tests.unit.ocpp.station_rig import START, Rig, config, report, validator
 

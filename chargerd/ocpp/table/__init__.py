@@ -1,0 +1,34 @@
+"""The station's device model as one declarative table, in a file per functional block.
+
+Owns which rows there are. Every ReadWrite row is read by the code; a row that nothing
+reads must not be here.
+"""
+
+from __future__ import annotations
+
+from chargerd.ocpp.table import (
+    auth,
+    comm,
+    device_data,
+    hardware,
+    metering,
+    pnc,
+    security,
+    smart,
+    tx,
+    v2x,
+)
+from chargerd.ocpp.table.row import Row
+
+TABLE: tuple[Row, ...] = (
+    *comm.ROWS,
+    *auth.ROWS,
+    *pnc.ROWS,
+    *tx.ROWS,
+    *metering.ROWS,
+    *device_data.ROWS,
+    *security.ROWS,
+    *smart.ROWS,
+    *v2x.ROWS,
+    *hardware.ROWS,
+)

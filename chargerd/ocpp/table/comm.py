@@ -1,0 +1,29 @@
+"""The rows of the connection with the central system (B, E12, part 4)."""
+
+from __future__ import annotations
+
+from chargerd.ocpp.table.row import Row, flag, read, seconds
+
+ROWS: tuple[Row, ...] = (
+    seconds("OCPPCommCtrlr", "HeartbeatInterval", "300", 1, 86_400),
+    seconds("OCPPCommCtrlr", "WebSocketPingInterval", "10", 0, 3600),
+    seconds("OCPPCommCtrlr", "OfflineThreshold", "60", 0, 86_400),
+    Row(
+        "OCPPCommCtrlr", "MessageTimeout", "integer",
+        lambda p: str(round(p.config.ocpp.message_timeout_s)), "Default",
+        unit="s", low=1, high=300,
+    ),
+    Row("OCPPCommCtrlr", "MessageAttempts", "integer", "5", "TransactionEvent",
+        low=1, high=100),
+    seconds("OCPPCommCtrlr", "MessageAttemptInterval", "10", 1, 86_400,
+             "TransactionEvent"),
+    seconds("OCPPCommCtrlr", "RetryBackOffWaitMinimum", "3", 1, 3600),
+    seconds("OCPPCommCtrlr", "RetryBackOffRandomRange", "2", 0, 3600),
+    Row("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "integer", "5", low=0, high=20),
+    flag("OCPPCommCtrlr", "QueueAllMessages", default=False),
+    read("OCPPCommCtrlr", "NetworkConfigurationPriority", "SequenceList", "1"),
+    read("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "integer", "3"),
+    read("OCPPCommCtrlr", "FileTransferProtocols", "MemberList", "HTTPS"),
+    read("OCPPCommCtrlr", "ResetRetries", "integer", "0"),
+    read("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "boolean", "false"),
+)  # fmt: skip

@@ -1,0 +1,25 @@
+"""The rows of block J: meter values."""
+
+from __future__ import annotations
+
+from chargerd.ocpp.table.row import (
+    POWERS,
+    REGISTERS,
+    Row,
+    flag,
+    measurands,
+    seconds,
+)
+
+ROWS: tuple[Row, ...] = (
+    measurands("SampledDataCtrlr", "TxStartedMeasurands", REGISTERS),
+    measurands("SampledDataCtrlr", "TxUpdatedMeasurands", f"{REGISTERS},{POWERS},SoC"),
+    measurands("SampledDataCtrlr", "TxEndedMeasurands", f"{REGISTERS},SoC"),
+    seconds("SampledDataCtrlr", "TxUpdatedInterval", "60", 0, 86_400),
+    seconds("SampledDataCtrlr", "TxEndedInterval", "0", 0, 86_400),
+    measurands("AlignedDataCtrlr", "Measurands", f"{REGISTERS},{POWERS}"),
+    seconds("AlignedDataCtrlr", "Interval", "0", 0, 86_400),
+    flag("AlignedDataCtrlr", "SendDuringIdle", default=False),
+    measurands("AlignedDataCtrlr", "TxEndedMeasurands", REGISTERS),
+    seconds("AlignedDataCtrlr", "TxEndedInterval", "0", 0, 86_400),
+)

@@ -1,0 +1,34 @@
+"""The rows of block K: smart charging."""
+
+from __future__ import annotations
+
+from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES, PURPOSES, Row, flag, read
+
+ROWS: tuple[Row, ...] = (
+    read("SmartChargingCtrlr", "Available", "boolean", "true"),
+    flag("SmartChargingCtrlr", "Enabled", default=True),
+    read("SmartChargingCtrlr", "Entries", "integer", "0", instance="ChargingProfiles",
+          high=MAX_PROFILES, live=True),
+    read("SmartChargingCtrlr", "PeriodsPerSchedule", "integer", str(MAX_PERIODS)),
+    Row("SmartChargingCtrlr", "ProfileStackLevel", "integer", "9", low=0, high=100),
+    read("SmartChargingCtrlr", "LimitChangeSignificance", "decimal", "0",
+          unit="Percent"),  # required; NotifyChargingLimit is never sent
+    read("SmartChargingCtrlr", "RateUnit", "MemberList", "W,A", values=("A", "W")),
+    Row("SmartChargingCtrlr", "IgnoredProfilePurposesOffline", "MemberList", "",
+        values=PURPOSES),
+    read("SmartChargingCtrlr", "SupportedAdditionalPurposes", "MemberList",
+          "PriorityCharging,LocalGeneration",
+          values=("PriorityCharging", "LocalGeneration")),
+    read("SmartChargingCtrlr", "SupportsDynamicProfiles", "boolean", "true"),
+    read("SmartChargingCtrlr", "SupportsMaxOfflineDuration", "boolean", "true"),
+    read("SmartChargingCtrlr", "SupportsLimitAtSoC", "boolean", "true"),
+    read("SmartChargingCtrlr", "SupportsUseLocalTime", "boolean", "false"),
+    read("SmartChargingCtrlr", "SupportsRandomizedDelay", "boolean", "false"),
+    read("SmartChargingCtrlr", "SupportsEvseSleep", "boolean", "false"),
+    read("SmartChargingCtrlr", "ChargingProfilePersistence", "boolean", "false",
+          instance="TxProfile"),
+    read("SmartChargingCtrlr", "ChargingProfilePersistence", "boolean", "false",
+          instance="LocalGeneration"),
+    Row("SmartChargingCtrlr", "MaxExternalConstraintsId", "integer", "0", low=0,
+        high=2_000_000_000),
+)  # fmt: skip

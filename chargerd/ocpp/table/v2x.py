@@ -1,0 +1,55 @@
+"""The rows of block Q: bidirectional power transfer."""
+
+from __future__ import annotations
+
+from chargerd.ocpp.table.row import (
+    MEASURANDS,
+    MODES,
+    SETPOINTS,
+    Place,
+    Row,
+    discharges,
+    is_dc,
+    read,
+    yes,
+)
+
+
+def _energy_transfer(place: Place) -> str:
+    """EnergyTransferModeEnumType; it has no name for MCS, whose words are DC's."""
+    evse = place.one_evse
+    ac = "AC_single_phase" if evse.ac_phases == 1 else "AC_three_phase"
+    if evse.iso15118 is None:
+        dc = "DC,DC_BPT" if discharges(place) else "DC"
+        return dc if is_dc(evse) else ac
+    names = {"AC": ac, "MCS": "DC", "MCS_BPT": "DC_BPT"}
+    modes = [names.get(energy, energy) for energy in evse.iso15118.energies]
+    return ",".join(dict.fromkeys(modes))
+
+
+def _modes(place: Place) -> str:
+    return ",".join(MODES) if discharges(place) else "ChargingOnly,Idle"
+
+
+ROWS: tuple[Row, ...] = (
+    read("V2XChargingCtrlr", "Available", "boolean", lambda p: yes(discharges(p)),
+          scope="evse"),
+    Row("V2XChargingCtrlr", "Enabled", "boolean", lambda p: yes(discharges(p)),
+        scope="evse"),
+    read("V2XChargingCtrlr", "SupportedEnergyTransferModes", "MemberList",
+          _energy_transfer, scope="evse"),
+    read("V2XChargingCtrlr", "SupportedOperationModes", "MemberList", _modes,
+          scope="evse", values=MODES),
+    *(
+    row
+    for mode in ("CentralSetpoint", "CentralFrequency")
+    for row in (
+        Row("V2XChargingCtrlr", "TxUpdatedMeasurands", "MemberList", SETPOINTS, mode,
+            "evse", values=MEASURANDS),
+        Row("V2XChargingCtrlr", "TxEndedMeasurands", "MemberList", "", mode, "evse",
+            values=MEASURANDS),
+        Row("V2XChargingCtrlr", "TxUpdatedInterval", "integer", "0", mode, "evse",
+            unit="s", low=0, high=86_400),
+    )
+    ),
+)  # fmt: skip
