@@ -106,6 +106,20 @@ class MeterReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedReading:
+    """The newest transaction that the meter itself has signed, begin and end in one.
+
+    `text` is OCMF, character for character as the meter gave it; "" before the first.
+    """
+
+    text: str = ""
+    session_id: str = ""  # the `Command.session_id` it belongs to; "" = one from before
+    public_key: str = ""  # hex, as the meter tells it
+    open_id: str = ""  # the session of the meter's transaction that runs now
+    fault: str = ""  # why the last transaction has no text
+
+
+@dataclass(frozen=True, slots=True)
 class InsulationReading:
     """Insulation monitor: `resistance_ohm` is None while the value is invalid."""
 
@@ -136,6 +150,7 @@ class Telemetry:
     stage: Reading[StageReading] | None = None
     meter: Reading[MeterReading] | None = None
     insulation: Reading[InsulationReading] | None = None
+    signed: Reading[SignedReading] | None = None  # None: the meter signs nothing
     health: tuple[DeviceHealth, ...] = ()
 
 
@@ -178,6 +193,7 @@ class Command:
     pins: PilotOutputs = field(default_factory=PilotOutputs)
     stage: StageSetpoint = field(default_factory=StageSetpoint)
     insulation_on: bool = False
+    session_id: str = ""  # what flows now belongs to it: for meters that sign
 
 
 class Pilot(Protocol):
@@ -199,6 +215,18 @@ class PowerStage(Protocol):
 class Meter(Protocol):
     def reading(self) -> Reading[MeterReading] | None: ...
     async def run(self) -> None: ...
+
+
+@runtime_checkable
+class SigningMeter(Meter, Protocol):
+    """A meter that signs transactions: one for each session it is told of.
+
+    `follow(session_id)` is a state, told again and again; "" = nothing may flow. A
+    transaction outlives a lease: only another id, or "", ends it.
+    """
+
+    def follow(self, session_id: str) -> None: ...
+    def signed(self) -> Reading[SignedReading] | None: ...
 
 
 class InsulationMonitor(Protocol):

@@ -22,6 +22,7 @@ from firmware_bridge.api import (
     Meter,
     MeterReading,
     Reading,
+    SigningMeter,
     Telemetry,
     TokenReader,
 )
@@ -126,16 +127,21 @@ class StationBridge:
             evse.stats["pilot"].failed(str(error))
         if evse.insulation is not None:
             evse.insulation.enable(command.insulation_on)
+        if isinstance(evse.meter, SigningMeter):
+            evse.meter.follow(command.session_id)
 
     def telemetry(self, evse_id: int) -> Telemetry:
         """What the EVSE's devices last said. BridgeError: unknown EVSE."""
         evse = self._evse(evse_id)
-        now = self._clock()
+        now, meter = self._clock(), evse.meter
         return Telemetry(
             pilot=evse.pilot.reading(),
             stage=None if evse.stage is None else evse.stage.reading(),
-            meter=evse.meter.reading(),
+            meter=meter.reading(),
             insulation=None if evse.insulation is None else evse.insulation.reading(),
+            signed=evse.meter.signed()
+            if isinstance(evse.meter, SigningMeter)
+            else None,
             health=tuple(stats.health(now) for stats in evse.stats.values()),
         )
 
