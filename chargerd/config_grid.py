@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from chargerd.config_base import Section, Watts
+from chargerd.config_grid_servers import LOOPBACK, S2, Ieee2030, Openadr3
 
 Topic = Annotated[
     str,
@@ -46,7 +47,6 @@ Command = Literal[
 ]
 _XML_SAFE = r"^[^<>&\"'\s]*$"
 Share = Annotated[float, Field(ge=-1, le=1)]
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Broker(Section):
@@ -66,7 +66,7 @@ class Broker(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Broker:
-        if not self.tls and not self.insecure and self.host not in _LOOPBACK:
+        if not self.tls and not self.insecure and self.host not in LOOPBACK:
             raise ValueError(
                 f"{self.host!r} without TLS: anybody on the network could command; "
                 "set tls = true, or insecure = true to accept that"
@@ -226,7 +226,7 @@ class Openadr2(Section):
     def _consistent(self) -> Openadr2:
         host = urlsplit(self.url).hostname or ""
         plain = self.url.startswith("http:")
-        if plain and not self.insecure and host not in _LOOPBACK:
+        if plain and not self.insecure and host not in LOOPBACK:
             raise ValueError(
                 f"url: {host!r} without TLS: anybody on the way could command; "
                 "use https, or insecure = true to accept that"
@@ -248,3 +248,6 @@ class Grid(Section):
     echonet: Echonet | None = None
     sunspec: Sunspec | None = None
     openadr2: Openadr2 | None = None
+    openadr3: Openadr3 | None = None
+    ieee2030_5: Ieee2030 | None = None
+    s2: S2 | None = None
