@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help demo test test-O lint format types bench proof interop fuzz service clean
+.PHONY: help demo test test-O lint format types bench proof interop fuzz service coverage-ocpp clean
 
 help:
 	@sed -n '1,2p' Makefile; echo "make demo ARGS='--headless --seconds 60' runs without a terminal"
@@ -58,6 +58,10 @@ fuzz:
 	@$(FUZZ) -m pip install --quiet --disable-pip-version-check -e . 'atheris>=3'
 	@$(FUZZ) -m tests.fuzz.run $(TARGETS) --seconds $(SECONDS) 2>out/fuzz/log \
 	  || { tail -40 out/fuzz/log; false; }
+
+# OCPP requirements done and open by block, from the marks of the tests.
+coverage-ocpp: $(STAMP)
+	$(BIN)/python -m tests.requirements sync
 
 service: $(STAMP)
 	$(BIN)/python -m pytest tests/service $(ARGS)
