@@ -8,9 +8,10 @@ the end it was given.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from typing import Protocol, TypeVar
 
 from chargerd.clock import Now
 from chargerd.model import (
@@ -26,6 +27,33 @@ MOST_SEGMENTS = 512
 NO_END_S = 3600.0  # to reach a state of charge that has no time of its own
 GAP_S = 1.0  # between two prices, and still one series
 _NOTHING = OperationMode.EXTERNAL_LIMITS  # without limits: says nothing
+
+
+class Timed(Protocol):
+    """From `start_mono` to `end_mono`, which may be infinite."""
+
+    @property
+    def start_mono(self) -> float: ...
+    @property
+    def end_mono(self) -> float: ...
+
+
+Some = TypeVar("Some", bound=Timed)
+
+
+def sweep(several: Iterable[Some]) -> Iterator[tuple[float, float, list[Some]]]:
+    """Start, end and what is active, in order; times with nothing are left out."""
+    ordered = sorted(several, key=lambda one: one.start_mono)
+    edges = sorted({e for one in ordered for e in (one.start_mono, one.end_mono)})
+    active: list[Some] = []
+    at = 0
+    for begin, end in pairwise(edges):
+        while at < len(ordered) and ordered[at].start_mono <= begin:
+            active.append(ordered[at])
+            at += 1
+        active = [one for one in active if one.end_mono > begin]
+        if active:
+            yield begin, end, active
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +93,26 @@ def compose(
     priority: Priority = Priority.SETPOINT,
 ) -> DispatchSignal | None:
     """All windows as one signal; None where it would be over at once."""
-    end_mono = min(until_mono, max(w.end_mono for w in windows))
-    if end_mono <= now.mono:
-        return None
-    edges = {now.mono} | {
-        edge
+    now_mono, segments = now.mono, []
+    end_mono = now_mono
+    alive = [
+        replace(w, start_mono=max(w.start_mono, now_mono))
         for w in windows
-        for edge in (w.start_mono, w.end_mono)
-        if now.mono < edge < end_mono
-    }
-    ordered = [*sorted(edges), end_mono]
-    segments = [_segment(at, windows) for at, _ in pairwise(ordered)]
-    if len(segments) > MOST_SEGMENTS:  # the rest comes when these are over
-        end_mono = segments[MOST_SEGMENTS].start_mono
-        segments = segments[:MOST_SEGMENTS]
-    return made(source, evse_id, tuple(segments), end_mono, now.mono, priority)
+        if w.end_mono > now_mono
+    ]
+    for begin, end, active in islice(sweep(alive), MOST_SEGMENTS):
+        if begin >= until_mono:
+            break
+        if begin > end_mono:  # nothing between two windows
+            segments.append(Segment(end_mono, _NOTHING))
+        segments.append(_segment(begin, active))
+        end_mono = min(end, until_mono)
+    if not segments:
+        return None
+    return made(source, evse_id, tuple(segments), end_mono, now_mono, priority)
 
 
-def _segment(at_mono: float, windows: list[Window]) -> Segment:
-    active = [w for w in windows if w.start_mono <= at_mono < w.end_mono]
+def _segment(at_mono: float, active: list[Window]) -> Segment:
     limits = [w.limit_w for w in active if w.limit_w is not None]
     lows = [w.discharge_limit_w for w in active if w.discharge_limit_w is not None]
     if limits or lows:
@@ -94,8 +123,6 @@ def _segment(at_mono: float, windows: list[Window]) -> Segment:
             discharge_limit_w=max(lows, default=None),
         )
     wishes = [w for w in active if w.wish_w is not None]
-    if not wishes:
-        return Segment(at_mono, _NOTHING)
     best = max(wishes, key=lambda w: (w.rank, w.start_mono))
     return Segment(at_mono, OperationMode.EXTERNAL_SETPOINT, setpoint_w=best.wish_w)
 
