@@ -24,6 +24,7 @@ class Car(FakeVehicle):
 
     def __init__(self, capacity_wh: float, soc_pct: float) -> None:
         super().__init__(soc_pct=soc_pct, capacity_wh=capacity_wh)
+        self.full_wh = capacity_wh
         self.true_pct = soc_pct
         self.error_pct = 0.0
         self.rated_w = RATED_W
@@ -40,7 +41,7 @@ class Car(FakeVehicle):
 
     def gain(self, ac_wh: float) -> None:
         dc_wh = ac_wh * EFFICIENCY if ac_wh > 0.0 else ac_wh / EFFICIENCY
-        level = self.true_pct + 100.0 * dc_wh / (self.capacity_wh or 1.0)
+        level = self.true_pct + 100.0 * dc_wh / self.full_wh
         self.true_pct = min(100.0, max(0.0, level))
 
     def charge_a(self) -> float:
@@ -112,6 +113,8 @@ class Site(Stand):
         for _ in range(SETTLE_MAX):
             decision = self.decision()
             settled = abs(decision.wanted_w - decision.power_w) < 1.0
-            if settled and abs(self.power_w - decision.power_w) < 0.2 * RATED_W:
+            share = self.derate if decision.power_w > 0.0 else 1.0
+            off_w = self.power_w - decision.power_w * share
+            if settled and abs(off_w) < 0.2 * RATED_W:
                 return
             self.move(SETTLE_S)

@@ -15,8 +15,8 @@ from chargerd.plan import Plan, PlanPart
 from tests.proof.plant import NO_RAMP, RATED_W, Car, Site
 
 COARSE_S, FINE_S = 119.83, 9.83
-NEAR_S = 600.0  # slack from where the steps are fine
-NEAR_PCT = 2.5  # and over the floor
+SLACK_PER_S = 6.0  # slack that a second of discharge takes at most, high in the taper
+LAST_S = 60.0
 ALLOWED_PCT = 1.0
 METER_S = 3.0
 EXPORT_W = 6000.0
@@ -100,9 +100,7 @@ class Session:
             # After a forced start, derating may come and go, at worst as it was.
             noise = rng.uniform(-0.005, 0.005)
             site.derate = min(1.0, self.derate + noise)
-            coarse = left > NEAR_S and (self._slack() > NEAR_S or self.forced_now)
-            coarse = coarse and self.car.shown_pct > self.floor + NEAR_PCT
-            site.go(min(left, COARSE_S if coarse else FINE_S))
+            site.go(min(left, self._step_s(left)))
             self._check()
             lowest = min(lowest, self.car.shown_pct)
         ended = self.leaves_s == self.length_s
@@ -117,6 +115,17 @@ class Session:
             self.cuts,
             self.forced,
         )
+
+    def _step_s(self, left_s: float) -> float:
+        """As long as no edge can be passed unseen: the line, the floor, departure."""
+        slack_s, power_w = self._slack(), self.site.power_w
+        ahead_s = COARSE_S if left_s > LAST_S else FINE_S
+        if not self.forced_now:
+            ahead_s = min(ahead_s, slack_s / (SLACK_PER_S if power_w < 0.0 else 2.0))
+        if power_w < 0.0:
+            over_wh = (self.car.shown_pct - self.floor) / 100.0 * self.car.full_wh
+            ahead_s = min(ahead_s, over_wh / (2.0 * -power_w) * 3600.0)
+        return max(FINE_S, ahead_s)
 
     def _learn(self) -> None:
         """A heavily derated charger was seen charging before, in this session."""
