@@ -65,6 +65,7 @@ class Intent:
     operative: bool = True
     unlock: bool = False
     show: hlc.Show = hlc.Show.NOMINAL  # what the pilot is for
+    session_id: str = ""  # of the session that may move energy now
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Memory:
     dc_closed: bool = False  # as last commanded
     opening_mono: float | None = None
     fault_mono: float | None = None
+    session_id: str = ""  # whose energy the meter counts
 
 
 def amps(power_w: float, volts: float, efficiency: float) -> float:
@@ -128,10 +130,15 @@ def actuate(
         open_grid=intent.open_grid,
     )
     until = min(intent.valid_until_mono, intent.now_mono + ratings.lifetime_s)
-    command = Command(until, pins, setpoint, demand.insulation_on and live)
+    # What still flows until the contactor is open belongs to the session, too.
+    closed = close_dc or ac.closed
+    session_id = intent.session_id or (memory.session_id if closed else "")
+    insulation_on = demand.insulation_on and live
+    command = Command(until, pins, setpoint, insulation_on, session_id)
     offer = _offer(intent, vehicle, telemetry, volts, setpoint, ratings)
     mode = memory.mode if setpoint.mode is StageMode.OFF else setpoint.mode
-    return Memory(pwm, ac, mode, close_dc, opening, fault_mono), command, offer
+    kept = Memory(pwm, ac, mode, close_dc, opening, fault_mono, session_id)
+    return kept, command, offer
 
 
 def _holds(intent: Intent, vehicle: VehicleState) -> bool:

@@ -509,6 +509,8 @@ class Runner:
             or self.context.islanded,
         )
         power_w = follow.apply(self._trim, decision.power_w)
+        held = self.state.session
+        runs = held.authorised and held.phase is not SessionPhase.FINISHED
         intent = Intent(
             now_mono=now_mono,
             valid_until_mono=decision.valid_until_mono,
@@ -522,12 +524,13 @@ class Runner:
             form_grid=self.context.islanded,
             setpoint_var=verdict.setpoint_var or 0.0,
             charge_factor=self.unit.code.charge_power_factor,
-            over=self.state.session.phase is SessionPhase.FINISHED,
-            unplugged=self.state.gone or self.state.session.phase is SessionPhase.IDLE,
+            over=held.phase is SessionPhase.FINISHED,
+            unplugged=self.state.gone or held.phase is SessionPhase.IDLE,
             ac_path=ac_path,
             operative=self.state.operative,
             unlock=now_mono < self.state.unlock_until_mono,
             show=hlc.show(self._talk),
+            session_id=held.id if runs else "",
         )
         self._memory, command, offer = actuate(
             self._memory, intent, snap.vehicle, snap.telemetry, self._ratings

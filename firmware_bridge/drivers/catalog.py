@@ -24,6 +24,7 @@ from firmware_bridge.drivers.eastron_sdm630 import (
     TCP_POLL_S,
     EastronMeter,
 )
+from firmware_bridge.drivers.eastron_sdm630ev import SigningEastron
 from firmware_bridge.drivers.infypower_beg import POLL_S as INFY_POLL_S
 from firmware_bridge.drivers.infypower_beg import InfypowerBeg
 from firmware_bridge.health import Stats
@@ -71,15 +72,26 @@ def _infypower(spec: DeviceSpec, ports: Ports, stats: Stats) -> StoppableStage:
     return InfypowerBeg(ports.can(spec.at), stats, ports.clock, poll_s)
 
 
+def _eastron_poll_s(spec: DeviceSpec, stats: Stats) -> float:
+    tcp = spec.at.startswith("modbus-tcp:")
+    poll_s = spec.poll_s or (TCP_POLL_S if tcp else RTU_POLL_S)
+    stats.stale_s = 3 * poll_s + 0.5
+    return poll_s
+
+
 def _eastron(blocks: tuple[sdm630.Block, ...]) -> Factory[Meter]:
     def make(spec: DeviceSpec, ports: Ports, stats: Stats) -> Meter:
-        tcp = spec.at.startswith("modbus-tcp:")
-        poll_s = spec.poll_s or (TCP_POLL_S if tcp else RTU_POLL_S)
-        stats.stale_s = 3 * poll_s + 0.5
+        poll_s = _eastron_poll_s(spec, stats)
         link = ports.modbus(spec.at)
         return EastronMeter(link, spec.unit, stats, poll_s, blocks, ports.clock)
 
     return make
+
+
+def _signing_eastron(spec: DeviceSpec, ports: Ports, stats: Stats) -> Meter:
+    poll_s = _eastron_poll_s(spec, stats)
+    link = ports.modbus(spec.at)
+    return SigningEastron(link, spec.unit, stats, poll_s, ports.clock)
 
 
 def _isocha(spec: DeviceSpec, ports: Ports, stats: Stats) -> InsulationMonitor:
@@ -98,6 +110,7 @@ PILOTS: dict[str, Factory[StoppablePilot]] = {"chargebyte": _chargebyte}
 STAGES: dict[str, Factory[StoppableStage]] = {"infypower_beg": _infypower}
 METERS: dict[str, Factory[Meter]] = {
     "eastron_sdm630": _eastron(sdm630.SDM630),
+    "eastron_sdm630ev": _signing_eastron,
     "eastron_sdm72dm": _eastron(sdm630.SDM72),
 }
 INSULATION: dict[str, Factory[InsulationMonitor]] = {"bender_isocha425": _isocha}

@@ -75,7 +75,8 @@ class InsulationBench:
 
 @dataclass(frozen=True, slots=True)
 class MeterBench:
-    """`link` puts the meter on a serial line of its own instead of Modbus TCP."""
+    """`link` puts the meter on a serial line of its own instead of Modbus TCP. Model
+    "sdm630ev" signs transactions; else it is the same meter."""
 
     unit: int
     model: str = "sdm630"
@@ -210,13 +211,15 @@ def _evse(raw: Any, where: str) -> EvseBench:
 def _check_models(bench: Bench) -> None:
     for evse in bench.evses:
         for part, known in (
-            (evse.mcu, "chargebyte"),
-            (evse.stage, "infypower_beg"),
-            (evse.insulation, "isocha425hv"),
-            (evse.meter, "sdm630"),
+            (evse.mcu, ("chargebyte",)),
+            (evse.stage, ("infypower_beg",)),
+            (evse.insulation, ("isocha425hv",)),
+            (evse.meter, ("sdm630", "sdm630ev")),
         ):
-            if part.model != known:
-                raise RigError(f"EVSE {evse.id}: {part.model!r} unknown; use {known}")
+            if part.model not in known:
+                raise RigError(
+                    f"EVSE {evse.id}: {part.model!r} unknown; use {' or '.join(known)}"
+                )
     units = [bench.site_meter.unit]
     units += [evse.meter.unit for evse in bench.evses if not evse.meter.link]
     if len(set(units)) != len(units):

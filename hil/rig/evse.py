@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hil.ev.base import Ev, Given, Seen
-from hil.rig import infy, isocha, sdm630
+from hil.rig import infy, isocha, sdm630, sdm630ev
 from hil.rig.bench import EvseBench, Limits
 from hil.rig.faults import WIRE_KINDS, Faults, RigError
 from hil.rig.infy import Infy
@@ -18,6 +18,7 @@ from hil.rig.isocha import IsoCha
 from hil.rig.mcu import Inputs, Mcu
 from hil.rig.plant import Plant, Source
 from hil.rig.sdm630 import Sdm630
+from hil.rig.sdm630ev import Sdm630Ev
 
 CEILING_MARGIN = 1.02  # what a measurement may be off before it counts as exceeding
 MAINS_MIN_V = 50.0
@@ -84,6 +85,7 @@ class EvseRig:
         self.v2g = bench.v2g
         self.limits = limits
         self.grid = grid
+        signing = bench.meter.model == "sdm630ev"
         self.faults = {
             name: Faults(f"evse{bench.id}-{name}", kinds)
             for name, kinds in (
@@ -91,7 +93,7 @@ class EvseRig:
                 ("stage", infy.KINDS),
                 ("vehicle", VEHICLE_KINDS),
                 ("insulation", isocha.KINDS),
-                ("meter", sdm630.KINDS),
+                ("meter", sdm630ev.KINDS if signing else sdm630.KINDS),
                 ("reader", WIRE_KINDS),
                 ("contactor", CONTACTOR_KINDS),
                 ("mains", MAINS_KINDS),
@@ -103,12 +105,15 @@ class EvseRig:
         self.insulation = IsoCha(
             bench.insulation, self.faults["insulation"], seed + 1, now
         )
-        self.meter = Sdm630(
-            self.faults["meter"],
-            seed + 2,
-            refresh_s=bench.meter.refresh_s,
-            import_kwh=812.0 + bench.id,
-            export_kwh=345.0 + bench.id,
+        counted = {
+            "refresh_s": bench.meter.refresh_s,
+            "import_kwh": 812.0 + bench.id,
+            "export_kwh": 345.0 + bench.id,
+        }
+        self.meter = (
+            Sdm630Ev(self.faults["meter"], seed + 2, f"BENCH-{bench.id}", **counted)
+            if signing
+            else Sdm630(self.faults["meter"], seed + 2, **counted)
         )
         self.ev: Ev | None = None
         self.given = Given()
