@@ -37,6 +37,7 @@ class PlanPart:
 
     Inside `low_w` .. `high_w` power may move without spoiling what the plan keeps free
     (reserve, site); `low_wh` .. `high_wh` is where the energy may be at the part's end.
+    `up_w` and `down_w` are kept free for reserves: corridors have them taken off.
     """
 
     start_mono: float
@@ -47,6 +48,8 @@ class PlanPart:
     high_wh: float
     end_wh: float  # where the plan itself will be
     note: str = ""  # prices in words
+    up_w: float = 0.0  # magnitudes: more into the grid ...
+    down_w: float = 0.0  # ... and more out of it
 
 
 @dataclass(frozen=True, slots=True)

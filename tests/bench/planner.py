@@ -1,5 +1,6 @@
-"""The plan layer: time and memory for 1, 10 and 50 EVs, beside scipy's own HiGHS; and
-the 20 Hz beat while a site of 10 is solved back to back.
+"""The plan layer: time and memory for 1, 10 and 50 EVs, beside scipy's own HiGHS; what
+the last answer saves, what coarse steps cost; and the 20 Hz beat while a site of 10 is
+solved back to back.
 
 scipy lives in a venv of its own (out/bench/scipy); without one its rows are left out.
 """
@@ -12,13 +13,16 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import asdict
-from itertools import pairwise
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from chargerd.scheduler.planner import horizon, lp
+from chargerd.config_plan import SitePlan
+from chargerd.model import Promise
+from chargerd.plan import PricePart, PriceSeries
+from chargerd.scheduler.planner import horizon, lp, solver
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.child import Child
+from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
 from tests.bench.row import Row, percentile
 from tests.unit.scheduler.stand import Stand
 
@@ -27,36 +31,47 @@ DEADLINE_S = 300.0
 BEAT_S, BEATS = 0.05, 300
 SCIPY = Path("out/bench/scipy")
 SCRIPT = Path(__file__).with_name("planner_scipy.py")
+NOW = 1000.0
+REPLANS = 6
+SETTINGS = SitePlan(wear_per_kwh=2.0)
 
 
-def site(count: int) -> p.Problem:
-    """Two days of half-hourly prices; vehicles that leave at different times."""
+def prices() -> PriceSeries:
+    """Two days of half-hourly prices."""
     rng = random.Random(1)
-    edges = horizon.grid(0.0, horizon.HORIZON_S, [])
-    spot = [0.15 + 0.2 * rng.random() for _ in range(97)]
-    steps = []
-    for start, end in pairwise(edges):
-        price = spot[int(start // 1800)]
-        steps.append(p.Step((end - start) / 3600.0, price + 0.05, price, 0.5))
-    packs = tuple(
-        p.Pack(
-            evse_id=n + 1,
-            steps=len(steps) if count == 1 else 150 + (n * 37) % 250,
-            energy=rng.uniform(10.0, 30.0),
-            capacity=40.0,
-            target=32.0,
-            floor=8.0,
-            ceiling=40.0,
-            charge_kw=7.0,
-            discharge_kw=7.0,
+    parts = []
+    for half in range(97):
+        spot = 15.0 + 20.0 * rng.random()
+        parts.append(PricePart(NOW - 700.0 + 1800.0 * half, spot + 5.0, spot))
+    return PriceSeries("bench", tuple(parts), parts[-1].start_mono + 1800.0, "JPY")
+
+
+def vehicles(count: int) -> tuple[Outlook, ...]:
+    """They leave at different times, within 6 to 36 hours."""
+    rng = random.Random(2)
+    return tuple(
+        Outlook(
+            evse_id=number + 1,
+            energy_wh=rng.uniform(10_000.0, 30_000.0),
+            capacity_wh=40_000.0,
+            floor_wh=8_000.0,
+            charge_w=7_000.0,
+            discharge_w=-7_000.0,
             efficiency=0.94,
-            knee=32.0,
-            left=0.2,
-            wear=0.02,
+            power_w=0.0,
+            promise=Promise(NOW + 3600.0 * rng.uniform(6.0, 36.0), 80.0),
         )
-        for n in range(count)
+        for number in range(count)
     )
-    return p.Problem(tuple(steps), packs, max(10.0, 3.0 * count), 3.0 * count)
+
+
+def site(evses: tuple[Outlook, ...], now_mono: float = NOW) -> horizon.Horizon:
+    power_w = 3_000.0 * len(evses)
+    seen = SiteOutlook(evses, max(10_000.0, power_w), power_w, 500.0)
+    found = horizon.make(seen, prices(), SETTINGS, now_mono)
+    if found is None:
+        raise RuntimeError("nothing to plan")
+    return found
 
 
 def run() -> list[Row]:
@@ -64,6 +79,8 @@ def run() -> list[Row]:
     rows: list[Row] = []
     for count in COUNTS:
         rows += asyncio.run(_child(count))
+        rows += _again(count)
+    rows += [_coarse()]
     rows += _scipy()
     rows += asyncio.run(_jitter())
     return rows
@@ -72,7 +89,7 @@ def run() -> list[Row]:
 async def _child(count: int) -> list[Row]:
     child = Child()
     try:
-        question = site(count)
+        question = site(vehicles(count)).problem
         began = time.perf_counter()
         solution = await child.solve(question, DEADLINE_S)
         first = time.perf_counter() - began
@@ -88,6 +105,53 @@ async def _child(count: int) -> list[Row]:
         ]
     finally:
         await child.close()
+
+
+def _again(count: int) -> list[Row]:
+    """Plans five minutes apart, each from the last one's basis and from nothing."""
+    warm, evses, now_mono = solver.Solver(), vehicles(count), NOW
+    cold_s = warm_s = 0.0
+    cold_n = warm_n = 0
+    for number in range(REPLANS + 1):
+        found = site(evses, now_mono)
+        cold, again = solver.solve(found.problem), warm.solve(found.problem)
+        if number:
+            cold_s, warm_s = cold_s + cold.cpu_s, warm_s + again.cpu_s
+            cold_n, warm_n = cold_n + cold.iterations, warm_n + again.iterations
+        now_mono += 300.0
+        evses = _after(found, evses, again, now_mono)
+    note = f"{warm_n} of {cold_n} iterations"
+    name = f"planner, {count} EVs: CPU from the last basis, of that without"
+    return [Row(name, warm_s / cold_s, "", "<= 0.7", note)]
+
+
+def _after(
+    found: horizon.Horizon,
+    evses: tuple[Outlook, ...],
+    solution: p.Solution,
+    now_mono: float,
+) -> tuple[Outlook, ...]:
+    """The vehicles where the plan has brought them, a little off."""
+    rng = random.Random(now_mono)
+    last = max(n for n, edge in enumerate(found.edges_mono) if edge <= now_mono) - 1
+    levels = [1000.0 * trace.energy_kwh[max(0, last)] for trace in solution.traces]
+    return tuple(
+        replace(evse, energy_wh=level + rng.uniform(-100.0, 100.0))
+        for evse, level in zip(evses, levels, strict=True)
+    )
+
+
+def _coarse() -> Row:
+    """What the coarser steps of a big site cost, on one that can take both."""
+    evses = vehicles(10)
+    fine = solver.solve(site(evses).problem).cost
+    ladders, horizon.LADDERS = horizon.LADDERS, horizon.LADDERS[1:]
+    try:
+        coarse = solver.solve(site(evses).problem).cost
+    finally:
+        horizon.LADDERS = ladders
+    return Row("planner, 10 EVs: money lost by coarse steps", (coarse - fine), "JPY",
+               note=f"of {-fine:.0f} earned")  # fmt: skip
 
 
 def _peak_kib(pid: int) -> float:
@@ -108,7 +172,9 @@ def _scipy() -> list[Row]:
             return [Row("scipy.linprog", 0.0, "", note=f"left out: {error}")]
     rows = []
     for count in COUNTS:
-        model = json.dumps(asdict(lp.write(site(count))[0])).replace("Infinity", "1e30")
+        model = json.dumps(
+            asdict(lp.write(site(vehicles(count)).problem).model)
+        ).replace("Infinity", "1e30")
         try:
             done = subprocess.run(
                 [str(python), str(SCRIPT)],
@@ -133,7 +199,7 @@ async def _jitter() -> list[Row]:
     rows = []
     for name, busy in (("alone", False), ("planner busy with 10 EVs", True)):
         child, solved = Child(), 0
-        question = site(10)
+        question = site(vehicles(10)).problem
 
         async def solve(child: Child = child, question: p.Problem = question) -> None:
             nonlocal solved

@@ -16,7 +16,7 @@ from chargerd import config
 from chargerd.config_plan import SitePlan
 from chargerd.model import PromiseRequest
 from chargerd.plan import PricePart, PriceSeries
-from chargerd.scheduler.planner import horizon, lp
+from chargerd.scheduler.planner import horizon, solver
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.door import PlanDoor
@@ -62,7 +62,7 @@ class InProcess(Child):
         super().__init__(("never",))
 
     async def solve(self, problem: p.Problem, deadline_s: float) -> p.Solution:
-        return lp.solve(problem)
+        return solver.solve(problem)
 
 
 def case(seed: int, early: bool = False) -> Case:
@@ -232,7 +232,7 @@ def best(world: Case) -> float:
         world, 0.0, world.soc_pct, SitePlan(wear_per_kwh=WEAR, left_per_kwh=LEFT)
     )
     free = replace(found.problem.packs[0], rate=1.0)  # no line that it must keep
-    return lp.solve(replace(found.problem, packs=(free,))).cost
+    return solver.solve(replace(found.problem, packs=(free,))).cost
 
 
 def run(job: tuple[int, str, float, bool]) -> Result:

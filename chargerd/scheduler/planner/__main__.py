@@ -10,23 +10,25 @@ import os
 import sys
 from typing import Any, BinaryIO
 
-from chargerd.scheduler.planner import frames, lp
+from chargerd.scheduler.planner import frames
 from chargerd.scheduler.planner import problem as p
+from chargerd.scheduler.planner.solver import Solver
 
 NICE = 15
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer frame by frame until the source ends."""
+    """Answer frame by frame until the source ends; each begins where the last ended."""
+    solver = Solver()
     while len(head := source.read(frames.HEAD)) == frames.HEAD:
         body = source.read(frames.size(head))
-        sink.write(frames.encode(_answer(body)))
+        sink.write(frames.encode(_answer(solver, body)))
         sink.flush()
 
 
-def _answer(body: bytes) -> dict[str, Any]:
+def _answer(solver: Solver, body: bytes) -> dict[str, Any]:
     try:
-        return p.pack_solution(lp.solve(p.read_problem(frames.decode(body))))
+        return p.pack_solution(solver.solve(p.read_problem(frames.decode(body))))
     except p.PlannerError as error:
         return {"error": str(error)}
 

@@ -1,7 +1,8 @@
 """From outlook and prices to a problem: the steps of the horizon, and who is there.
 
-Pure. A step never crosses a change of price or a departure. Prices that nobody knows
-yet are taken from the day before, else from the mean.
+Pure. A step never crosses a change of price. Steps lie on the clock, so that those of
+the next question are those of the last one. Prices that nobody knows yet are taken from
+the day before, else from the mean.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
 from chargerd.scheduler.promise import MARGIN_SHARE
 
 DAY_S = 86_400.0
-FINE_S, FINE_STEP_S = 1_800.0, 60.0
-STEP_S, COARSE_STEP_S = 300.0, 900.0
 HORIZON_S = 2 * DAY_S
+NEAR_S = 1_800.0  # a departure so near is always a step's end
+LEAST_STEP_S = 30.0
+Ladder = tuple[tuple[float, float], ...]  # until so far ahead, steps of so many s
+# Many packs get coarser steps: the solver's work grows faster than their number.
+LADDERS: tuple[Ladder, ...] = (
+    ((1_800.0, 60.0), (DAY_S, 300.0), (HORIZON_S, 900.0)),
+    ((1_800.0, 300.0), (DAY_S, 900.0), (HORIZON_S, 1_800.0)),
+    ((3_600.0, 900.0), (HORIZON_S, 1_800.0)),
+)
+CELLS_MAX = 4_000  # steps of all packs together
 RATE = RATE_MAX / (1.0 + MARGIN_SHARE)  # as the must-charge line counts
 _SAME_S = 1.0
 _KW = 1000.0
@@ -47,11 +56,7 @@ def make(
     if not leaving:
         return None
     there = [evse for evse in site.evses if evse.evse_id in leaving]
-    leaves = list(leaving.values())
-    end_mono = min(max(leaves), now_mono + HORIZON_S)
-    cuts = [part.start_mono for part in prices.parts]
-    cuts += [part.start_mono + DAY_S for part in prices.parts]
-    edges = grid(now_mono, end_mono, [*cuts, prices.until_mono, *leaves])
+    edges = _edges(list(leaving.values()), prices, now_mono)
     steps = tuple(
         _step(prices, settings, site.house_w, start, end)
         for start, end in pairwise(edges)
@@ -69,6 +74,7 @@ def make(
         site.export_w / _KW,
         settings.demand_per_kw,
         settings.demand_free_w / _KW,
+        now_mono,
     )
     return Horizon(problem, edges, tuple(evse.session_id for evse in there))
 
@@ -81,15 +87,44 @@ def _leaves(evse: Outlook, prices: PriceSeries) -> float:
     return prices.until_mono if evse.profile.stationary else -math.inf
 
 
-def grid(now_mono: float, end_mono: float, cuts: list[float]) -> tuple[float, ...]:
-    """1 min for half an hour, 5 min to a day, 15 min to two, cut where something
+def _edges(
+    leaves: list[float], prices: PriceSeries, now_mono: float
+) -> tuple[float, ...]:
+    """By the finest ladder whose steps a solver can take. On the coarser ones a
+    departure is no cut: a pack goes at the last edge before it."""
+    end_mono = min(max(leaves), now_mono + HORIZON_S)
+    changes = [part.start_mono for part in prices.parts]
+    changes += [part.start_mono + DAY_S for part in prices.parts]
+    changes.append(prices.until_mono)
+    edges: tuple[float, ...] = ()
+    for ladder in LADDERS:
+        within_s = NEAR_S if edges else HORIZON_S
+        cuts = changes + [at for at in leaves if at - now_mono <= within_s]
+        edges = grid(now_mono, end_mono, cuts, ladder, prices.parts[-1].start_mono)
+        if sum(_steps_until(edges, at) for at in leaves) <= CELLS_MAX:
+            break
+    return edges
+
+
+def _steps_until(edges: tuple[float, ...], mono: float) -> int:
+    return max(1, sum(1 for edge in edges[1:] if edge <= mono + _SAME_S))
+
+
+def grid(
+    now_mono: float,
+    end_mono: float,
+    cuts: list[float],
+    ladder: Ladder = LADDERS[0],
+    zero_mono: float = 0.0,
+) -> tuple[float, ...]:
+    """Edges as the ladder says, counted from `zero_mono`, and cut where something
     changes."""
     edges = [now_mono]
     at = now_mono
     while at < end_mono - _SAME_S:
-        ahead = at - now_mono
-        step = FINE_STEP_S if ahead < FINE_S else STEP_S
-        at += COARSE_STEP_S if ahead >= DAY_S else step
+        step = next(s for ahead, s in ladder if at - now_mono < ahead - _SAME_S)
+        after = zero_mono + math.floor((at - zero_mono) / step + 1.0) * step
+        at = after if after - at >= LEAST_STEP_S else after + step
         edges.append(min(at, end_mono))
     edges += [cut for cut in cuts if now_mono < cut < end_mono]
     kept: list[float] = []
@@ -144,7 +179,6 @@ def _pack(
     left_per_kwh: float,
 ) -> p.Pack:
     """Energy in a pack that stays has to be there again at the end."""
-    steps = sum(1 for edge in edges[1:] if edge <= leaves_mono + _SAME_S)
     capacity, battery = evse.capacity_wh / _KW, evse.profile
     top = capacity * battery.high_pct / 100.0
     target = evse.energy_wh / _KW
@@ -154,7 +188,7 @@ def _pack(
     full_pct = _first(battery.calendar_above_pct, settings.calendar_above_pct)
     return p.Pack(
         evse_id=evse.evse_id,
-        steps=max(1, steps),
+        steps=_steps_until(edges, leaves_mono),
         energy=evse.energy_wh / _KW,
         capacity=capacity,
         target=min(target, top),
@@ -162,6 +196,7 @@ def _pack(
         ceiling=top,
         charge_kw=evse.charge_w / _KW,
         discharge_kw=0.0 if wear is None else -evse.discharge_w / _KW,
+        give_kw=-evse.discharge_w / _KW,
         efficiency=evse.efficiency,
         knee=battery.knee_pct / 100.0 * capacity,
         rate=RATE,

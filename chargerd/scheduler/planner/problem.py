@@ -30,14 +30,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Power kept free for a service, and the energy to hold it. Magnitudes, in kW.
+    """A service: power that all packs together keep free, and the energy to hold it.
 
-    `per_kw_h` is what an hour of 1 kW earns; None = sold already, so it must be kept.
+    Magnitudes; both sides are one product, kept in the same share. `blocks` are ranges
+    of steps, first and end. `per_kw_h` is what an hour of 1 kW earns: it is offered
+    where that pays, as much in each step of a block. None = sold: it must be kept.
     """
 
+    name: str
     up_kw: float
     down_kw: float
     hold_h: float
+    blocks: tuple[tuple[int, int], ...]
     per_kw_h: float | None = None
 
 
@@ -54,6 +58,7 @@ class Pack:
     ceiling: float
     charge_kw: float
     discharge_kw: float  # magnitude
+    give_kw: float  # magnitude: what it could discharge for a reserve
     efficiency: float  # one way
     knee: float  # energy above which charging tapers
     rate: float = 1.0  # share of its power that can be counted on, for the promise
@@ -63,12 +68,13 @@ class Pack:
     calendar_from: float = 0.0
     hazard_per_h: float = 0.0  # of leaving early
     shortfall: float = 0.0  # per kWh that the driver then misses
-    reserve: Reserve | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`demand_per_kw` is charged on what the highest import exceeds `peak_kw` by."""
+    """`demand_per_kw` is charged on what the highest import exceeds `peak_kw` by.
+    `start_s` is when the first step begins, on any clock that goes on between two
+    questions: it tells which steps are those of the last one."""
 
     steps: tuple[Step, ...]
     packs: tuple[Pack, ...]
@@ -76,33 +82,80 @@ class Problem:
     export_kw: float  # magnitude
     demand_per_kw: float = 0.0
     peak_kw: float = 0.0
+    start_s: float = 0.0
+    reserves: tuple[Reserve, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One pack's power in each step, and its energy at each step's end."""
+    """One pack's power in each step, its energy at each step's end, and what it keeps
+    free for reserves."""
 
     evse_id: int
     power_kw: tuple[float, ...]
     energy_kwh: tuple[float, ...]
+    up_kw: tuple[float, ...]
+    down_kw: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
+    """`shares`: of each reserve in each of its blocks, what is kept (0 to 1)."""
+
     solver: str
     traces: tuple[Trace, ...]
     cost: float
     cpu_s: float = 0.0
+    shares: tuple[tuple[float, ...], ...] = ()
+    iterations: int = 0
 
 
-def roll(pack: Pack, steps: tuple[Step, ...], power_kw: list[float]) -> Trace:
+def roll(
+    pack: Pack,
+    steps: tuple[Step, ...],
+    power_kw: list[float],
+    up_kw: tuple[float, ...] = (),
+    down_kw: tuple[float, ...] = (),
+) -> Trace:
     """The energy that follows from powers."""
     level, levels = pack.energy, []
     for step, power in zip(steps, power_kw, strict=False):
         gain = power * pack.efficiency if power > 0.0 else power / pack.efficiency
         level = min(max(0.0, level + gain * step.hours), pack.capacity)
         levels.append(level)
-    return Trace(pack.evse_id, tuple(power_kw), tuple(levels))
+    none = (0.0,) * len(levels)
+    powers = tuple(power_kw)
+    return Trace(pack.evse_id, powers, tuple(levels), up_kw or none, down_kw or none)
+
+
+def asked(problem: Problem) -> list[list[int]]:
+    """The reserves that are asked for in each step, by number."""
+    found: list[list[int]] = [[] for _ in problem.steps]
+    for number, reserve in enumerate(problem.reserves):
+        for first, end in reserve.blocks:
+            for index in range(first, end):
+                found[index].append(number)
+    return found
+
+
+def per_up(problem: Problem, pack: Pack, number: int) -> float:
+    """Energy in the battery that 1 kW of a reserve takes out while it is held."""
+    return problem.reserves[number].hold_h / pack.efficiency
+
+
+def per_down(problem: Problem, pack: Pack, number: int) -> float:
+    return problem.reserves[number].hold_h * pack.efficiency
+
+
+def earned(problem: Problem, shares: tuple[tuple[float, ...], ...]) -> float:
+    """What the offered reserves bring."""
+    total = 0.0
+    for reserve, kept in zip(problem.reserves, shares, strict=True):
+        size = (reserve.per_kw_h or 0.0) * max(reserve.up_kw, reserve.down_kw)
+        for (first, end), share in zip(reserve.blocks, kept, strict=True):
+            hours = sum(step.hours for step in problem.steps[first:end])
+            total += size * hours * share
+    return total
 
 
 def lowest(problem: Problem, pack: Pack) -> list[float]:
@@ -146,9 +199,11 @@ def pack_problem(problem: Problem) -> dict[str, Any]:
 def read_problem(value: Any) -> Problem:
     """The question from JSON; PlannerError says what is wrong with it."""
     try:
-        packs = tuple(_read_pack(item) for item in value["packs"])
+        packs = tuple(Pack(**item) for item in value["packs"])
         steps = tuple(Step(**item) for item in value["steps"])
-        problem = Problem(**{**value, "packs": packs, "steps": steps})
+        reserves = tuple(_read_reserve(item) for item in value["reserves"])
+        parts = {"packs": packs, "steps": steps, "reserves": reserves}
+        problem = Problem(**{**value, **parts})
     except (TypeError, KeyError, AttributeError) as error:
         raise PlannerError(f"question: {error}") from error
     if not 0 < len(steps) <= STEPS_MAX or len(packs) > PACKS_MAX:
@@ -156,9 +211,9 @@ def read_problem(value: Any) -> Problem:
     return problem
 
 
-def _read_pack(item: dict[str, Any]) -> Pack:
-    reserve = item["reserve"]
-    return Pack(**{**item, "reserve": Reserve(**reserve) if reserve else None})
+def _read_reserve(item: dict[str, Any]) -> Reserve:
+    blocks = tuple((first, end) for first, end in item["blocks"])
+    return Reserve(**{**item, "blocks": blocks})
 
 
 def pack_solution(solution: Solution) -> dict[str, Any]:
@@ -170,24 +225,28 @@ def read_solution(value: Any, problem: Problem) -> Solution:
     try:
         if "error" in value:
             raise PlannerError(f"the solver says: {str(value['error'])[:200]}")
-        traces = tuple(
-            Trace(
-                int(item["evse_id"]),
-                tuple(map(float, item["power_kw"])),
-                tuple(map(float, item["energy_kwh"])),
-            )
-            for item in value["traces"]
-        )
+        traces = tuple(_read_trace(item) for item in value["traces"])
         solver, total = str(value["solver"]), float(value["cost"])
-        cpu_s = float(value["cpu_s"])
+        cpu_s, iterations = float(value["cpu_s"]), int(value["iterations"])
+        shares = tuple(tuple(map(float, row)) for row in value["shares"])
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise PlannerError(f"answer: {error}") from error
     if [t.evse_id for t in traces] != [p.evse_id for p in problem.packs]:
         raise PlannerError("answer: other EVSEs than were asked for")
     for pack, trace in zip(problem.packs, traces, strict=True):
-        sizes = {len(trace.power_kw), len(trace.energy_kwh)}
+        rows = (trace.power_kw, trace.energy_kwh, trace.up_kw, trace.down_kw)
+        sizes = {len(row) for row in rows}
         if sizes != {pack.steps}:
             raise PlannerError(f"answer: {sizes} steps, asked for {pack.steps}")
-        if not all(map(math.isfinite, (*trace.power_kw, *trace.energy_kwh, total))):
+        if not all(math.isfinite(number) for row in rows for number in row):
             raise PlannerError("answer: a number is not finite")
-    return Solution(solver, traces, total, cpu_s)
+    numbers = [total, *(share for row in shares for share in row)]
+    wanted = [len(reserve.blocks) for reserve in problem.reserves]
+    if [len(row) for row in shares] != wanted or not all(map(math.isfinite, numbers)):
+        raise PlannerError("answer: shares of other reserves, or a number not finite")
+    return Solution(solver, traces, total, cpu_s, shares, iterations)
+
+
+def _read_trace(item: dict[str, Any]) -> Trace:
+    names = ("power_kw", "energy_kwh", "up_kw", "down_kw")
+    return Trace(int(item["evse_id"]), *(tuple(map(float, item[n])) for n in names))

@@ -52,10 +52,8 @@ def _parts(
 ) -> tuple[PlanPart, ...]:
     lowest = p.lowest(horizon.problem, pack)
     highest = min(pack.capacity, max(pack.ceiling, pack.energy))
-    low_kw, high_kw = -pack.discharge_kw, pack.charge_kw
-    if pack.reserve is not None:
-        low_kw = min(0.0, low_kw + pack.reserve.up_kw)
-        high_kw = max(0.0, high_kw - pack.reserve.down_kw)
+    hold_h = [reserve.hold_h for reserve in horizon.problem.reserves]
+    hold = max(hold_h, default=0.0)  # leans to the safe side
     pieces = _blocks(horizon, pack, trace, knee_kw)
     parts: list[PlanPart] = []
     level = pack.energy
@@ -66,15 +64,18 @@ def _parts(
         gain = kw * pack.efficiency if kw > 0.0 else kw / pack.efficiency
         level = min(max(0.0, level + gain * hours), pack.capacity)
         priced = horizon.problem.steps[step]
+        up_kw, down_kw = trace.up_kw[step], trace.down_kw[step]
         parts.append(
             PlanPart(
                 start_mono=start_mono,
                 wish_w=kw * _KW,
-                low_w=low_kw * _KW,
-                high_w=high_kw * _KW,
-                low_wh=lowest[step] * _KW,
-                high_wh=highest * _KW,
+                low_w=min(0.0, up_kw - pack.give_kw) * _KW,
+                high_w=max(0.0, pack.charge_kw - down_kw) * _KW,
+                low_wh=(lowest[step] + up_kw * hold / pack.efficiency) * _KW,
+                high_wh=(highest - down_kw * hold * pack.efficiency) * _KW,
                 end_wh=level * _KW,
+                up_w=up_kw * _KW,
+                down_w=down_kw * _KW,
                 note=f"{priced.buy:.4g} in, {priced.sell:.4g} out",
             )
         )
@@ -89,11 +90,13 @@ def _blocks(
     steps, edges = horizon.problem.steps, horizon.edges_mono
     pieces: list[_Piece] = []
 
-    def alike(index: int) -> tuple[int, float, float]:
+    def alike(index: int) -> tuple[float, ...]:
         kw = trace.power_kw[index]
         small = 0.0 < abs(kw) < knee_kw and _may_pulse(steps[index], kw, knee_kw)
         shown = (1.0 if kw > 0.0 else -1.0) * 1e6 if small else kw
-        return round(shown * _KW / _SAME_W), steps[index].buy, steps[index].sell
+        free = round(trace.up_kw[index], 3), round(trace.down_kw[index], 3)
+        watts = round(shown * _KW / _SAME_W)
+        return watts, steps[index].buy, steps[index].sell, *free
 
     for _, run in groupby(range(pack.steps), alike):
         indices = list(run)

@@ -16,6 +16,7 @@ PACK = p.Pack(
     ceiling=40.0,
     charge_kw=6.0,
     discharge_kw=6.0,
+    give_kw=6.0,
     efficiency=0.9,
     knee=32.0,
     left=0.1 / 0.9,

@@ -16,7 +16,11 @@ from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.child import Child
 from tests.unit.planner.problems import pack, problem
 
-QUESTION = problem([0.1, 0.3, 0.2], pack(steps=3, reserve=p.Reserve(1.0, 0.0, 0.5)))
+QUESTION = problem(
+    [0.1, 0.3, 0.2],
+    pack(steps=3),
+    reserves=(p.Reserve("fcr", 1.0, 0.0, 0.5, ((0, 2),)),),
+)
 GOOD: dict[str, Any] = p.pack_solution(rule.solve(QUESTION))
 
 
@@ -40,6 +44,9 @@ def test_question_and_answer_survive_the_wire() -> None:
         GOOD | {"traces": [GOOD["traces"][0] | {"evse_id": 9}]},
         GOOD | {"traces": [GOOD["traces"][0] | {"power_kw": [1.0]}]},
         GOOD | {"traces": [GOOD["traces"][0] | {"power_kw": [1.0, 2.0, float("nan")]}]},
+        GOOD | {"traces": [GOOD["traces"][0] | {"up_kw": [float("inf")] * 3}]},
+        GOOD | {"shares": []},
+        GOOD | {"shares": [[float("nan")]]},
         GOOD | {"cost": float("inf")},
         GOOD | {"cost": "much"},
     ],

@@ -57,7 +57,7 @@ def test_no_step_crosses_a_price_or_a_departure() -> None:
     edges = found.edges_mono
     assert {NOW + 1.6 * HOUR, NOW + 4 * HOUR, NOW + 5 * HOUR + 100.0} <= set(edges)
     assert edges[1] - edges[0] == 60.0
-    assert max(b - a for a, b in pairwise(edges)) <= 300.0
+    assert max(b - a for a, b in pairwise(edges)) <= 330.0
     assert found.problem.packs[0].steps == len(found.problem.steps)
     total_h = sum(step.hours for step in found.problem.steps)
     assert total_h == pytest.approx(5 + 100 / HOUR)
@@ -67,6 +67,33 @@ def test_the_grid_grows_coarse() -> None:
     edges = horizon.grid(0.0, 2 * horizon.DAY_S, [])
     assert len(edges) - 1 == 30 + 282 + 96
     assert len(edges) - 1 <= p.STEPS_MAX
+
+
+def test_steps_lie_on_the_clock() -> None:
+    """So the next question's steps are those of the last one."""
+    first = horizon.grid(7.0, 2 * HOUR, [4000.0], zero_mono=4000.0)
+    again = horizon.grid(307.0, 2 * HOUR, [4000.0], zero_mono=4000.0)
+    assert first[1] == 40.0
+    assert set(again[1:]) - set(first) <= {1840.0 + 60.0 * n for n in range(6)}
+    widths = [b - a for a, b in pairwise(first)]
+    assert min(widths) >= horizon.LEAST_STEP_S
+
+
+def test_many_packs_get_coarser_steps() -> None:
+    counts = []
+    for many in (10, 50, 64):
+        leaves = [NOW + (5.0 + 20.0 * n / many) * HOUR for n in range(many)]
+        evses = tuple(
+            replace(EVSE, evse_id=n + 1, promise=Promise(at, 60.0))
+            for n, at in enumerate(leaves)
+        )
+        found = make(replace(SITE, evses=evses))
+        cells = sum(pack.steps for pack in found.problem.packs)
+        assert cells <= horizon.CELLS_MAX
+        for pack, at in zip(found.problem.packs, leaves, strict=True):
+            assert found.edges_mono[pack.steps] <= at + 1.0  # never later than it goes
+        counts.append(len(found.problem.steps))
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_prices_and_carbon_reach_the_steps() -> None:
@@ -120,12 +147,17 @@ def test_the_corridor_rises_to_the_target() -> None:
     assert all((part.low_w, part.high_w) == (-6000.0, 6000.0) for part in plan.parts)
 
 
-def test_a_reserve_narrows_the_power_corridor() -> None:
+def test_a_reserve_narrows_the_corridors_of_power_and_energy() -> None:
     found = make()
-    pack = replace(found.problem.packs[0], reserve=p.Reserve(4.0, 1.0, 0.5))
-    found = replace(found, problem=replace(found.problem, packs=(pack,)))
+    whole = ((0, len(found.problem.steps)),)
+    sold = (p.Reserve("fcr", 4.0, 1.0, 0.5, whole),)
+    found = replace(found, problem=replace(found.problem, reserves=sold))
     (plan,) = shape.plans(found, rule.solve(found.problem), 0.0, "", NOW)
-    assert (plan.parts[0].low_w, plan.parts[0].high_w) == (-2000.0, 5000.0)
+    part = plan.parts[0]
+    assert (part.up_w, part.down_w) == (4000.0, 1000.0)
+    assert (part.low_w, part.high_w) == (-2000.0, 5000.0)
+    assert part.low_wh == pytest.approx(8_000.0 + 4000.0 * 0.5 / 0.9)
+    assert part.high_wh == pytest.approx(40_000.0 - 1000.0 * 0.5 * 0.9)
 
 
 def test_a_trickle_becomes_a_block() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner import rule
 from tests.unit.planner.problems import pack, problem
 
-lp = pytest.importorskip("chargerd.scheduler.planner.lp", reason="needs highspy")
+lp = pytest.importorskip("chargerd.scheduler.planner.solver", reason="needs highspy")
 
 UP = [0.1, 0.3, 0.3, 0.3, 0.2, 0.3]
 
@@ -73,34 +75,102 @@ def test_what_is_out_of_reach_is_filled_as_far_as_it_goes() -> None:
     assert list(trace.power_kw) == [6.0, 6.0]
 
 
+def reserve(
+    up: float, down: float, hold_h: float, price: float | None = None
+) -> tuple[p.Reserve, ...]:
+    return (p.Reserve("fcr", up, down, hold_h, ((0, 6),), price),)
+
+
 def test_departure_comes_before_the_sites_cap_and_that_before_reserve() -> None:
-    reserve = p.Reserve(6.0, 0.0, 0.0)
-    one = pack(energy=30.0, target=20.0, reserve=reserve)
+    one = pack(energy=30.0, target=20.0)
+    kept = reserve(6.0, 0.0, 0.0)
     # House and cap leave 1 kW too much: feeding it in would break the reserve.
-    question = problem([0.2] * 6, one, house_kw=3.0, import_kw=2.0)
+    question = problem([0.2] * 6, one, house_kw=3.0, import_kw=2.0, reserves=kept)
     assert power(question)[0] == pytest.approx(-1.0)
     # ... but the departure's energy is dearer still.
     one = pack(energy=30.0, target=30.0 + 6 * 5.4, capacity=80.0, ceiling=80.0, knee=80)
-    question = problem([0.2] * 6, one, house_kw=3.0, import_kw=2.0)
+    question = problem([0.2] * 6, one, house_kw=3.0, import_kw=2.0, reserves=kept)
     assert min(power(question)) == pytest.approx(6.0)
 
 
-def test_a_committed_reserve_keeps_power_and_energy_free() -> None:
-    one = pack(energy=10.0, target=10.0, reserve=p.Reserve(5.0, 2.0, 0.5))
+def test_a_sold_reserve_keeps_power_and_energy_free() -> None:
+    one = pack(energy=10.0, target=10.0)
     sells = [0.0, 0.9, 0.9, 0.0, 0.0, 0.0]
-    trace = lp.solve(problem([0.1] + [0.95] * 5, one, sells=sells)).traces[0]
+    question = problem(
+        [0.1] + [0.95] * 5, one, sells=sells, reserves=reserve(5.0, 2.0, 0.5)
+    )
+    solution = lp.solve(question)
+    trace = solution.traces[0]
     for kw, level in zip(trace.power_kw, trace.energy_kwh, strict=True):
         assert -6.0 + 5.0 - 1e-6 <= kw <= 6.0 - 2.0 + 1e-6
         assert level >= 4.0 + 5.0 * 0.5 / 0.9 - 1e-6
+    assert trace.up_kw == pytest.approx([5.0] * 6)
+    assert solution.shares == (pytest.approx((1.0,)),)
 
 
 def test_a_reserve_that_is_only_offered_is_given_up_for_more_money() -> None:
     sells = [0.0, 0.9, 0.0, 0.0, 0.0, 0.0]
-    for price, kept in ((0.01, False), (5.0, True)):
-        one = pack(energy=20.0, reserve=p.Reserve(6.0, 0.0, 0.1, price))
+    for price, kept in ((0.001, False), (5.0, True)):
+        one = pack(energy=20.0, target=10.0)
         buys = [0.95, 0.95, 0.1, 0.1, 0.1, 0.1]
-        sold = power(problem(buys, one, sells=sells))[1] < -0.1
-        assert sold is not kept
+        offer = reserve(6.0, 0.0, 0.1, price)
+        question = problem(buys, one, sells=sells, reserves=offer)
+        solution = lp.solve(question)
+        assert (solution.traces[0].power_kw[1] < -0.1) is not kept
+        assert (solution.shares[0][0] > 0.9) is kept
+        # What it earns is in the cost.
+        earned = 6.0 * 6.0 * price * solution.shares[0][0]
+        money = p.cost(question, solution.traces) - earned
+        assert solution.cost == pytest.approx(money)
+
+
+def test_an_offer_is_the_same_in_the_whole_block() -> None:
+    # 1.8 kWh above the floor carry 1.62 kW for an hour at first: no more is offered.
+    one = pack(energy=5.8, target=4.0, charge_kw=0.0)
+    solution = lp.solve(problem([0.2] * 6, one, reserves=reserve(6.0, 0.0, 1.0, 1.0)))
+    assert solution.shares[0][0] == pytest.approx(1.62 / 6.0)
+    assert solution.traces[0].up_kw == pytest.approx([1.62] * 6)
+
+
+def test_several_keep_one_reserve_together_and_inside_the_connection() -> None:
+    packs = pack(energy=20.0), pack(evse_id=2, energy=20.0, steps=3)
+    question = problem([0.2] * 6, *packs, reserves=reserve(10.0, 0.0, 0.5))
+    solution = lp.solve(question)
+    both = [sum(t.up_kw[i] for t in solution.traces) for i in range(3)]
+    assert both == pytest.approx([10.0] * 3)
+    narrow = replace(question, export_kw=7.0)
+    traces = lp.solve(narrow).traces
+    for i in range(3):
+        assert sum(t.up_kw[i] - t.power_kw[i] for t in traces) <= 7.0 + 1e-6
+
+
+def test_a_reserve_never_reaches_below_the_must_charge_line() -> None:
+    one = pack(energy=16.0, target=20.0, rate=0.7)
+    solution = lp.solve(problem([0.2] * 6, one, reserves=reserve(6.0, 0.0, 1.0)))
+    question = problem([0.2] * 6, one)
+    line = p.lowest(question, one)
+    trace = solution.traces[0]
+    for up, level, low in zip(trace.up_kw, trace.energy_kwh, line, strict=True):
+        assert level - up * 1.0 / 0.9 >= low - 1e-6
+
+
+def test_the_next_question_begins_where_the_last_one_ended() -> None:
+    buys = [0.1 + 0.05 * ((7 * n) % 5) for n in range(48)]
+    one = pack(steps=48, energy=8.0, target=30.0, wear=0.01)
+    first = problem(buys, one, sells=[b - 0.02 for b in buys])
+    warm = lp.Solver()
+    warm.solve(first)
+    moved = replace(
+        first,
+        steps=first.steps[1:],
+        packs=(replace(one, steps=47, energy=9.0),),
+        start_s=3600.0,
+    )
+    cold, again = lp.solve(moved), warm.solve(moved)
+    assert again.cost == pytest.approx(cold.cost)
+    assert again.iterations < 0.3 * cold.iterations
+    others = replace(moved, packs=(replace(pack(steps=30), evse_id=2),))
+    assert warm.solve(others).cost == pytest.approx(lp.solve(others).cost)
 
 
 def test_a_rising_hazard_fills_sooner() -> None:
