@@ -11,6 +11,7 @@ from datetime import datetime
 
 from chargerd.model import EvseReport, Session
 from chargerd.records.chain import Record
+from chargerd.records.signatures import Signatures
 from firmware_bridge.api import MeterReading
 
 SLOT_S = 1800
@@ -36,6 +37,7 @@ class Settlement:
 
     def __init__(self, evse_id: int, station: str, meter: dict[str, str]) -> None:
         self._about = {"station": station, "evse_id": evse_id, "meter": meter}
+        self._signatures = Signatures(self._about)
         self._slot: _Count | None = None
         self._session: _Count | None = None
         self._of: Session | None = None
@@ -47,11 +49,13 @@ class Settlement:
 
     def step(self, report: EvseReport, baseline_w: float) -> list[Record]:
         now, session = report.snapshot.now, report.snapshot.session
-        due: list[Record] = []
+        under_way = self._of.id if self._of is not None else session.id
+        due = self._signatures.step(report, under_way)
         if self._last_utc is not None and _slot(self._last_utc) != _slot(now.utc):
             due += self._end_slot(now.utc)
         if self._of is not None and session.id != self._of.id:
-            due += self._end_session()
+            for record in self._end_session():
+                due += self._signatures.hold(record, report)
         self._open(report)  # where the one before has ended
         self._read(report, baseline_w)
         self._open(report)  # with the first reading of all
@@ -64,7 +68,8 @@ class Settlement:
         """The daemon ends: what is open, as it stands."""
         if self._last_utc is None:
             return []
-        return self._end_slot(self._last_utc) + self._end_session()
+        due = self._end_slot(self._last_utc) + self._signatures.close()
+        return due + self._end_session()
 
     def _open(self, report: EvseReport) -> None:
         """Begin what is not open, with the registers as last read."""
@@ -151,7 +156,6 @@ class Settlement:
             "export_end_wh": last.export_wh,
             "import_wh": round(last.import_wh - count.import_wh, 3),
             "export_wh": round(last.export_wh - count.export_wh, 3),
-            "meter_signature": None,  # none of our drivers' meters signs
         }
 
 

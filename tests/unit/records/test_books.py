@@ -99,7 +99,6 @@ def test_a_half_hour_and_the_next_share_their_register() -> None:
     assert due[1]["baseline_wh"] == pytest.approx(-300.0, abs=1.0)
     assert due[1]["sessions"] == ["S-1"]
     assert due[1]["meter"] == METER
-    assert due[1]["meter_signature"] is None
     last = book.close()
     assert [r["kind"] for r in last] == ["slot", "session"]
     assert last[0]["complete"] is False
