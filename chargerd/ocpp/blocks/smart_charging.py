@@ -67,7 +67,7 @@ class SmartCharging(Block):
         self._pull_after_mono: dict[int, float] = {}  # in flight or failed: wait
         self._starting: dict[int, _Waiting] = {}  # by EVSE
         self._priority: set[str] = set()
-        self._suspended: set[int] = set()
+        self._suspended: dict[int, set[str]] = {}  # EVSE -> why it has no energy
         self._afrr: Afrr | None = None
         self._clock_s: float | None = None  # UTC minus monotonic at the last refresh
         self._above_soc: dict[int, tuple[bool, ...]] = {}
@@ -306,13 +306,27 @@ class SmartCharging(Block):
             ):
                 self._remove(number)
         self._priority.discard(transaction_id)
-        self._suspended.discard(evse_id)
+        self._suspended.pop(evse_id, None)
         self.refresh(now)
 
-    def suspend(self, evse_id: int, now: Now) -> None:
-        """No energy for a transaction whose token is invalid (E05.FR.01-04)."""
-        self._suspended.add(evse_id)
+    def suspend(self, evse_id: int, why: str, now: Now) -> None:
+        """No energy either way for this transaction: its token is invalid, a limit is
+        reached (E05, E16, E17)."""
+        self._suspended.setdefault(evse_id, set()).add(why)
         self.refresh(now)
+
+    def unsuspend(self, evse_id: int, why: str, now: Now) -> None:
+        """This reason is gone; energy flows when none is left."""
+        left = self._suspended.get(evse_id)
+        if left is None or why not in left:
+            return
+        left.discard(why)
+        if not left:
+            del self._suspended[evse_id]
+        self.refresh(now)
+
+    def suspended(self, evse_id: int) -> bool:
+        return evse_id in self._suspended
 
     def link(self, up: bool, offline_s: float, now: Now) -> None:
         """Offline validity begins or ends after `offline_s` seconds (K01.FR.102)."""

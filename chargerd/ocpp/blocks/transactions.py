@@ -490,7 +490,7 @@ class Transactions(Block):
         if self._desk.model.flag("TxCtrlr", "StopTxOnInvalidId"):
             self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
         else:
-            self._charging.suspend(view.config.id, now)
+            self._charging.suspend(view.config.id, "token", now)
 
     # After a restart.
 
