@@ -45,7 +45,6 @@ from chargerd.model import (
     VehicleDoor,
 )
 from chargerd.notify import Notifier
-from chargerd.ocpp import link
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.effects import OcppError, Save
 from chargerd.ocpp.station import OcppStation
@@ -116,7 +115,6 @@ class App:
         station = OcppStation(config, saved, boot_reason(saved.get("app", {})))
         self._ocpp = OcppClient(
             config.ocpp,
-            config.ocpp.identity or config.station.id,
             station,
             store.outbox,
             self._clock,
@@ -489,9 +487,6 @@ def problems(config: Config) -> list[str]:
         partial(OcppStation, config, {}),
         partial(grid.build, config, unheard_ports()),
     ]
-    if config.ocpp.url:
-        identity = config.ocpp.identity or config.station.id
-        builders.append(partial(link.address, config.ocpp, identity))
     found: list[str] = []
     for build in builders:
         try:

@@ -28,6 +28,7 @@ from chargerd.model import (
     Request,
 )
 from chargerd.ocpp import link
+from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.durable import Durable, Outbox
 from chargerd.ocpp.effects import (
     Answer,
@@ -73,6 +74,8 @@ class Station(Protocol):
     def next_timer(self) -> float | None: ...
     def on_timer(self, now: Now) -> None: ...
     def worked(self, handle: int, value: object, now: Now) -> None: ...
+    def connection(self) -> Connection: ...
+    def unreachable(self, now: Now) -> None: ...
     def work_over(self, handle: int) -> None: ...
     def to_send(self) -> list[Effect]: ...
     def number(self, component: str, variable: str, instance: str = "") -> int: ...
@@ -84,7 +87,6 @@ class OcppClient:
     def __init__(
         self,
         config: Ocpp,
-        station_id: str,
         station: Station,
         outbox: Outbox,
         clock: Clock,
@@ -93,11 +95,7 @@ class OcppClient:
         save: Callable[[Save], None],
         workers: Mapping[type, Worker] | None = None,
     ) -> None:
-        """Raises OcppError for an address the security profile forbids."""
-        if config.url:
-            link.address(config, station_id)
         self._config = config
-        self._station_id = station_id
         self._station = station
         self._clock = clock
         self._signal = signal
@@ -163,23 +161,29 @@ class OcppClient:
     async def _keep_link(self) -> None:
         while True:
             settings = self._settings()
+            connection = self._station.connection()
             try:
                 # Both end by themselves: a few files, and connect_timeout_s.
-                context = await asyncio.to_thread(link.tls, self._config)
-                websocket = await link.open_link(
-                    self._config, self._station_id, settings.ping_s, context
-                )
-            except link.LinkError as error:
-                log.warning("ocpp.no_link", why=error.description)
-                if error.event and error.event not in self._reported:
-                    self._reported.add(error.event)  # once, not at every attempt
-                    self.security_event(error.event, error.description)
+                context = await asyncio.to_thread(link.tls, connection)
+                websocket = await link.open_link(connection, settings.ping_s, context)
+            except OcppError as error:
+                self._no_link(error, connection)
             else:
                 self._back_off.reset()
                 self._reported.clear()
                 await self._serve(websocket)
             wait_s = self._back_off.next_s(settings, random.random())  # noqa: S311
             await asyncio.sleep(wait_s)
+
+    def _no_link(self, error: OcppError, connection: Connection) -> None:
+        log.warning("ocpp.no_link", why=error.description, slot=connection.slot)
+        event = error.event if isinstance(error, link.LinkError) else ""
+        if event and event not in self._reported:
+            self._reported.add(event)  # once, not at every attempt
+            self.security_event(event, error.description)
+        now = self._clock.now()
+        self._station.unreachable(now)
+        self._drain(now)
 
     async def _serve(self, websocket: ClientConnection) -> None:
         version = websocket.subprotocol or ""

@@ -1,4 +1,4 @@
-"""How the station reaches its central system: address, TLS, identity, back-off.
+"""How the station reaches its central system: TLS, identity, back-off, one WebSocket.
 
 Owns the arguments of the one WebSocket connection (part 4, sections 3 and 5; profiles
 of A00). Never weakens them: no ws:// from profile 2 on, no TLS below 1.2, no proxy.
@@ -12,14 +12,13 @@ import logging
 import ssl
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import quote, urlsplit
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from chargerd.config import Ocpp
+from chargerd.ocpp.connection import MUTUAL_PROFILE, TLS_PROFILE, Connection
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.queue import Retry
 from chargerd.ocpp.rpc import Rpc
@@ -32,7 +31,6 @@ PONG_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 MAX_UNSENT = 32  # texts; then the reader waits until the peer reads its answers
 HANG_UP_S = 1.0  # for the last answers before we close
-TLS_PROFILE = 2  # security profiles from here on never speak plain ws://
 
 _CIPHERS = (  # A00.FR.319, with the ECDHE variants of the RSA suites
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -165,46 +163,25 @@ class Session:
         raise HangUp(self._why)
 
 
-def address(config: Ocpp, station_id: str) -> str:
-    """The connection URL (part 4, 3.1.1). Raises OcppError for one we refuse."""
-    parts = urlsplit(config.url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise OcppError(
-            f"ocpp.url {config.url!r}: not a ws:// or wss:// address with a host"
-        )
-    if parts.username or parts.password:
-        raise OcppError("ocpp.url: put the password into ocpp.password, not the URL")
-    if parts.scheme == "ws" and config.security_profile >= TLS_PROFILE:
-        raise OcppError(
-            f"ocpp.url {config.url!r}: security_profile {config.security_profile}"
-            " needs wss://"
-        )
-    identity = quote(config.identity or station_id, safe="")
-    path = f"{parts.path.rstrip('/')}/{identity}"
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc}{path}{query}"
-
-
-def headers(config: Ocpp, station_id: str) -> dict[str, str]:
+def headers(connection: Connection) -> dict[str, str]:
     """HTTP Basic authentication of profiles 1 and 2 (A00.FR.202-205)."""
-    password = config.password.get_secret_value()
-    if config.security_profile not in (1, 2) or not password:
+    if connection.security_profile not in (1, 2) or not connection.password:
         return {}
-    pair = f"{config.identity or station_id}:{password}".encode()
+    pair = f"{connection.identity}:{connection.password}".encode()
     return {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
 
 
-def tls(config: Ocpp) -> ssl.SSLContext | None:
+def tls(connection: Connection) -> ssl.SSLContext | None:
     """TLS 1.2 or newer with the CSMS root pinned; reads files, so call off the loop.
 
     `certificates_dir` holds ca.pem (the CSMS root; below profile 2 the system's roots
     do without it) and, for profile 3, station.pem and station.key.
     """
-    if urlsplit(config.url).scheme != "wss":
+    if not connection.is_tls:
         return None
-    folder = config.certificates_dir
+    folder = connection.certificates_dir
     root = folder / "ca.pem"
-    if config.security_profile >= TLS_PROFILE and not root.is_file():
+    if connection.security_profile >= TLS_PROFILE and not root.is_file():
         raise LinkError(
             f"{root} is missing: put the root certificate of the CSMS there"
         )
@@ -215,7 +192,7 @@ def tls(config: Ocpp) -> ssl.SSLContext | None:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION
         context.set_ciphers(_CIPHERS)
-        if config.security_profile > TLS_PROFILE:
+        if connection.security_profile >= MUTUAL_PROFILE:
             context.load_cert_chain(folder / "station.pem", folder / "station.key")
     except (OSError, ssl.SSLError) as error:
         raise LinkError(f"certificates in {folder} cannot be used: {error}") from error
@@ -223,7 +200,7 @@ def tls(config: Ocpp) -> ssl.SSLContext | None:
 
 
 async def open_link(
-    config: Ocpp, station_id: str, ping_s: float, context: ssl.SSLContext | None
+    connection: Connection, ping_s: float, context: ssl.SSLContext | None
 ) -> ClientConnection:
     """A WebSocket that agreed on one of our versions. Raises LinkError.
 
@@ -231,16 +208,16 @@ async def open_link(
     """
     try:
         websocket = await connect(
-            address(config, station_id),
-            subprotocols=[Subprotocol(version) for version in config.versions],
-            additional_headers=headers(config, station_id),
+            connection.address(),
+            subprotocols=[Subprotocol(version) for version in connection.versions],
+            additional_headers=headers(connection),
             user_agent_header="chargerd",
             ssl=context,
             compression=None,
             proxy=None,
             max_size=MAX_FRAME_BYTES,
             max_queue=MAX_FRAMES,
-            open_timeout=config.connect_timeout_s,
+            open_timeout=connection.connect_timeout_s,
             ping_interval=ping_s or None,
             ping_timeout=PONG_TIMEOUT_S if ping_s else None,
             close_timeout=CLOSE_TIMEOUT_S,
@@ -259,7 +236,7 @@ async def open_link(
         raise LinkError(f"no link: {type(error).__name__}: {error}"[:200]) from error
     if websocket.subprotocol is None:
         await websocket.close(1002)
-        raise LinkError(f"CSMS speaks none of {', '.join(config.versions)}")
+        raise LinkError(f"CSMS speaks none of {', '.join(connection.versions)}")
     return websocket
 
 

@@ -25,6 +25,7 @@ from chargerd.ocpp.blocks.remote_control import RemoteControl
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.variables import Variables
+from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.device_model import split_name
 from chargerd.ocpp.effects import Answer, CallError, Effect, OcppError, Payload
 from chargerd.ocpp.v2 import dialect
@@ -42,10 +43,12 @@ class OcppStation:
         boot_reason: str = "Unknown",
     ) -> None:
         """`saved`: namespace -> key -> value as given by Save effects. `boot_reason`: a
-        BootReasonEnumType value. Raises OcppError for bad presets or reason.
+        BootReasonEnumType value. Raises OcppError for bad presets, reason or URL.
         """
         if boot_reason not in BOOT_REASONS:
             raise OcppError(f"{boot_reason!r} is no boot reason; use {BOOT_REASONS}")
+        if config.ocpp.url:
+            Connection.of(config.ocpp, config.station.id).address()
         self._desk = desk = Desk(config, saved)
         self._provisioning = Provisioning(desk, boot_reason)
         self._variables = Variables(desk)
@@ -216,6 +219,15 @@ class OcppStation:
         """What the shell has to do, in order; drained."""
         effects, self._desk.effects = self._desk.effects, []
         return effects
+
+    def connection(self) -> Connection:
+        """Where to connect to next, and as whom."""
+        config = self._desk.config
+        return Connection.of(config.ocpp, config.station.id)
+
+    def unreachable(self, now: Now) -> None:
+        """An attempt to connect failed."""
+        self._begin(now)
 
     def variable(self, component: str, variable: str) -> str:
         """A device model value for the shell, e.g. ("OCPPCommCtrlr",

@@ -22,6 +22,7 @@ from chargerd.clock import Clock
 from chargerd.config import Ocpp
 from chargerd.ocpp import client as client_module
 from chargerd.ocpp.client import OcppClient
+from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import Durability, Gate, Send, SetGate
 from chargerd.ocpp.rpc import Rpc
 from chargerd.ocpp.schemas import Schemas
@@ -147,8 +148,9 @@ async def _theirs(url: str) -> float:
 
 
 def _client(url: str, station: FakeStation) -> OcppClient:
+    station.link_to = Connection.of(Ocpp(url=url), "CS1")
     return OcppClient(
-        Ocpp(url=url), "CS1", station, FakeOutbox(), Clock(),
+        Ocpp(url=url), station, FakeOutbox(), Clock(),
         lambda signal: None, lambda request: None, lambda save: None,
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ async def door(protocol: str) -> AsyncIterator[Door]:
         requests: asyncio.Queue[Any] = asyncio.Queue()
         station = OcppStation(conf, {}, "PowerUp")
         client = OcppClient(
-            _ocpp(conf), "CP1", station, FakeOutbox(), clock,
+            _ocpp(conf), station, FakeOutbox(), clock,
             signals.append, requests.put_nowait, lambda save: None,
         )  # fmt: skip
         made = Door(csms, client, clock, signals, requests)

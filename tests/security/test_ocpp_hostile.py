@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from chargerd.config import Ocpp
 from chargerd.ocpp import link
+from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import CallError
 from chargerd.ocpp.rpc import CallIn, Reply, Rpc
 from chargerd.ocpp.schemas import Schemas
@@ -143,9 +143,10 @@ def server_context(folder: Path, name: str) -> ssl.SSLContext:
     return context
 
 
-def config(port: int, folder: Path, profile: int = 2) -> Ocpp:
-    return Ocpp(
+def config(port: int, folder: Path, profile: int = 2) -> Connection:
+    return Connection(
         url=f"wss://localhost:{port}/ocpp",
+        identity="CS1",
         security_profile=profile,
         certificates_dir=folder,
         password="canary-password-16",
@@ -181,11 +182,11 @@ async def test_certificate_of_the_csms(
         settings = config(csms.port, certificates)
         context = link.tls(settings)
         if event is None:
-            websocket = await link.open_link(settings, "CS1", 10.0, context)
+            websocket = await link.open_link(settings, 10.0, context)
             await websocket.close()
             return
         with pytest.raises(link.LinkError) as caught:
-            await link.open_link(settings, "CS1", 10.0, context)
+            await link.open_link(settings, 10.0, context)
         assert caught.value.event == event
         assert csms.links == []
 
@@ -245,7 +246,7 @@ async def test_profile_3_shows_the_station_certificate(certificates: Path) -> No
     csms = FakeCsms()
     async with csms.running(ssl=context):
         settings = config(csms.port, certificates, profile=3)
-        websocket = await link.open_link(settings, "CS1", 10.0, link.tls(settings))
+        websocket = await link.open_link(settings, 10.0, link.tls(settings))
         await csms.until(lambda: csms.links)
         peer = csms.links[0].transport.get_extra_info("peercert")
         assert peer["subject"][0][0][1] == "CS1"
@@ -322,7 +323,7 @@ async def test_the_factory_takes_no_default_of_the_library(
 
     monkeypatch.setattr(link, "connect", connect)
     with pytest.raises(link.LinkError):
-        await link.open_link(Ocpp(url="ws://csms/x"), "CS1", 0.0, None)
+        await link.open_link(Connection("ws://csms/x", "CS1", 0), 0.0, None)
     assert seen["compression"] is None
     assert seen["proxy"] is None
     assert seen["max_size"] == 4 * 1024 * 1024

@@ -16,9 +16,11 @@ from chargerd.clock import Clock, Now
 from chargerd.config import Ocpp
 from chargerd.model import AuthQuestion, EvseReport
 from chargerd.ocpp.client import OcppClient
+from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import Answer, CallError, Effect, Payload
 from chargerd.store.database import StoreError
 
+NOWHERE = Connection("ws://127.0.0.1:1/ocpp", "CS1", 0)
 BEAT = {"currentTime": "2026-11-23T08:00:00Z"}
 NUMBERS = {  # a device model that reconnects at once
     "WebSocketPingInterval": 10,
@@ -44,6 +46,8 @@ class FakeStation:
     questions: list[AuthQuestion] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
     works: list[tuple[int, object]] = field(default_factory=list)
+    link_to: Connection = NOWHERE
+    failures: int = 0
     timer: float | None = None
     numbers: dict[str, Any] = field(default_factory=lambda: dict(NUMBERS))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,6 +91,13 @@ class FakeStation:
 
     def worked(self, handle: int, value: object, now: Now) -> None:
         self.works.append((handle, value))
+        self.changed.set()
+
+    def connection(self) -> Connection:
+        return self.link_to
+
+    def unreachable(self, now: Now) -> None:
+        self.failures += 1
         self.changed.set()
 
     def work_over(self, handle: int) -> None:
@@ -240,11 +251,12 @@ def make_bench(csms: FakeCsms, scheme: str = "ws", **options: Any) -> Bench:
         **{"url": f"{scheme}://127.0.0.1:{csms.port}/ocpp", "security_profile": 1}
         | options
     )
+    station.link_to = Connection.of(config, "CS1")
     signals: list[Any] = []
     requests: list[Any] = []
     saves: list[Any] = []
     client = OcppClient(
-        config, "CS1", station, outbox, Clock(), signals.append, requests.append,
+        config, station, outbox, Clock(), signals.append, requests.append,
         saves.append,
     )  # fmt: skip
     return Bench(client, station, outbox, csms, signals, requests, saves)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from chargerd.clock import Clock
-from chargerd.config import Ocpp
 from chargerd.model import (
     AuthQuestion,
     DispatchSignal,
@@ -18,7 +17,7 @@ from chargerd.model import (
     ResetRequest,
     Token,
 )
-from chargerd.ocpp.client import LARGE_BYTES, OcppClient
+from chargerd.ocpp.client import LARGE_BYTES
 from chargerd.ocpp.effects import (
     Ask,
     CallError,
@@ -577,24 +576,3 @@ def large_profile() -> dict[str, Any]:
             "chargingSchedule": schedules,
         },
     }
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"url": "ws://csms/ocpp", "security_profile": 2},
-        {"url": "ws://csms/ocpp", "security_profile": 3},
-        {"url": "http://csms/ocpp"},
-        {"url": "csms"},
-        {"url": "ws://"},
-        {"url": "wss://user:secret@csms/ocpp"},
-    ],
-)
-def test_an_address_we_refuse(changes: dict[str, Any]) -> None:
-    with pytest.raises(OcppError, match=r"ocpp\.url") as caught:
-        OcppClient(
-            Ocpp(**changes), "CS1", FakeStation(), FakeOutbox(), Clock(),
-            print, print, print,
-        )  # fmt: skip
-    if "secret" in changes["url"]:
-        assert "secret" not in str(caught.value)

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from chargerd.config import Ocpp
-from chargerd.ocpp.link import BackOff, LinkSettings, address, headers
+from chargerd.ocpp.connection import Connection
+from chargerd.ocpp.effects import OcppError
+from chargerd.ocpp.link import BackOff, LinkSettings, headers
 from chargerd.ocpp.queue import Retry
 
 SETTINGS = LinkSettings(wait_minimum_s=10.0, random_range_s=4.0, repeat_times=3)
@@ -48,7 +50,32 @@ def test_stations_spread() -> None:
     ],
 )
 def test_address(config: dict[str, Any], url: str) -> None:
-    assert address(Ocpp(**config), "CS1") == url
+    assert Connection.of(Ocpp(**config), "CS1").address() == url
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "ws://csms/ocpp", "security_profile": 2},
+        {"url": "ws://csms/ocpp", "security_profile": 3},
+        {"url": "http://csms/ocpp"},
+        {"url": "csms"},
+        {"url": "ws://"},
+        {"url": "ws://csms:99999/ocpp"},
+        {"url": "ws://[::1/ocpp"},
+        {"url": "wss://user:secret@csms/ocpp"},
+    ],
+)
+def test_an_address_we_refuse(changes: dict[str, Any]) -> None:
+    connection = Connection.of(Ocpp(**changes), "CS1")
+    with pytest.raises(OcppError, match=r"ocpp\.url") as caught:
+        connection.address()
+    if "secret" in changes["url"]:
+        assert "secret" not in str(caught.value)
+
+
+def test_the_password_is_in_no_repr() -> None:
+    assert "secret" not in repr(Connection("ws://csms", "CS1", 1, "secret"))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +91,7 @@ def test_basic_authentication_by_profile(
         security_profile=profile,
         password=password,  # type: ignore[arg-type]
     )
-    assert ("Authorization" in headers(config, "CS1")) is sent
+    assert ("Authorization" in headers(Connection.of(config, "CS1"))) is sent
 
 
 def test_settings_come_from_the_device_model() -> None:
