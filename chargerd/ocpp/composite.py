@@ -10,11 +10,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
 
 from chargerd.model import Curve, OperationMode
-from chargerd.ocpp.profiles import Period, Profile
+from chargerd.ocpp.profiles import Period, Profile, delayed
 
 NEVER = math.inf
+DAY_S = 86_400
 STATION_CAPS = ("ChargingStationMaxProfile", "ChargingStationExternalConstraints")
 TX_PURPOSES = ("PriorityCharging", "TxProfile", "TxDefaultProfile")
 
@@ -36,6 +38,8 @@ class Context:
     offline_since_s: float | None = None
     ignored_offline: frozenset[str] = frozenset()
     offline_limit_w: float = 0.0
+    zone: tzinfo = UTC  # of useLocalTime
+    seed: str = ""  # of randomizedDelay, the station's own
     dyn_updated_s: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -58,6 +62,9 @@ class Demand:
     setpoint_w: float | None = None
     frequency: Curve | None = None
     signal: Curve | None = None
+    phases: int | None = None  # the fewest that were told
+    limit_phases_w: tuple[float, ...] = ()  # L1 to L3, where they were told apart
+    setpoint_var: float | None = None
 
 
 Answer = tuple[Demand | None, float]  # what holds, and until when it surely does
@@ -120,7 +127,8 @@ def _by_schedule(
     profile: Profile, ctx: Context, at_s: float
 ) -> tuple[Period | None, float]:
     """As `running`, by kind and schedule alone (K01.FR.11, .12, .30, .40-.42, K28)."""
-    again = NEVER
+    if profile.local:
+        return _by_local_time(profile, ctx, at_s)
     if profile.kind == "Dynamic":
         anchor = ctx.dyn_updated_s.get(profile.id, -NEVER)
     elif profile.kind == "Relative":
@@ -129,6 +137,12 @@ def _by_schedule(
         anchor = profile.anchor_s if profile.anchor_s is not None else NEVER
     if anchor == -NEVER:
         return None, NEVER  # a dynamic profile waits for its first update
+    return _since(profile, anchor, at_s)
+
+
+def _since(profile: Profile, anchor: float, at_s: float) -> tuple[Period | None, float]:
+    """The period when the schedule began at `anchor`, and until when."""
+    again = NEVER
     if at_s < anchor:
         return None, anchor
     if profile.recurrence_s is not None:
@@ -146,6 +160,38 @@ def _by_schedule(
     return profile.periods[index], max(end, math.nextafter(at_s, NEVER))
 
 
+def _by_local_time(
+    profile: Profile, ctx: Context, at_s: float
+) -> tuple[Period | None, float]:
+    """The schedule runs on the wall clock: where that jumps, parts of the schedule are
+    skipped or come again (K01.FR.90, .91)."""
+    offset = offset_s(ctx.zone, at_s)
+    anchor = profile.anchor_s if profile.anchor_s is not None else NEVER
+    period, until = _since(profile, anchor, at_s + offset)
+    end = max(until - offset, math.nextafter(at_s, NEVER))
+    return period, min(end, next_jump_s(ctx.zone, at_s))
+
+
+def offset_s(zone: tzinfo, at_s: float) -> float:
+    """Local time minus UTC, with daylight saving."""
+    gap = datetime.fromtimestamp(at_s, zone).utcoffset()
+    return 0.0 if gap is None else gap.total_seconds()
+
+
+def next_jump_s(zone: tzinfo, at_s: float) -> float:
+    """The next second at which local time jumps, or a day later: look again then."""
+    before, low, high = offset_s(zone, at_s), math.floor(at_s), math.floor(at_s) + DAY_S
+    if offset_s(zone, high) == before:
+        return float(high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if offset_s(zone, middle) == before:
+            low = middle
+        else:
+            high = middle
+    return float(high)
+
+
 def _cap_at_soc(profile: Profile, period: Period, ctx: Context) -> Period:
     """K01.FR.100: above the state of charge, limit or setpoint are capped."""
     if profile.soc_pct is None or ctx.soc_pct is None or ctx.soc_pct < profile.soc_pct:
@@ -154,7 +200,12 @@ def _cap_at_soc(profile: Profile, period: Period, ctx: Context) -> Period:
     if period.setpoint_w is not None:
         period = replace(period, setpoint_w=min(period.setpoint_w, cap))
     if period.limit_w is not None:
-        period = replace(period, limit_w=max(0.0, min(period.limit_w, cap)))
+        each = max(1, len(period.limit_phases_w))
+        period = replace(
+            period,
+            limit_w=max(0.0, min(period.limit_w, cap)),
+            limit_phases_w=tuple(min(w, cap / each) for w in period.limit_phases_w),
+        )
     return period
 
 
@@ -186,6 +237,9 @@ class Composite:
                 continue
             if profile.purpose == "PriorityCharging" and not ctx.priority_charging:
                 continue
+            if profile.delay_s and ctx.transaction_id:  # none without (K08.FR.06)
+                seed = f"{ctx.seed}/{ctx.transaction_id}/{profile.id}"
+                profile = delayed(profile, seed)
             self._of.setdefault(profile.purpose, []).append(profile)
 
     def _period(self, purpose: str, at_s: float) -> tuple[Period | None, float]:
@@ -198,23 +252,22 @@ class Composite:
 
     def site(self, at_s: float) -> Answer:
         """Caps of the station and of external systems: never a setpoint."""
-        limits, floors, until = [], [], NEVER
+        caps: Demand | None = None
+        until = NEVER
         for purpose in STATION_CAPS:
             period, end = self._period(purpose, at_s)
             until = min(until, end)
-            if period is not None and period.limit_w is not None:
-                limits.append(period.limit_w)
-            if period is not None and period.discharge_limit_w is not None:
-                floors.append(period.discharge_limit_w)
+            if period is None:
+                continue
+            limit, floor = period.limit_w, period.discharge_limit_w
+            if limit is None and floor is None:
+                continue
+            mode = OperationMode.EXTERNAL_LIMITS
+            caps = merge(caps, Demand(mode, limit, floor, phases=period.phases))
         extra, end = self._generation(at_s)
-        until = min(until, end)
-        if not limits and not floors:
-            return None, until
-        return Demand(
-            OperationMode.EXTERNAL_LIMITS,
-            min(limits) + extra if limits else None,
-            max(floors) if floors else None,
-        ), until
+        if caps is not None and caps.limit_w is not None and extra:
+            caps = replace(caps, limit_w=caps.limit_w + extra)
+        return caps, min(until, end)
 
     def tx(self, at_s: float) -> Answer:
         """PriorityCharging, else TxProfile, else TxDefaultProfile, capped (V2X.03-04).
@@ -258,7 +311,16 @@ def _demand(period: Period, extra_w: float) -> Demand:
     if period.mode is OperationMode.LOCAL_FREQUENCY:
         base = period.setpoint_w  # the sum with the curve is capped, not the baseline
         return Demand(period.mode, limit, floor, base, period.frequency, period.signal)
-    return Demand(period.mode, limit, floor, capped(period.setpoint_w, floor, limit))
+    each = period.limit_phases_w
+    return Demand(
+        period.mode,
+        limit,
+        floor,
+        capped(period.setpoint_w, floor, limit),
+        phases=period.phases,
+        limit_phases_w=tuple(power_w + extra_w / len(each) for power_w in each),
+        setpoint_var=period.setpoint_var,
+    )
 
 
 def with_signal(branch: Branch, afrr: Afrr | None) -> Branch:
@@ -299,12 +361,23 @@ def merge(caps: Demand | None, wish: Demand | None) -> Demand | None:
     floors = [
         v for v in (caps.discharge_limit_w, wish.discharge_limit_w) if v is not None
     ]
-    limit = min(limits) if limits else None
-    floor = max(floors) if floors else None
+    phases = [n for n in (caps.phases, wish.phases) if n is not None]
+    limit = min(limits, default=None)
+    floor = max(floors, default=None)
     setpoint = wish.setpoint_w
     if wish.mode is not OperationMode.LOCAL_FREQUENCY:
         setpoint = capped(setpoint, floor, limit)
-    return replace(wish, limit_w=limit, discharge_limit_w=floor, setpoint_w=setpoint)
+    each = wish.limit_phases_w
+    if each and caps.limit_w is not None:
+        each = tuple(min(power_w, caps.limit_w / len(each)) for power_w in each)
+    return replace(
+        wish,
+        limit_w=limit,
+        discharge_limit_w=floor,
+        setpoint_w=setpoint,
+        phases=min(phases, default=None),  # K01.FR.140
+        limit_phases_w=each,
+    )
 
 
 def timeline(

@@ -6,6 +6,8 @@ Owns the reading of ChargingProfileType (OCPP 2.1 section 2 and K01) into tuples
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -31,7 +33,9 @@ class Supply:
 class Period:
     """One ChargingSchedulePeriod in W; None = says nothing about it.
 
-    In LocalFrequency `setpoint_w` is v2xBaseline, which the curves add to.
+    In LocalFrequency `setpoint_w` is v2xBaseline, which the curves add to. Where the
+    phases have limits of their own, `limit_w` is what three times the lowest gives:
+    nothing here drives phases apart (K01.FR.147).
     """
 
     mode: OperationMode
@@ -40,14 +44,17 @@ class Period:
     setpoint_w: float | None = None
     frequency: Curve | None = None
     signal: Curve | None = None  # of AFRRSignal
+    phases: int | None = None  # numberPhases as told
+    limit_phases_w: tuple[float, ...] = ()  # L1 to L3, where they were told apart
+    setpoint_var: float | None = None  # setpointReactive, summed
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A parsed profile. Times are POSIX seconds, offsets seconds from the anchor.
 
-    `anchor_s` is None for Relative and Dynamic. `starts_s` and `periods` belong
-    together and ascend.
+    `anchor_s` is None for Relative and Dynamic; with `local` it counts as if the local
+    time were UTC. `starts_s` and `periods` belong together and ascend.
     """
 
     id: int
@@ -68,6 +75,8 @@ class Profile:
     transaction_id: str = ""
     soc_pct: float | None = None  # limitAtSoC
     soc_limit_w: float = 0.0
+    local: bool = False  # useLocalTime: the anchor is a wall clock's time
+    delay_s: float = 0.0  # randomizedDelay
 
 
 def parse_time(text: str) -> datetime:
@@ -88,10 +97,21 @@ def _posix(payload: Payload, name: str) -> float | None:
     return None if text is None else parse_time(text).timestamp()
 
 
+def _anchor(schedule: Payload) -> float | None:
+    """startSchedule; as local time it says nothing of a zone (K01.FR.90)."""
+    text = schedule.get("startSchedule")
+    if text is None:
+        return None
+    if not schedule.get("useLocalTime"):
+        return parse_time(text).timestamp()
+    parse_time(text)  # the same errors
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
 # A field and its phases L2 and L3, as 2.1 names them.
-_KEYS = {
+PHASE_KEYS = {
     name: (name, f"{name}_L2", f"{name}_L3")
-    for name in ("limit", "dischargeLimit", "setpoint")
+    for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive")
 }
 _MODES = {mode.value: mode for mode in OperationMode}
 
@@ -102,7 +122,7 @@ def phase_sum_w(values: Payload, name: str, unit: str, supply: Supply) -> float 
     `numberPhases` counts phases "that can be used for charging": it never scales a
     discharge limit.
     """
-    one, two, three = _KEYS[name]
+    one, two, three = PHASE_KEYS[name]
     first = values.get(one)
     if first is None:
         return None
@@ -127,12 +147,26 @@ def parse_period(values: Payload, unit: str, supply: Supply) -> Period:
             frequency=_curve(values, "frequency", "v2xFreqWattCurve"),
             signal=_curve(values, "signal", "v2xSignalWattCurve"),
         )
+    limit_w = phase_sum_w(values, "limit", unit, supply)
+    each = _phase_limits_w(values, unit, supply)
     return Period(
         mode,
-        phase_sum_w(values, "limit", unit, supply),
+        min(each) * len(each) if each else limit_w,
         phase_sum_w(values, "dischargeLimit", unit, supply),
         phase_sum_w(values, "setpoint", unit, supply),
+        phases=values.get("numberPhases"),
+        limit_phases_w=each,
+        setpoint_var=phase_sum_w(values, "setpointReactive", unit, supply),
     )
+
+
+def _phase_limits_w(values: Payload, unit: str, supply: Supply) -> tuple[float, ...]:
+    """limit, limit_L2 and limit_L3 where they are told apart, else none."""
+    if "limit_L2" not in values and "limit_L3" not in values:
+        return ()
+    factor = 1.0 if unit == "W" else supply.voltage_v
+    names = PHASE_KEYS["limit"]
+    return tuple(values[name] * factor for name in names if name in values)
 
 
 def _curve(
@@ -146,12 +180,16 @@ def _curve(
     return Curve(kind, tuple(pairs))
 
 
-def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:
+def parse_profile(
+    payload: Payload, evse_id: int, supply: Supply, number: int = 0
+) -> Profile:
     """The flat form of a checked ChargingProfileType. Raises OcppError on bad times.
 
-    Only the first schedule counts: more need ISO 15118 (K01.FR.34).
+    Of its schedules the one at `number`, or the last one: more than one are for a
+    vehicle to choose from (K01.FR.34, K18.FR.24).
     """
-    schedule = payload["chargingSchedule"][0]
+    schedules = payload["chargingSchedule"]
+    schedule = schedules[min(number, len(schedules) - 1)]
     unit = schedule["chargingRateUnit"]
     raw = schedule["chargingSchedulePeriod"]
     soc = schedule.get("limitAtSoC")
@@ -167,7 +205,7 @@ def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:
         stack_level=payload["stackLevel"],
         starts_s=tuple(float(period["startPeriod"]) for period in raw),
         periods=tuple(parse_period(period, unit, supply) for period in raw),
-        anchor_s=_posix(schedule, "startSchedule"),
+        anchor_s=_anchor(schedule),
         duration_s=None if duration is None else float(duration),
         valid_from_s=_posix(payload, "validFrom"),
         valid_to_s=_posix(payload, "validTo"),
@@ -175,6 +213,8 @@ def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:
         invalid_after_offline=payload.get("invalidAfterOfflineDuration", False),
         dyn_interval_s=float(interval) if interval else None,
         transaction_id=payload.get("transactionId", ""),
+        local=bool(schedule.get("useLocalTime")) and "startSchedule" in schedule,
+        delay_s=float(schedule.get("randomizedDelay", 0)),
     )
     if kind == "Recurring":
         recurrence = RECURRENCE_S[payload["recurrencyKind"]]
@@ -183,3 +223,30 @@ def parse_profile(payload: Payload, evse_id: int, supply: Supply) -> Profile:
         return profile
     limit_w = phase_sum_w(soc, "limit", unit, supply) or 0.0
     return replace(profile, soc_pct=float(soc["soc"]), soc_limit_w=limit_w)
+
+
+def delayed(profile: Profile, seed: str) -> Profile:
+    """With each start but the first moved by 0 to `delay_s` (K01.FR.92 to .97).
+
+    The same seed gives the same delays: they are fixed for a transaction. A period that
+    would begin after a later one, or after the end, is left out.
+    """
+    if not profile.delay_s:
+        return profile
+    draw = random.Random(seed)  # noqa: S311 - spreads load, keeps no secret
+    moved = [
+        start + (draw.random() * profile.delay_s if start else 0.0)
+        for start in profile.starts_s
+    ]
+    kept: list[int] = []
+    first_later = math.inf if profile.duration_s is None else profile.duration_s
+    for index in range(len(moved) - 1, -1, -1):
+        if moved[index] < first_later:
+            kept.append(index)
+            first_later = moved[index]
+    kept.reverse()
+    return replace(
+        profile,
+        starts_s=tuple(moved[index] for index in kept),
+        periods=tuple(profile.periods[index] for index in kept),
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from zoneinfo import ZoneInfo
 
 from chargerd.clock import Now
 from chargerd.model import DispatchSignal, OperationMode, Priority, Segment
@@ -55,6 +56,8 @@ def context(
         offline_since_s=_posix(now, since),
         ignored_offline=frozenset(split(ignored)),
         offline_limit_w=desk.config.ocpp.offline_limit_w,
+        zone=ZoneInfo(desk.model.text("ClockCtrlr", "TimeZone")),
+        seed=desk.config.station.id,
         dyn_updated_s={
             number: posix + (mono - now.mono) for number, mono in dyn_mono.items()
         },

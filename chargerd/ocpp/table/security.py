@@ -13,6 +13,8 @@ ROWS: tuple[Row, ...] = (
           lambda p: p.config.station.vendor),
     read("SecurityCtrlr", "CertificateEntries", "integer", "0"),
     read("ClockCtrlr", "DateTime", "dateTime", "", live=True),
+    read("ClockCtrlr", "TimeZone", "string",
+          lambda p: p.config.vehicle.promise.timezone),
     read("ClockCtrlr", "TimeSource", "SequenceList", "Heartbeat",
           values=("Heartbeat", "NTP", "RealTimeClock")),
     seconds("ClockCtrlr", "TimeAdjustmentReportingThreshold", "20", 1, 86_400),
