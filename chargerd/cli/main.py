@@ -197,10 +197,13 @@ def promise(
     clear: Annotated[bool, typer.Option("--clear", help="No promise.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What the driver needs, and by when.
+    """How the promise to the driver stands; with options, what it shall be.
 
     --soc 80 with --in 45 (minutes) or --by 07:30; or --clear.
     """
+    if not clear and (soc, minutes, by, floor) == (None,) * 4:
+        _show(context.obj.ask("promised", evse=evse), as_json, "promise")
+        return
     if clear:
         answer = context.obj.ask("promise", evse=evse, clear=True)
     else:
@@ -210,7 +213,7 @@ def promise(
         answer = context.obj.ask(
             "promise", evse=evse, soc=soc, seconds=seconds, floor=floor
         )
-    _done(answer, as_json, "noted; `chargerctl status` shows the promise")
+    _done(answer, as_json, "noted; `chargerctl promise` shows how it stands")
 
 
 @app.command()

@@ -8,12 +8,15 @@ import sys
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chargerd.cli import times
 from chargerd.cli.client import CliError
+
+if TYPE_CHECKING:
+    from chargerd.records.ledger import Ledger
 
 app = typer.Typer(
     help="Samples of each second, on the disk.", invoke_without_command=True
@@ -29,6 +32,13 @@ class Kind(StrEnum):
 
     SLOT = "slot"
     SESSION = "session"
+
+
+class Format(StrEnum):
+    """Of an export."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
@@ -57,14 +67,23 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="A file; else standard output.")
     ] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Else as the file's name ends.")
+    ] = None,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Samples as CSV. With --json and --out, says what was written."""
+    """Samples as CSV or Parquet. With --json and --out, says what was written."""
     from chargerd.records.errors import RecordsError
     from chargerd.records.export import write_csv
+    from chargerd.records.parquet import write_parquet
     from chargerd.records.ring import Ring
 
+    if form is None:
+        ends = "" if out is None else out.suffix
+        form = Format.PARQUET if ends == ".parquet" else Format.CSV
+    if form is Format.PARQUET and out is None:
+        raise typer.BadParameter("Parquet needs a file: --out FILE.parquet")
     ring = Ring.to_read(where(context, folder))
     first, last = period(times.instant(begin), times.instant(end))
     rows = ring.rows(first, last, evse)
@@ -72,8 +91,11 @@ def export(
         if out is None:
             write_csv(rows, sys.stdout)
             return
-        with out.open("w", encoding="utf-8", newline="") as file:
-            count = write_csv(rows, file)
+        if form is Format.PARQUET:
+            count = write_parquet(rows, out)
+        else:
+            with out.open("w", encoding="utf-8", newline="") as file:
+                count = write_csv(rows, file)
     except BrokenPipeError:
         raise SystemExit(0) from None
     except (OSError, RecordsError) as error:
@@ -88,29 +110,60 @@ def verify(
     head: Annotated[
         str, typer.Option(help="A hash noted before, e.g. from the journal.")
     ] = "",
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="A meter's public key, known from elsewhere; for each."),
+    ] = None,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow the chain of settlement and battery records; names the first broken link.
+    """Follow the chain of records, and check the meters' own signatures in them.
 
-    Exit status 1 when one is broken.
+    Names the first broken link and each signature that does not hold: exit status 1.
     """
     from dataclasses import asdict
 
     from chargerd.records.ledger import Ledger
 
+    ledger = Ledger(where(context, folder))
     try:
-        verdict = Ledger(where(context, folder)).verify(head)
+        verdict = ledger.verify(head)
+        count, wrong = (0, []) if verdict.broken else _signatures(ledger, key or [])
     except OSError as error:
         raise CliError(f"verify: {error}") from error
     if as_json:
-        typer.echo(json.dumps(asdict(verdict)))
+        signed = {"signatures": count, "wrong_signatures": wrong}
+        typer.echo(json.dumps({**asdict(verdict), **signed}))
     elif not verdict.broken:
         since = f" from number {verdict.first} on" if verdict.first > 1 else ""
         typer.echo(f"{verdict.links} records{since}, each link holds")
         typer.echo(f"newest hash {verdict.head or '-'}")
+        typer.echo(_told(count, bool(key)))
     if verdict.broken:
         raise CliError(f"BROKEN after {verdict.links} records: {verdict.broken}")
+    if wrong:
+        raise CliError(f"{len(wrong)} WRONG: " + "; ".join(wrong[:5]))
+
+
+def _signatures(ledger: Ledger, keys: list[str]) -> tuple[int, list[str]]:
+    """How many hold, and the records whose do not."""
+    from chargerd.records.signatures import check
+
+    count, wrong = 0, []
+    for link in ledger.links():
+        good, why = check(link.record, tuple(keys))
+        count += good
+        if why:
+            name = link.record.get("session_id") or link.record.get("kind")
+            wrong.append(f"record {link.number} ({name}): {why}")
+    return count, wrong
+
+
+def _told(count: int, with_keys: bool) -> str:
+    if not count:
+        return "no signature of a meter holds or is there"
+    against = "the keys given" if with_keys else "the keys that the meters told (--key)"
+    return f"{count} signatures of meters hold against {against}"
 
 
 @app.command()

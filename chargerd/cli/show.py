@@ -13,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from chargerd.cli import plan as chart
+from chargerd.cli import promise as promises
 
 Json = dict[str, Any]
 plan = chart.render
+promise = promises.render
 
 
 def watts(value: Any) -> str:
@@ -164,11 +166,11 @@ def why_then(answer: Json) -> RenderableType:
 
 def flex(answer: Json) -> RenderableType:
     columns = ("EVSE", "power", "up", "down", "energy up", "energy down", "until (UTC)")
-    table = _table("flexibility", *columns, "bounded by")
+    table = _table("flexibility", *columns, "reserve", "bounded by")
     for row in answer["evses"]:
         found = row["flexibility"]
         if found is None:
-            table.add_row(str(row["evse_id"]), *["-"] * 7)
+            table.add_row(str(row["evse_id"]), *["-"] * 8)
             continue
         table.add_row(
             str(row["evse_id"]),
@@ -178,10 +180,12 @@ def flex(answer: Json) -> RenderableType:
             _text(found["up_wh"], "Wh"),
             _text(found["down_wh"], "Wh"),
             (found["until_utc"] or "no departure known")[:19],
+            f"{found['reserve_up_w']:.0f} / {found['reserve_down_w']:.0f} W",
             ", ".join(found["bounded_by"]),
         )
     note = (
-        "up = more into the grid (charge less, discharge more), down = more out of it"
+        "up = more into the grid (charge less, discharge more), down = more out of it; "
+        "reserve = of both, kept free by the plan"
     )
     return Group(table, Text(note, style="dim"))
 

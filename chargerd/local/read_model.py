@@ -15,6 +15,7 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.faults import lookup
+from chargerd.local.promised import promised
 from chargerd.model import (
     ActiveFault,
     Decision,
@@ -125,10 +126,19 @@ class ReadModel:
                 "down_w": found.down_w,
                 "up_wh": found.up_wh,
                 "down_wh": found.down_wh,
+                "reserve_up_w": found.reserve_up_w,
+                "reserve_down_w": found.reserve_down_w,
                 "until_utc": _iso(now.utc_at(found.until_mono)) if leaves else None,
                 "bounded_by": [name for name in found.reasons if name],
             },
         }
+
+    def promised(self, evse_id: int) -> Json:
+        """How the driver's promise stands."""
+        report = self._newest.get(evse_id)
+        if report is None:
+            return {"evse_id": evse_id, "phase": "unknown", "promise": None}
+        return promised(report)
 
     def signals(self, evse_id: int) -> Json:
         """The dispatch signals that live now, the highest rank first."""

@@ -89,6 +89,7 @@ class Verbs:
             "simulate": self._simulate,
             "dispatch": self._dispatch,
             "promise": self._promise,
+            "promised": self._promised,
             "start": self._start,
             "stop": self._stop,
             "reset": self._reset,
@@ -207,6 +208,11 @@ class Verbs:
         )
         return {"accepted": True}
 
+    async def _promised(self, question: Json) -> Json:
+        """How it stands, and by when charging must begin."""
+        ids = self._evses(question)
+        return {"evses": [self._ports.read.promised(evse_id) for evse_id in ids]}
+
     async def _start(self, question: Json) -> Json:
         kind = text(question, "kind", 20, "Local")
         if kind not in TOKEN_KINDS:
@@ -296,6 +302,8 @@ def _plan(plan: Plan, now: Now) -> Json:
             "low_wh": part.low_wh,
             "high_wh": part.high_wh,
             "end_wh": part.end_wh,
+            "reserve_up_w": part.up_w,
+            "reserve_down_w": part.down_w,
             "note": part.note,
         }
         for part, end_mono in zip(plan.parts, ends, strict=True)

@@ -118,6 +118,7 @@ def _run(capsys: pytest.CaptureFixture[str], *args: str) -> Ran:
         (["meter", "--evse", "1"], "2000.0"),
         (["config", "show"], "**********"),
         (["flex"], "flexibility"),
+        (["promise"], "nothing is promised; chargerctl promise --evse 1 --soc 80"),
         (["grid"], "refused.stale"),
         (["records"], "2023-11-14 22:13:20"),
         (["why", "--at", "2026-11-23T09:00:30+00:00"], "setpoint"),
