@@ -53,6 +53,7 @@ from chargerd.records import build as records
 from chargerd.scheduler import month
 from chargerd.scheduler.battery_profile import Profiles
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
+from chargerd.scheduler.planner import house, reserve
 from chargerd.scheduler.planner.door import PlanDoor
 from chargerd.scheduler.signals import SchedulerError
 from chargerd.store.store import Store
@@ -131,6 +132,8 @@ class App:
             self._cycle.plan,
             self._clock.now,
             tariff=self._cycle.prices,
+            reserves=partial(reserve.windows, config.site, self._cycle.zone),
+            house=self._house_load(saved),
         )
         ports = GridPorts(
             self._signal,
@@ -179,6 +182,15 @@ class App:
         )
         cycle.on_reset = self._reset
         return cycle
+
+    def _house_load(self, saved: Mapping[str, Mapping[str, Any]]) -> house.House | None:
+        """What the site meter has taught; None where there is none, or by choice."""
+        site = self._config.site
+        if site.meter is None or not site.plan.learn_house:
+            return None
+        learnt = house.read(saved.get("scheduler", {}).get("house"))
+        keep = partial(self._store.kv.put, "scheduler", "house")
+        return house.House(self._cycle.zone, learnt, keep)
 
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}

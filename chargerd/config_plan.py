@@ -9,9 +9,28 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chargerd.config_base import Percent, Seconds, Section, Watts
+from chargerd.config_base import Name, Percent, Seconds, Section, Watts
 
 Price = Annotated[float, Field(ge=0, le=1e6)]
+LocalTime = Annotated[
+    str,
+    Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='HH:MM, e.g. "17:00"'),
+]
+
+
+class Reserve(Section):
+    """`[[site.plan.reserve]]`: power that the plan keeps free, with the energy to hold
+    it. Both sides together are one product, kept in the same share."""
+
+    name: Name  # "fcr", "afrr", "primary"
+    up_w: Watts = 0.0  # to feed more, or take less
+    down_w: Watts = 0.0  # to take more, or feed less
+    hold_s: Annotated[float, Field(ge=0, le=86_400)] = 900.0
+    begins: LocalTime = "00:00"
+    ends: LocalTime = "00:00"  # at or before `begins`: of the next day
+    block_s: Annotated[float, Field(ge=900, le=86_400)] = 14_400.0  # as it is traded
+    # What an hour of 1 kW earns: it is offered where that pays. None: it is sold.
+    per_kw_h: Price | None = None
 
 
 class SitePlan(Section):
@@ -34,4 +53,7 @@ class SitePlan(Section):
     # Drivers who leave before they said: chance per hour, and what a missing kWh costs.
     leave_early_per_h: Annotated[float, Field(ge=0, le=1)] = 0.0
     shortfall_per_kwh: Price = 0.0
+    reserve: Annotated[tuple[Reserve, ...], Field(max_length=4)] = ()
+    # Learn the house's load by weekday and half-hour; else it stays as it is now.
+    learn_house: bool = True
     knee_w: Watts = 1_000.0  # the stage wastes too much below: run in blocks of this

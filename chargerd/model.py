@@ -271,6 +271,8 @@ class Flexibility:
     down_wh: float
     until_mono: float  # departure, or infinity
     reasons: tuple[str, ...] = ()  # what bounds it: "promise", "config.site", ...
+    reserve_up_w: float = 0.0  # of `up_w` and `down_w`, kept free for a reserve
+    reserve_down_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,24 @@ def render(answer: Json) -> RenderableType:
     counts = ", ".join(
         f"{state[k]} {k}" for k in ("solved", "ruled", "kept") if k in state
     )
+    parts += [_kept(row) for row in state.get("reserves", ()) if _some(row)]
     why = f"; last because of {state['why']}" if state.get("why") else ""
     return Group(*parts, Text(f"Plans so far: {counts}{why}", style="dim"))
+
+
+def _some(row: Json) -> bool:
+    return bool(row["sold"] or row["up_w"] or row["down_w"])
+
+
+def _kept(row: Json) -> Text:
+    """One reserve in one block; to be read before a market closes."""
+    times = [
+        datetime.fromisoformat(row[key]).astimezone().strftime("%a %H:%M")
+        for key in ("from_utc", "until_utc")
+    ]
+    how = "sold" if row["sold"] else "offered"
+    power = f"{row['up_w'] / 1000:.2f} kW up, {row['down_w'] / 1000:.2f} kW down"
+    return Text(f"Reserve {row['name']} ({how}), {' to '.join(times)}: {power}")
 
 
 def _one(plan: Json) -> Table:

@@ -171,6 +171,8 @@ def _flexibility(value: Flexibility | None, now_mono: float) -> Json | None:
     return {
         "up_w": _round(value.up_w),
         "down_w": _round(value.down_w),
+        "reserve_up_w": _round(value.reserve_up_w),
+        "reserve_down_w": _round(value.reserve_down_w),
         "up_wh": _round(value.up_wh),
         "down_wh": _round(value.down_wh),
         "until_s": _round(value.until_mono - now_mono),

@@ -114,8 +114,8 @@ class Cycle:
             e.id: deque(maxlen=HISTORY) for e in evses
         }
         self._station_faults: frozenset[str] = frozenset()
-        self._zone = _zone(owner.timezone)
-        self._prices = Prices(site.tariff, self._zone)
+        self.zone = _zone(owner.timezone)
+        self._prices = Prices(site.tariff, self.zone)
         self._plans: dict[int, Plan] = {}
         self._service = _service(site)
         self._month, self._keep_month = discharged, keep_month
@@ -383,7 +383,7 @@ class Cycle:
         free = (SessionPhase.IDLE, SessionPhase.FINISHED)
         departure = None
         if self._owner.departure and runner.state.session.phase in free:
-            departure = promise.next_departure(self._owner.departure, self._zone, now)
+            departure = promise.next_departure(self._owner.departure, self.zone, now)
         cap_kwh = self._owner.discharge_kwh_per_month
         own = self._bridge.telemetry(runner.evse_id).meter
         return Surroundings(
@@ -413,7 +413,7 @@ class Cycle:
     def _count_month(self, now: Now) -> None:
         """Kept each 100 Wh: a restart forgets no more."""
         wh = sum(runner.take_discharged_wh() for runner in self._runners.values())
-        self._month = month.add(self._month, wh, self._zone, now)
+        self._month = month.add(self._month, wh, self.zone, now)
         kept = self._kept_month
         moved = self._month.discharged_wh - kept.discharged_wh
         if moved >= MONTH_STEP_WH or self._month.name != kept.name:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from chargerd.model import Flexibility, Reason, Snapshot
+from chargerd.scheduler import headroom
 from chargerd.scheduler.terms import Context, Unit, Verdict
 
 
@@ -20,6 +21,7 @@ def see(
     if not verdict.discharge_permitted:
         low = max(0.0, low)
     wish = snap.session.promise
+    kept = headroom.part_of(ctx, snap.now.mono)
     up_w, down_w = max(0.0, power_w - low), max(0.0, high - power_w)
     return Flexibility(
         snap.evse_id,
@@ -30,6 +32,8 @@ def see(
         _down_wh(snap, unit, ctx) if down_w > 0.0 else 0.0,
         wish.departure_mono if wish else math.inf,
         (_by(verdict.reasons, low, -1), _by(verdict.reasons, high, 1)),
+        kept.up_w if kept else 0.0,
+        kept.down_w if kept else 0.0,
     )
 
 

@@ -18,7 +18,7 @@ from chargerd.model import (
     Snapshot,
 )
 from chargerd.plan import wish_w
-from chargerd.scheduler import balance, droop, words
+from chargerd.scheduler import balance, droop, headroom, words
 from chargerd.scheduler import promise as promises
 from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.promise import Line, Plant
@@ -177,6 +177,8 @@ def _won(ask: Ask, ledger: Ledger, snap: Snapshot, ctx: Context, done: bool) -> 
     signal = ask.signal
     ledger.say("dispatch", signal.source, wish, words.ask(wish, ask.mode))
     reserve = signal.priority >= Priority.RESERVE or ask.curve is not None
+    if not reserve:
+        wish = headroom.keep(wish, ledger, ctx, snap.now.mono)
     return Choice(
         wish,
         signal.source,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from chargerd.faults import lookup
 from chargerd.model import ActiveFault, OperationMode, SiteState, VehicleLimits
+from chargerd.plan import PlanPart
 
 _GATES = {
     "telemetry": "a device is silent",
@@ -100,3 +101,7 @@ def ask(wish_w: float, mode: OperationMode, beaten_by: str = "") -> str:
     """A dispatch signal's wish, and who outranks it."""
     text = f"asks for {kw(wish_w)} ({mode.value})"
     return f"{text}; outranked by {beaten_by}" if beaten_by else text
+
+
+def reserve(part: PlanPart) -> str:
+    return f"kept free for a reserve: {kw(-part.up_w)}, {kw(part.down_w)}"

@@ -19,7 +19,9 @@ from chargerd.scheduler.planner import horizon as horizons
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner import rule, shape, when
 from chargerd.scheduler.planner.child import Child
+from chargerd.scheduler.planner.house import House
 from chargerd.scheduler.planner.outlook import SiteOutlook
+from chargerd.scheduler.planner.reserve import Window
 
 log = structlog.get_logger(__name__)
 
@@ -37,10 +39,13 @@ class PlanDoor:
         publish: Callable[[Plan], None],
         now: Callable[[], Now],
         tariff: Callable[[Now], PriceSeries | None] = lambda now: None,
+        reserves: Callable[[Now], tuple[Window, ...]] = lambda now: (),
+        house: House | None = None,
         child: Child | None = None,
     ) -> None:
         self._settings, self._outlook = settings, outlook
         self._publish, self._now, self._tariff = publish, now, tariff
+        self._reserves, self._house = reserves, house
         self._child = child or Child()
         self._series: dict[str, PriceSeries] = {}
         self._number = 0  # of changes of the series
@@ -85,6 +90,8 @@ class PlanDoor:
         """One look: plan if due, end an idle process."""
         now = self._now()
         prices, site = self._best(now), self._outlook()
+        if self._house is not None:
+            self._house.learn(site.house_w, now)
         if prices is not None:
             why = when.due(
                 self._basis,
@@ -95,7 +102,7 @@ class PlanDoor:
                 now.mono,
             )
             if why:
-                await self._think(site, prices, why, now.mono)
+                await self._think(site, prices, why, now)
         if self._child.running and self._now().mono - self._used_mono > (
             self._settings.idle_s
         ):
@@ -111,11 +118,15 @@ class PlanDoor:
         return max(live, key=lambda s: s.rank, default=None)
 
     async def _think(
-        self, site: SiteOutlook, prices: PriceSeries, why: str, now_mono: float
+        self, site: SiteOutlook, prices: PriceSeries, why: str, now: Now
     ) -> None:
+        now_mono = now.mono
         evses = {evse.evse_id: evse for evse in site.evses}
         self._basis = when.Basis(now_mono, evses, site, self._number)
-        horizon = horizons.make(site, prices, self._settings, now_mono)
+        house_w = self._house.forecast(site.house_w, now) if self._house else None
+        horizon = horizons.make(
+            site, prices, self._settings, now_mono, self._reserves(now), house_w
+        )
         if horizon is None:
             return
         problem = horizon.problem
@@ -130,7 +141,12 @@ class PlanDoor:
                 return
             solution = rule.solve(problem)
         self._used_mono = self._now().mono
-        self._last = {"why": why, "cpu_s": solution.cpu_s, "cost": solution.cost}
+        self._last = {
+            "why": why,
+            "cpu_s": solution.cpu_s,
+            "cost": solution.cost,
+            "reserves": shape.offers(horizon, solution, now),
+        }
         made = shape.plans(
             horizon, solution, self._settings.knee_w, prices.currency, now_mono
         )

@@ -8,6 +8,7 @@ the day before, else from the mean.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from chargerd.plan import PricePart, PriceSeries
 from chargerd.scheduler.battery import RATE_MAX
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
+from chargerd.scheduler.planner.reserve import Window
 from chargerd.scheduler.promise import MARGIN_SHARE
 
 DAY_S = 86_400.0
@@ -45,9 +47,14 @@ class Horizon:
 
 
 def make(
-    site: SiteOutlook, prices: PriceSeries, settings: SitePlan, now_mono: float
+    site: SiteOutlook,
+    prices: PriceSeries,
+    settings: SitePlan,
+    now_mono: float,
+    reserves: tuple[Window, ...] = (),
+    house_w: Callable[[float], float] | None = None,
 ) -> Horizon | None:
-    """None when no EVSE has a departure to plan for."""
+    """None when no EVSE has a departure to plan for. `house_w`: at a time to come."""
     leaving = {
         evse.evse_id: left
         for evse in site.evses
@@ -56,9 +63,11 @@ def make(
     if not leaving:
         return None
     there = [evse for evse in site.evses if evse.evse_id in leaving]
-    edges = _edges(list(leaving.values()), prices, now_mono)
+    sold = [at for row in reserves for block in row.blocks_mono for at in block]
+    edges = _edges(list(leaving.values()), prices, sold, now_mono)
+    load_w = house_w or (lambda mono: site.house_w)
     steps = tuple(
-        _step(prices, settings, site.house_w, start, end)
+        _step(prices, settings, load_w((start + end) / 2.0), start, end)
         for start, end in pairwise(edges)
     )
     cheapest = settings.left_per_kwh
@@ -75,6 +84,7 @@ def make(
         settings.demand_per_kw,
         settings.demand_free_w / _KW,
         now_mono,
+        tuple(_reserve(row, edges) for row in reserves),
     )
     return Horizon(problem, edges, tuple(evse.session_id for evse in there))
 
@@ -88,14 +98,14 @@ def _leaves(evse: Outlook, prices: PriceSeries) -> float:
 
 
 def _edges(
-    leaves: list[float], prices: PriceSeries, now_mono: float
+    leaves: list[float], prices: PriceSeries, sold: list[float], now_mono: float
 ) -> tuple[float, ...]:
     """By the finest ladder whose steps a solver can take. On the coarser ones a
     departure is no cut: a pack goes at the last edge before it."""
     end_mono = min(max(leaves), now_mono + HORIZON_S)
     changes = [part.start_mono for part in prices.parts]
     changes += [part.start_mono + DAY_S for part in prices.parts]
-    changes.append(prices.until_mono)
+    changes += [prices.until_mono, *sold]
     edges: tuple[float, ...] = ()
     for ladder in LADDERS:
         within_s = NEAR_S if edges else HORIZON_S
@@ -161,6 +171,22 @@ def price_at(prices: PriceSeries, mono: float) -> PricePart:
         (part.sell_per_kwh or 0.0) * (end - part.start_mono) for part, end in parts
     )
     return PricePart(mono, buy / whole, sell / whole)
+
+
+def _reserve(row: Window, edges: tuple[float, ...]) -> p.Reserve:
+    """Its blocks as steps; what is beyond the horizon is left for later."""
+    spans = []
+    for start, end in row.blocks_mono:
+        inside = [
+            index
+            for index, edge in enumerate(edges[:-1])
+            if start - _SAME_S <= edge < end - _SAME_S
+        ]
+        if inside:
+            spans.append((inside[0], inside[-1] + 1))
+    hold_h = row.hold_s / 3600.0
+    up, down = row.up_w / _KW, row.down_w / _KW
+    return p.Reserve(row.name, up, down, hold_h, tuple(spans), row.per_kw_h)
 
 
 def _cheapest(prices: PriceSeries, now_mono: float) -> float:

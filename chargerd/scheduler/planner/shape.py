@@ -8,7 +8,9 @@ no more is in it than the ceiling allows.
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
+from chargerd.clock import Now
 from chargerd.plan import Plan, PlanPart
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.horizon import Horizon
@@ -45,6 +47,29 @@ def plans(
         )
         found.append(plan)
     return tuple(found)
+
+
+def offers(horizon: Horizon, solution: p.Solution, now: Now) -> list[dict[str, Any]]:
+    """Of each reserve in each block, what this plan keeps: for a market, or people."""
+    rows = []
+    pairs = zip(horizon.problem.reserves, solution.shares, strict=True)
+    for reserve, shares in pairs:
+        for (first, end), share in zip(reserve.blocks, shares, strict=True):
+            rows.append(
+                {
+                    "name": reserve.name,
+                    "sold": reserve.per_kw_h is None,
+                    "from_utc": _utc(now, horizon.edges_mono[first]),
+                    "until_utc": _utc(now, horizon.edges_mono[end]),
+                    "up_w": round(reserve.up_kw * share * _KW, 1),
+                    "down_w": round(reserve.down_kw * share * _KW, 1),
+                }
+            )
+    return rows
+
+
+def _utc(now: Now, mono: float) -> str:
+    return now.utc_at(mono).isoformat(timespec="seconds")
 
 
 def _parts(

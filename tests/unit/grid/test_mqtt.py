@@ -222,6 +222,8 @@ def test_what_the_state_says() -> None:
     assert state["flexibility"] == {
         "up_w": 3000.0,
         "down_w": 9000.0,
+        "reserve_up_w": 0.0,
+        "reserve_down_w": 0.0,
         "up_wh": 10_000.0,
         "down_wh": 20_000.0,
         "until_s": None,
