@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -36,7 +37,9 @@ def _text(value: Any, unit: str = "", digits: int = 0) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+    )
     for name in columns:
         numeric = name in {"power", "setpoint", "SoC", "in", "out", "low", "high"}
         table.add_column(name, justify="right" if numeric else "left")
@@ -44,12 +47,9 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def status(answer: Json) -> RenderableType:
-    table = _table(
-        "EVSEs", "EVSE", "pilot", "session", "vehicle", "SoC", "power", "setpoint",
-        "decided by", "in", "out", "faults",
-    )  # fmt: skip
+    columns = ("EVSE", "pilot", "session", "vehicle", "SoC", "power", "in", "out")
+    table = _table("EVSEs", *columns, "faults")
     for row in answer["evses"]:
-        decided = row.get("decision", {})
         vehicle = row.get("vehicle", {})
         faults = ", ".join(row.get("faults", ())) or "none"
         table.add_row(
@@ -59,22 +59,26 @@ def status(answer: Json) -> RenderableType:
             _text(vehicle.get("protocol")),
             _text(vehicle.get("soc_pct"), "%", 1),
             watts(row.get("meter_w")),
-            watts(decided.get("power_w")),
-            _text(decided.get("source")),
             _text(row.get("energy_in_wh"), "Wh"),
             _text(row.get("energy_out_wh"), "Wh"),
             Text(faults, style="" if faults == "none" else "bold red"),
         )
     lines: list[RenderableType] = [table]
     for row in answer["evses"]:
-        if row.get("decision"):
-            why_now = row["decision"]["why"]
-            lines.append(Text(f"EVSE {row['evse_id']}: {why_now}", style="dim"))
+        if decided := row.get("decision"):
+            lines.append(Text(_commanded(row["evse_id"], decided), style="dim"))
         if row.get("promise"):
             lines.append(Text(_promise(row["evse_id"], row["promise"])))
     if answer.get("station"):
         lines += _station(answer["station"])
     return Group(*lines)
+
+
+def _commanded(evse_id: int, decided: Json) -> str:
+    """The setpoint, who decided it, and the reason in its own words."""
+    source, why_now = decided["source"], decided["why"]
+    who = "" if why_now.startswith(source) else f"{source}; "
+    return f"EVSE {evse_id}: {watts(decided['power_w'])} commanded by {who}{why_now}"
 
 
 def _station(station: Json) -> list[Text]:
@@ -363,6 +367,9 @@ def meter(answer: Json) -> RenderableType:
             for device in ("meter", "stage", "insulation", "pilot")
             if evse.get(device)
         ]
+        if signed := evse.get("signed"):
+            told = {**signed, "text": f"{len(signed['text'])} characters of OCMF"}
+            parts.append(_pairs(f"{name} signed by the meter", told))
         columns = ("device", "ok", "good", "bad", "restarts", "last error")
         table = _table(f"{name} devices", *columns)
         for row in evse.get("health", ()):
@@ -390,7 +397,7 @@ def console() -> Console:
 
 
 def _pairs(title: str, values: Json) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(title=title, title_justify="left", show_header=False, box=box.SIMPLE)
     lines: list[str] = []
     _flatten("", values, lines)
     for line in lines:

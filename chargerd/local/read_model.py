@@ -183,6 +183,7 @@ class ReadModel:
             "stage": _reading(telemetry.stage, mono),
             "insulation": _reading(telemetry.insulation, mono),
             "pilot": _reading(telemetry.pilot, mono),
+            "signed": _reading(telemetry.signed, mono),
             "health": [_plain(device) for device in telemetry.health],
         }
 
