@@ -21,6 +21,7 @@ SOURCES = (
     ("echonet", "echonet_door", ""),
     ("sunspec", "sunspec_door", ""),
     ("openadr2", "openadr2_door", "openadr2"),
+    ("openadr3", "openadr3_door", "openadr3"),
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from chargerd.clock import Now
@@ -21,6 +20,7 @@ from chargerd.grid.openadr2_events import Event, Events, Rules
 from chargerd.grid.openadr2_opt import Opt
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_words import Call, Json, Refused
+from chargerd.grid.server_clock import ServerClock
 from chargerd.model import DispatchSignal, EvseReport
 from chargerd.plan import PriceSeries
 
@@ -63,7 +63,7 @@ class Ven:
         self._refresh_mono = 0.0
         self._at_once = self._failures = 0
         self._heard_mono: float | None = None
-        self._skew: timedelta | None = None  # the VTN's clock against ours
+        self._clock = ServerClock()
         self._dirty = True
         self._kept: Json = {}
         self._saved: Mapping[str, Any] | None = saved
@@ -78,7 +78,7 @@ class Ven:
 
     def next(self, now: Now) -> Call | None:
         """The call to make now, if any."""
-        now = self._told(now)
+        now = self._clock.told(now)
         if self._waiting and self._waiting[0].kind == "answer":
             return self._waiting.popleft()
         if now.mono < self._retry_mono:
@@ -103,7 +103,7 @@ class Ven:
     def answered(self, call: Call, answer: Json, now: Now) -> None:
         """The answer to `call`, or {"error": word}."""
         self._learn(answer, now)
-        now = self._told(now)
+        now = self._clock.told(now)
         error, body = answer.get("error"), answer.get("body")
         if error or not isinstance(body, dict):
             self._fail(call, str(error or "malformed"), now)
@@ -233,20 +233,14 @@ class Ven:
     # -- time ------------------------------------------------------------------------
 
     def _learn(self, answer: Json, now: Now) -> None:
-        """The VTN's clock, to the second: only used while ours is not known."""
         if now.trusted or not answer.get("date"):
             return
         try:
-            skew = words.utc(answer["date"]) - now.utc
+            utc = words.utc(answer["date"])
         except Refused:
             return
-        if self._skew is None or abs((skew - self._skew).total_seconds()) > 5.0:
-            self._skew, self._dirty = skew, True
-
-    def _told(self, now: Now) -> Now:
-        if now.trusted or self._skew is None:
-            return now
-        return Now(now.mono, now.utc + self._skew, trusted=True)
+        if self._clock.learn(utc, now):
+            self._dirty = True
 
     # -- what follows from it --------------------------------------------------------
 
@@ -256,7 +250,7 @@ class Ven:
 
     def tick(self, now: Now) -> Work:
         """Each second, or so."""
-        now = self._told(now)
+        now = self._clock.told(now)
         work = Work()
         if self._saved is not None and now.trusted:
             self._restore(self._saved, now)

@@ -69,6 +69,7 @@ class Event:
     length_s: float  # after it, it is over; longer than the cycle: it begins anew
     evse_ids: tuple[int, ...]
     parts: tuple[Part, ...]
+    bounds: tuple[tuple[int, float, float], ...]  # each interval's id, start and end
     currency: str
     reports: tuple[Json, ...]
     raw: Json
@@ -120,7 +121,11 @@ class Rules:
 def read(raw: Json, rules: Rules, seen: datetime) -> Event:
     """Raises Refused."""
     ident = words.identifier(raw, "id")
-    if len(json.dumps(raw)) > MOST_CHARACTERS:
+    try:
+        size = len(json.dumps(raw, allow_nan=False))
+    except ValueError:
+        words.malformed("a number is not finite")
+    if size > MOST_CHARACTERS:
         raise Refused("size", f"an event of over {MOST_CHARACTERS} characters")
     programs = rules.programs
     if programs is not None and words.identifier(raw, "programID") not in programs:
@@ -137,9 +142,9 @@ def read(raw: Json, rules: Rules, seen: datetime) -> Event:
     units, currency = _descriptors(raw)
     chance = words.share(f"{rules.ven_name}/{ident}")
     length_s = words.seconds(raw.get("duration"), 0.0)
-    parts, cycle_s = _parts(intervals, period, start, units, chance, length_s)
-    if not intervals and not cycle_s:
-        cycle_s = math.inf  # only asks for reports, for as long as it is there
+    parts, bounds = _parts(intervals, period, start, units, chance, length_s)
+    # Without intervals it only asks for reports, for as long as it is there.
+    cycle_s = max((end_s for _, _, end_s in bounds), default=math.inf)
     shift_s = chance * words.randomness(period.get("randomizeStart"))
     return Event(
         id=ident,
@@ -150,6 +155,7 @@ def read(raw: Json, rules: Rules, seen: datetime) -> Event:
         length_s=length_s or cycle_s,
         evse_ids=_evses(raw, rules),
         parts=parts,
+        bounds=bounds,
         currency=currency,
         reports=tuple(words.rows(raw, "reportDescriptors", MOST_PAYLOADS)),
         raw=raw,
@@ -193,11 +199,12 @@ def _parts(
     units: Mapping[str, str],
     chance: float,
     whole_s: float,
-) -> tuple[tuple[Part, ...], float]:
-    """All parts, and where the last interval ends."""
+) -> tuple[tuple[Part, ...], tuple[tuple[int, float, float], ...]]:
+    """All parts, and the intervals' bounds."""
     found: list[Part] = []
+    bounds = []
     usual_s = words.seconds(period.get("duration"), whole_s)
-    at_s, end_s, cycle_s = 0.0, 0.0, 0.0
+    at_s, end_s = 0.0, 0.0
     base_s = words.randomness(period.get("randomizeStart"))
     shift_s = 0.0  # against the event's own
     for row in intervals:
@@ -209,14 +216,14 @@ def _parts(
         if abs(at_s) > FARTHEST_S and math.isfinite(at_s):
             raise Refused("range", "an interval is over a year away")
         end_s = at_s + words.seconds(own.get("duration"), usual_s)
-        cycle_s = max(cycle_s, end_s + shift_s)
         ident = words.whole(row, "id", 0)
+        bounds.append((ident, at_s + shift_s, end_s + shift_s))
         for payload in words.rows(row, "payloads", MOST_PAYLOADS):
             span = (at_s + shift_s, end_s + shift_s)
             found += _payload(ident, payload, units, *span)
             if len(found) > MOST_PARTS:
                 raise Refused("size", f"over {MOST_PARTS} values")
-    return tuple(found), cycle_s
+    return tuple(found), tuple(bounds)
 
 
 def _payload(
@@ -247,7 +254,7 @@ def _payload(
         if kind == "SIMPLE" and asked % 1.0:
             raise Refused("range", f"SIMPLE {asked:g}")
         factor = 1000.0 if unit in ("KW", "KWH") and kind not in PRICES else 1.0
-        begins_s = start_s + index * each_s
+        begins_s = start_s + index * each_s if index else start_s  # each may be inf
         ends_s = end_s if index + 1 == len(values) else begins_s + each_s
         yield Part(ident, begins_s, ends_s, kind, asked * factor, unit)
 

@@ -41,7 +41,7 @@ def malformed(text: str) -> NoReturn:
 
 
 def parse(body: bytes) -> Any:
-    """JSON without NaN and infinities. Raises Refused."""
+    """JSON; "NaN" and "Infinity" are none. Raises Refused."""
     try:
         return json.loads(body, parse_constant=malformed)
     except (ValueError, RecursionError):
@@ -86,6 +86,11 @@ def rows(values: Mapping[str, Any], key: str, most: int) -> list[Json]:
     if len(value) > most:
         raise Refused("size", f"{key} has over {most} entries")
     return value
+
+
+def listed(value: Any, most: int) -> list[Json]:
+    """An answer that is a list of objects."""
+    return rows({"answer": value if isinstance(value, list) else ()}, "answer", most)
 
 
 def whole(values: Mapping[str, Any], key: str, default: int) -> int:
