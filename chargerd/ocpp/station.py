@@ -26,9 +26,9 @@ from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.variables import Variables
 from chargerd.ocpp.connection import Connection
-from chargerd.ocpp.device_model import split_name
 from chargerd.ocpp.effects import Answer, CallError, Effect, OcppError, Payload
 from chargerd.ocpp.v2 import dialect
+from chargerd.ocpp.variable import split_name
 
 SECOND_S = 1.0
 
@@ -78,6 +78,7 @@ class OcppStation:
             self._charging,
             self._remote,
         )
+        self._variables.attach(self._blocks)
         self._handlers = _routes(self._blocks)
         self._observers = _overriding(self._blocks, "observe")
         self._durable = {

@@ -13,8 +13,10 @@ from chargerd.clock import Now
 from chargerd.model import EvseReport
 from chargerd.ocpp.blocks.desk import EvseView
 from chargerd.ocpp.effects import Answer, Payload
+from chargerd.ocpp.variable import Refused, Variable
 
 Handler = Callable[[Payload, Now], Answer]
+Guard = Callable[[Variable, str], Refused | None]  # may the CSMS set this value?
 
 
 class Block:
@@ -23,6 +25,16 @@ class Block:
     def routes(self) -> Mapping[str, Handler]:
         """The CSMS's actions this block answers. A handler never raises."""
         return {}
+
+    def guards(self) -> Mapping[str, Guard]:
+        """What a value has to fit beside type and range, by "Component.Variable"."""
+        return {}
+
+    def variable_set(self, variable: Variable, now: Now) -> None:
+        """The CSMS has set a value of the device model."""
+
+    def refresh(self, now: Now) -> None:
+        """Somebody is about to read the device model: update what is measured."""
 
     def begin(self, now: Now) -> None:
         """The first instant: only now is there a time to stamp events with."""

@@ -30,6 +30,7 @@ from chargerd.ocpp.effects import (
 from chargerd.ocpp.profiles import Supply
 from chargerd.ocpp.table.row import is_dc
 from chargerd.ocpp.v2 import dialect
+from chargerd.ocpp.variable import Variable
 
 OnAnswer = Callable[[Payload, Answer, Now], None]
 OnWorked = Callable[[Any, Now], None]  # a value the work yielded, or its OcppError
@@ -176,6 +177,11 @@ class Desk:
 
     def save(self, namespace: str, key: str, value: Any) -> None:
         self.effects.append(Save(namespace, key, value))
+
+    def keep(self, variable: Variable, value: str, attribute: str = "Actual") -> None:
+        """Set a value of the device model that survives a restart."""
+        variable.values[attribute] = value
+        self.save("device_model", variable.key_of(attribute), value)
 
     def security_event(self, kind: str, now: Now, info: str = "") -> None:
         """A SecurityEventNotification: delivered like transactions (A04.FR.02)."""

@@ -23,9 +23,9 @@ from chargerd.ocpp.composite import (
     timeline,
     with_signal,
 )
-from chargerd.ocpp.device_model import split
 from chargerd.ocpp.effects import Dispatch
 from chargerd.ocpp.profiles import Profile
+from chargerd.ocpp.variable import split
 
 HORIZON_S = 3600.0
 LEASE_S = 86_400.0

@@ -21,8 +21,8 @@ from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import fresh_meter, meter_value
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transaction import Transaction
-from chargerd.ocpp.device_model import split
 from chargerd.ocpp.effects import Answer, Durability, Payload, Save
+from chargerd.ocpp.variable import split
 
 ORPHAN_WAIT_S = 20.0  # for the first fresh meter value after a restart
 MODE_HOLD_S = 1.0  # a mode must hold this long before it is told

@@ -1,25 +1,33 @@
 """Block B's messages about the device model: B05 to B08.
 
 Owns the answers of SetVariables, GetVariables, GetBaseReport and GetReport, and the
-slicing of NotifyReport. The values are `device_model.py`'s.
+slicing of NotifyReport. The values are `device_model.py`'s; what else a value has to
+fit, and what follows from it, other blocks say (`Block.guards`, `Block.variable_set`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
 from chargerd.clock import Now
-from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, stamp
-from chargerd.ocpp.device_model import Variable
+from chargerd.ocpp.blocks.block import Block, Guard, Handler
+from chargerd.ocpp.blocks.desk import Desk, refusal, stamp
+from chargerd.ocpp.device_model import result
 from chargerd.ocpp.effects import Answer, CallError, Payload
+from chargerd.ocpp.variable import Refused, Variable
 
-SLICE = 50  # variables per NotifyReport: about 15 kB
+SLICE = 50  # variables per NotifyReport,
+SLICE_BYTES = 16_000  # or fewer, where values are long
+MAX_WAITING = 400  # NotifyReports not answered yet; then reports are refused
 
 
 class Variables(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._blocks: Sequence[Block] = ()
+        self._guards: dict[str, Guard] = {}
+        self._waiting = 0
 
     def routes(self) -> Mapping[str, Handler]:
         return {
@@ -29,31 +37,52 @@ class Variables(Block):
             "SetVariables": self.set_variables,
         }
 
-    def _too_many(self, count: int, kind: str) -> CallError | None:
+    def attach(self, blocks: Sequence[Block]) -> None:
+        """All blocks of the station, this one too."""
+        self._blocks = blocks
+        for block in blocks:
+            self._guards |= block.guards()
+
+    def _too_much(self, request: Payload, count: int, kind: str) -> CallError | None:
+        """ItemsPerMessage and BytesPerMessage (B06.FR.16, .17; B08.FR.17, .18)."""
         most = self._desk.model.number("DeviceDataCtrlr", "ItemsPerMessage", kind)
-        if count <= most:
-            return None
-        return CallError(
-            "OccurrenceConstraintViolation",
-            f"{count} items, at most {most} (B05.FR.11)",
-        )
+        if count > most:
+            return CallError(
+                "OccurrenceConstraintViolation", f"{count} items, at most {most}"
+            )
+        size = _bytes(request)
+        most = self._desk.model.number("DeviceDataCtrlr", "BytesPerMessage", kind)
+        if size > most:
+            return CallError("FormatViolation", f"{size} bytes, at most {most}")
+        return None
 
     def set_variables(self, request: Payload, now: Now) -> Answer:
+        """SetVariables (B05)."""
         items = request["setVariableData"]
-        refused = self._too_many(len(items), "SetVariables")
-        if refused:
-            return refused
-        results = []
-        for item in items:
-            result, saved = self._desk.model.set(item)
-            if saved:
-                self._desk.save("device_model", *saved)
-            results.append(result)
-        return {"setVariableResult": results}
+        refused = self._too_much(request, len(items), "SetVariables")
+        return refused or {"setVariableResult": [self._set(i, now) for i in items]}
+
+    def _set(self, item: Payload, now: Now) -> Payload:
+        value, attribute = item["attributeValue"], item.get("attributeType", "Actual")
+        longest = self._desk.model.number("DeviceDataCtrlr", "ConfigurationValueSize")
+        found = self._desk.model.settable(item)
+        if isinstance(found, Variable) and len(value) > longest:
+            found = Refused("Rejected", "TooLargeElement", f"at most {longest}")
+        if isinstance(found, Variable):
+            guard = self._guards.get(f"{found.component_name}.{found.row.variable}")
+            found = (guard and guard(found, value)) or found
+        if isinstance(found, Refused):
+            return result(item, found)
+        self._desk.keep(found, value, attribute)
+        for block in self._blocks:
+            block.variable_set(found, now)
+        status = "RebootRequired" if found.row.reboot else "Accepted"
+        return result(item, Refused(status, "", ""))
 
     def get_variables(self, request: Payload, now: Now) -> Answer:
+        """GetVariables (B06)."""
         items = request["getVariableData"]
-        refused = self._too_many(len(items), "GetVariables")
+        refused = self._too_much(request, len(items), "GetVariables")
         if refused:
             return refused
         self._refresh(now)
@@ -61,46 +90,77 @@ class Variables(Block):
 
     def _refresh(self, now: Now) -> None:
         """Bring the measured values up to date, only when somebody looks."""
+        for block in self._blocks:
+            block.refresh(now)
+
+    def refresh(self, now: Now) -> None:
         model = self._desk.model
         model.update("ClockCtrlr", "DateTime", stamp(now.utc))
+        running = []
         for evse_id, view in self._desk.evses.items():
             power = view.report.decision.power_w if view.report else 0.0
             model.update("EVSE", "Power", f"{max(0.0, power):.0f}", evse_id)
             model.update("EVSE", "DischargePower", f"{max(0.0, -power):.0f}", evse_id)
             model.update("EVSE", "ActiveTransactionId", view.transaction_id, evse_id)
+            running += [view.transaction_id] if view.transaction_id else []
+        model.update("ChargingStation", "ActiveTransactionId", ",".join(running))
 
     def base_report(self, request: Payload, now: Now) -> Answer:
         """GetBaseReport (B07)."""
         self._refresh(now)
         chosen = list(self._desk.model.inventory(request["reportBase"]))
-        self._report(request["requestId"], chosen, now)
-        return {"status": "Accepted"}
+        return self._report(request["requestId"], chosen, now)
 
     def report(self, request: Payload, now: Now) -> Answer:
         """GetReport (B08)."""
         wanted = request.get("componentVariable", [])
-        refused = self._too_many(len(wanted), "GetReport")
+        refused = self._too_much(request, len(wanted), "GetReport")
         if refused:
             return refused
         self._refresh(now)
         chosen = self._desk.model.select(wanted, request.get("componentCriteria", []))
         if not chosen:
-            return {"status": "EmptyResultSet"}
-        self._report(request["requestId"], chosen, now)
-        return {"status": "Accepted"}
+            return refusal("NotFound", status="EmptyResultSet")
+        return self._report(request["requestId"], chosen, now)
 
-    def _report(self, request_id: int, chosen: Sequence[Variable], now: Now) -> None:
-        for number, start in enumerate(range(0, len(chosen), SLICE)):
-            part = chosen[start : start + SLICE]
+    def _report(self, request_id: int, chosen: list[Variable], now: Now) -> Answer:
+        if self._waiting >= MAX_WAITING:  # B07.FR.13, B08.FR.16
+            return refusal("OutOfMemory", "earlier reports are still on their way")
+        slices = list(_slices([variable.report() for variable in chosen]))
+        for number, part in enumerate(slices):
+            self._waiting += 1
             self._desk.send(
                 "NotifyReport",
                 {
                     "requestId": request_id,
                     "generatedAt": stamp(now.utc),
                     "seqNo": number,
-                    "tbc": start + SLICE < len(chosen),
-                    "reportData": [variable.report() for variable in part],
+                    "tbc": number + 1 < len(slices),
+                    "reportData": part,
                 },
                 now,
+                answered=self._reported,
                 while_gated=True,  # B02: a Pending station may be asked for reports
             )
+        return {"status": "Accepted"}
+
+    def _reported(self, request: Payload, answer: Answer, now: Now) -> None:
+        self._waiting -= 1
+
+
+def _bytes(payload: Payload) -> int:
+    return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _slices(rows: list[Payload]) -> Iterator[list[Payload]]:
+    part: list[Payload] = []
+    size = 0
+    for row in rows:
+        more = _bytes(row)
+        if part and (len(part) >= SLICE or size + more > SLICE_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += more
+    if part:
+        yield part

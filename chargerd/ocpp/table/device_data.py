@@ -10,6 +10,6 @@ ROWS: tuple[Row, ...] = (
         for name, default in (("ItemsPerMessage", "64"), ("BytesPerMessage", "131072"))
         for instance in ("GetReport", "GetVariables", "SetVariables")
     ),
-    read("DeviceDataCtrlr", "ConfigurationValueSize", "integer", "1000"),
+    read("DeviceDataCtrlr", "ConfigurationValueSize", "integer", "2500"),
     read("DeviceDataCtrlr", "ReportingValueSize", "integer", "2500"),
 )

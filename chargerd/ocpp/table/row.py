@@ -18,6 +18,7 @@ Kind = Literal[
 ]  # fmt: skip
 Scope = Literal["station", "evse", "connector"]
 Mutability = Literal["ReadOnly", "WriteOnly", "ReadWrite"]
+Attribute = Literal["Actual", "Target", "MinSet", "MaxSet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,19 @@ Bound = float | Callable[[Place], float] | None
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """An attribute beside Actual; type and limits are the row's."""
+
+    attribute: Attribute
+    default: str | Computed = ""  # "" = not set yet
+    mutability: Mutability = "ReadOnly"
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One variable. `live` rows are computed by the code, never preset or saved."""
 
-    component: str
+    component: str  # "Name", or "Name[instance]"
     variable: str
     kind: Kind
     default: str | Computed
@@ -55,7 +65,9 @@ class Row:
     values: tuple[str, ...] = ()
     reboot: bool = False
     live: bool = False
-    summary: bool = False  # B08: part of the SummaryInventory
+    summary: bool = False  # B07: part of the SummaryInventory
+    monitored: bool = False  # N04: monitors can be set on it
+    more: tuple[More, ...] = ()
 
 
 STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
@@ -125,11 +137,14 @@ def read(
     values: tuple[str, ...] = (),
     live: bool = False,
     summary: bool = False,
+    monitored: bool = False,
+    more: tuple[More, ...] = (),
 ) -> Row:
     """A ReadOnly row."""
     return Row(
         component, variable, kind, default, instance, scope, "ReadOnly", unit,
-        high=high, values=values, live=live, summary=summary,
+        high=high, values=values, live=live, summary=summary, monitored=monitored,
+        more=more,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""The device model: presets, reading and setting, every result code, reports."""
+"""The device model by GetVariables and SetVariables (B05, B06), and its presets."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,67 +10,50 @@ import pytest
 from chargerd.ocpp.device_model import DeviceModel
 from chargerd.ocpp.effects import CallError, OcppError
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
+from tests.unit.ocpp.variable_kit import COMM, get_one, item, set_one
 
 BOTH = pytest.mark.parametrize("version", [V21, V201])
-
-
-def item(
-    component: str, variable: str, value: str | None = None, **more: Any
-) -> dict[str, Any]:
-    part: dict[str, Any] = {"name": component}
-    if "evse" in more:
-        part["evse"] = more.pop("evse")
-    named: dict[str, Any] = {"name": variable}
-    if "instance" in more:
-        named["instance"] = more.pop("instance")
-    made: dict[str, Any] = {"component": part, "variable": named, **more}
-    if value is not None:
-        made["attributeValue"] = value
-    return made
-
-
-def set_one(rig: Rig, made: dict[str, Any]) -> dict[str, Any]:
-    answer = rig.call("SetVariables", {"setVariableData": [made]})
-    assert isinstance(answer, dict)
-    (result,) = answer["setVariableResult"]
-    assert isinstance(result, dict)
-    return result
-
-
-def get_one(rig: Rig, made: dict[str, Any]) -> dict[str, Any]:
-    answer = rig.call("GetVariables", {"getVariableData": [made]})
-    assert isinstance(answer, dict)
-    (result,) = answer["getVariableResult"]
-    assert isinstance(result, dict)
-    return result
-
-
-COMM = "OCPPCommCtrlr"
+req = pytest.mark.req
 
 
 @BOTH
 @pytest.mark.parametrize(
     ("made", "status", "reason"),
     [
-        (item(COMM, "HeartbeatInterval", "60"), "Accepted", None),
+        pytest.param(item(COMM, "HeartbeatInterval", "60"), "Accepted", None,
+                     marks=req("B05.FR.10")),
         (item("ocppcommctrlr", "heartbeatinterval", "60"), "Accepted", None),
-        (item(COMM, "HeartbeatInterval", "0"), "Rejected", "ValueTooLow"),
-        (item(COMM, "HeartbeatInterval", "90000"), "Rejected", "ValueTooHigh"),
-        (item(COMM, "HeartbeatInterval", "1e2"), "Rejected", "InvalidValue"),
+        pytest.param(item(COMM, "HeartbeatInterval", "0"), "Rejected", "ValueTooLow",
+                     marks=req("B05.FR.08")),
+        pytest.param(item(COMM, "HeartbeatInterval", "90000"), "Rejected",
+                     "ValueTooHigh", marks=req("B05.FR.08")),
+        pytest.param(item(COMM, "HeartbeatInterval", "1e2"), "Rejected",
+                     "InvalidValue", marks=req("B05.FR.07")),
         (item(COMM, "HeartbeatInterval", "9" * 400), "Rejected", "InvalidValue"),
         (item(COMM, "HeartbeatInterval", "٣"), "Rejected", "InvalidValue"),
-        (item("Nothing", "X", "1"), "UnknownComponent", "NotFound"),
-        (item(COMM, "Nothing", "1"), "UnknownVariable", "NotFound"),
+        pytest.param(item("Nothing", "X", "1"), "UnknownComponent", "NotFound",
+                     marks=req("B05.FR.04")),
+        (item(f"{COMM}[1]", "HeartbeatInterval", "60"), "UnknownComponent",
+         "NotFound"),
+        pytest.param(item(COMM, "Nothing", "1"), "UnknownVariable", "NotFound",
+                     marks=req("B05.FR.05")),
         (item(COMM, "MessageAttempts", "1"), "UnknownVariable", "NotFound"),
         (item(COMM, "MessageAttempts", "7", instance="TransactionEvent"), "Accepted",
          None),
-        (item(COMM, "HeartbeatInterval", "60", attributeType="Target"),
-         "NotSupportedAttributeType", "UnsupportedParam"),
-        (item("SmartChargingCtrlr", "RateUnit", "W"), "Rejected", "ReadOnly"),
+        pytest.param(
+            item(COMM, "HeartbeatInterval", "60", attributeType="Target"),
+            "NotSupportedAttributeType", "UnsupportedParam", marks=req("B05.FR.06"),
+        ),
+        pytest.param(item("SmartChargingCtrlr", "RateUnit", "W"), "Rejected",
+                     "ReadOnly", marks=req("B05.FR.09")),
+        (item("EVSE", "Power", "1", evse={"id": 1}, attributeType="MaxSet"),
+         "Rejected", "ReadOnly"),
         (item("AuthCtrlr", "Enabled", "yes"), "Rejected", "InvalidValue"),
         (item("AuthCtrlr", "MasterPassGroupId", "x" * 37), "Rejected",
          "TooLargeElement"),
         (item("TxCtrlr", "TxStartPoint", "EVConnected,DataSigned"), "Rejected",
+         "InvalidValue"),
+        (item("TxCtrlr", "TxStartPoint", "Authorized,Authorized"), "Rejected",
          "InvalidValue"),
         (item("TxCtrlr", "TxStartPoint", "EVConnected,Authorized"), "Accepted", None),
         (item("V2XChargingCtrlr", "Enabled", "false", evse={"id": 1}), "Accepted",
@@ -106,11 +90,16 @@ def test_values_are_read_back_and_survive(version: str) -> None:
 @pytest.mark.parametrize(
     ("made", "status"),
     [
-        (item("Nothing", "X"), "UnknownComponent"),
-        (item(COMM, "X"), "UnknownVariable"),
-        (item(COMM, "OfflineThreshold", attributeType="MaxSet"),
-         "NotSupportedAttributeType"),
-        (item("EVSE", "Power", evse={"id": 1}), "Accepted"),
+        pytest.param(item("Nothing", "X"), "UnknownComponent", marks=req("B06.FR.06")),
+        pytest.param(item(COMM, "X"), "UnknownVariable", marks=req("B06.FR.07")),
+        pytest.param(item(COMM, "MessageTimeout"), "UnknownVariable",
+                     marks=req("B06.FR.15")),
+        pytest.param(item(COMM, "MessageTimeout", instance=""), "UnknownVariable",
+                     marks=req("B06.FR.15")),
+        pytest.param(item(COMM, "OfflineThreshold", attributeType="MaxSet"),
+                     "NotSupportedAttributeType", marks=req("B06.FR.08")),
+        pytest.param(item("EVSE", "Power", evse={"id": 1}), "Accepted",
+                     marks=req("B06.FR.10")),
         (item("Connector", "ConnectorType", evse={"id": 1, "connectorId": 1}),
          "Accepted"),
         (item("Connector", "ConnectorType", evse={"id": 1}), "UnknownComponent"),
@@ -123,12 +112,47 @@ def test_get_variables(version: str, made: dict[str, Any], status: str) -> None:
     assert ("attributeValue" in result) is (status == "Accepted")
 
 
+@req(
+    "B05.FR.01", "B05.FR.02", "B05.FR.03", "B05.FR.12", "B06.FR.01", "B06.FR.02",
+    "B06.FR.03", "B06.FR.04", "B06.FR.11", "B06.FR.14",
+)  # fmt: skip
+@BOTH
+def test_one_result_for_each_element_in_order(version: str) -> None:
+    rig = Rig(version=version).boot()
+    asked = [
+        item(COMM, "OfflineThreshold", attributeType="Actual"),
+        item(COMM, "Nothing"),
+        item(COMM, "MessageAttempts", instance="TransactionEvent"),
+        item("EVSE", "Power", evse={"id": 1}, attributeType="MaxSet"),
+    ]
+    answer = rig.call("GetVariables", {"getVariableData": asked})
+    assert isinstance(answer, dict)
+    results = answer["getVariableResult"]
+    assert [(r["component"], r["variable"]) for r in results] == [
+        (a["component"], a["variable"]) for a in asked
+    ]
+    assert [r["attributeType"] for r in results] == ["Actual"] * 3 + ["MaxSet"]
+    assert [r.get("attributeValue") for r in results] == ["60", None, "5", "6000"]
+    wished = [{**a, "attributeValue": "9"} for a in asked]
+    answer = rig.call("SetVariables", {"setVariableData": wished})
+    assert isinstance(answer, dict)
+    results = answer["setVariableResult"]
+    assert [(r["component"], r["variable"]) for r in results] == [
+        (a["component"], a["variable"]) for a in asked
+    ]
+    assert [r["attributeType"] for r in results] == ["Actual"] * 3 + ["MaxSet"]
+    assert [r["attributeStatus"] for r in results] == [
+        "Accepted", "UnknownVariable", "Accepted", "Rejected",
+    ]  # fmt: skip
+
+
 def test_the_clock_is_live() -> None:
     rig = Rig().boot()
     result = get_one(rig, item("ClockCtrlr", "DateTime"))
     assert result["attributeValue"] == "2026-11-23T08:00:00.000Z"
 
 
+@req("B06.FR.16", "B08.FR.17")
 @BOTH
 @pytest.mark.parametrize("action", ["SetVariables", "GetVariables", "GetReport"])
 def test_too_many_items(version: str, action: str) -> None:
@@ -147,61 +171,31 @@ def test_too_many_items(version: str, action: str) -> None:
     assert answer.code == "OccurrenceConstraintViolation"
 
 
-@BOTH
-@pytest.mark.parametrize(
-    "base", ["FullInventory", "ConfigurationInventory", "SummaryInventory"]
-)
-def test_base_reports_come_in_slices(version: str, base: str) -> None:
-    rig = Rig(config(evses=2), version=version).boot()
-    rig.clear()
-    answer = rig.call("GetBaseReport", {"requestId": 7, "reportBase": base})
-    assert answer == {"status": "Accepted"}
-    reports = rig.payloads("NotifyReport")
-    assert [r["seqNo"] for r in reports] == list(range(len(reports)))
-    assert [r["tbc"] for r in reports] == [True] * (len(reports) - 1) + [False]
-    rows = [row for r in reports for row in r["reportData"]]
-    modes = {row["variableAttribute"][0]["mutability"] for row in rows}
-    if base == "FullInventory":
-        assert len(rows) == len(list(DeviceModel(config(evses=2), {})))
-        assert len(reports) > 1
-    elif base == "ConfigurationInventory":
-        assert "ReadOnly" not in modes
-    else:
-        assert {row["variable"]["name"] for row in rows} == {
-            "Available", "AvailabilityState"
-        }  # fmt: skip
+@req("B06.FR.17", "B08.FR.18")
+@pytest.mark.parametrize("kind", ["GetVariables", "GetReport"])
+def test_too_many_bytes(kind: str) -> None:
+    preset = {f"DeviceDataCtrlr.BytesPerMessage[{kind}]": 300}
+    rig = Rig(config(device_model=preset)).boot()
+    key = {"GetVariables": "getVariableData", "GetReport": "componentVariable"}[kind]
+    request: dict[str, Any] = {key: [item(COMM, "OfflineThreshold")] * 3}
+    if kind == "GetReport":
+        request["requestId"] = 1
+    assert isinstance(rig.call(kind, request), dict)
+    request[key] *= 2
+    assert len(json.dumps(request)) > 300
+    answer = rig.call(kind, request)
+    assert isinstance(answer, CallError)
+    assert answer.code == "FormatViolation"
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("request_", "names"),
-    [
-        (
-            {"componentVariable": [item("ClockCtrlr", "TimeSource")]},
-            {("ClockCtrlr", "TimeSource")},
-        ),
-        (
-            {
-                "componentVariable": [{"component": {"name": "AuthCacheCtrlr"}}],
-                "componentCriteria": ["Available"],
-            },
-            {("AuthCacheCtrlr", n) for n in ("Available", "Enabled", "LifeTime")},
-        ),
-        (
-            {
-                "componentVariable": [item("Connector", "ConnectorType")],
-                "componentCriteria": ["Problem"],
-            },
-            set(),
-        ),
-    ],
-)
-def test_get_report(version: str, request_: Any, names: set[Any]) -> None:
-    rig = Rig(version=version).boot()
-    answer = rig.call("GetReport", {"requestId": 1, **request_})
-    assert answer == {"status": "Accepted" if names else "EmptyResultSet"}
-    rows = [row for r in rig.payloads("NotifyReport") for row in r["reportData"]]
-    assert {(r["component"]["name"], r["variable"]["name"]) for r in rows} == names
+def test_a_value_longer_than_we_keep(version: str) -> None:
+    preset = {"DeviceDataCtrlr.ConfigurationValueSize": 5}
+    rig = Rig(config(device_model=preset), version=version).boot()
+    made = item("AuthCtrlr", "MasterPassGroupId", "123456")
+    assert set_one(rig, made)["attributeStatusInfo"]["reasonCode"] == "TooLargeElement"
+    made["attributeValue"] = "12345"
+    assert set_one(rig, made)["attributeStatus"] == "Accepted"
 
 
 def test_every_value_of_the_table_passes_its_own_check() -> None:
