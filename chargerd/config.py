@@ -15,6 +15,7 @@ from chargerd.config_base import Name, Percent, Seconds, Section, Watts
 from chargerd.config_battery import Battery
 from chargerd.config_grid import Grid
 from chargerd.config_grid_code import FrequencyService, GridCode
+from chargerd.config_inverter import Inverter
 from chargerd.config_plan import SitePlan
 from chargerd.config_records import Records
 
@@ -113,6 +114,7 @@ class Evse(Section):
     closings_per_hour: Annotated[int, Field(ge=1, le=1000)] = 20
     devices: EvseDevices
     iso15118: Iso15118Port | None = None
+    inverter: Inverter = Inverter()
 
 
 class Ocpp(Section):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import Literal
 
 from chargerd.clock import Now
+from chargerd.model_grid import Curve, GridRulesRequest
 from chargerd.model_vehicle import (
     CertificateAnswer,
     CertificateHash,
@@ -31,13 +31,15 @@ from chargerd.model_vehicle import (
 )
 from firmware_bridge.api import Telemetry
 
-__all__ = [  # of model_vehicle.py; what is defined here needs no list
+__all__ = [  # of model_grid.py and model_vehicle.py; what is defined here needs no list
     "CertificateAnswer",
     "CertificateHash",
     "CertificateQuestion",
     "Contract",
+    "Curve",
     "DataLink",
     "EnergySchedule",
+    "GridRulesRequest",
     "Promise",
     "SchedulePart",
     "VehicleDemand",
@@ -71,31 +73,6 @@ class Priority(IntEnum):
     SETPOINT = 30  # OCPP, OpenADR, IEEE 2030.5, S2
     HOME = 20  # ECHONET Lite, HEMS
     LOCAL = 10  # MQTT, CLI
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Power over Hz, over a signal's number, or over V. Points ascend in x, W signed.
-
-    Straight between two points, flat outside them. Two points with the same x are a
-    step: the later one holds at x.
-    """
-
-    kind: Literal["frequency", "signal", "voltage"]
-    points: tuple[tuple[float, float], ...]
-
-    def at(self, x: float) -> float:
-        """The power at `x`; of an empty curve, or for NaN, 0 W."""
-        if not self.points or x != x:
-            return 0.0
-        x0, w0 = self.points[0]
-        if x < x0:
-            return w0
-        for x1, w1 in self.points:
-            if x < x1:
-                return w0 + (w1 - w0) * (x - x0) / (x1 - x0)
-            x0, w0 = x1, w1
-        return w0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +199,7 @@ class SiteState:
     frequency_hz: float | None = None
     frequency_age_s: float = 0.0
     voltage_v: float | None = None  # the highest phase to neutral
+    voltage_low_v: float | None = None  # the lowest
     ramp_w_per_s: float = 1.0e9
 
 
@@ -419,6 +397,7 @@ Request = (
     | ResetRequest
     | IslandRequest
     | VehicleCertificate
+    | GridRulesRequest
 )
 
 

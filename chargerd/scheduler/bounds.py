@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from chargerd.config_grid_code import GridCode
 from chargerd.model import (
     DispatchSignal,
     OperationMode,
@@ -15,7 +16,8 @@ from chargerd.model import (
     Snapshot,
     VehiclePhase,
 )
-from chargerd.scheduler import droop, words
+from chargerd.model_grid import NO_RULES
+from chargerd.scheduler import droop, grid_rules, words
 from chargerd.scheduler.battery import SOC_MAX_AGE_S
 from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.signals import limits
@@ -129,8 +131,8 @@ def grid(ledger: Ledger, snap: Snapshot, unit: Unit) -> bool:
 
 def der(
     ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context
-) -> tuple[bool, droop.State]:
-    """The grid code's curves: they hold for ever, whoever dispatches."""
+) -> tuple[bool, droop.State, grid_rules.State]:
+    """The grid code's curves and the network operator's: whoever dispatches."""
     code, site = unit.code, snap.site
     hertz = droop.measured(site, code.frequency_max_age_s)
     asked, permits = 0.0, True
@@ -139,8 +141,8 @@ def der(
         nominal_hz = droop.nominal(hertz, unit.nominal_hz)
         rating_w = unit.discharge_w if hertz > nominal_hz else unit.charge_w
         asked = droop.asked_w(code, rating_w, hertz, nominal_hz)
-        off_hz = hertz - nominal_hz
-        if not -code.feed_under_hz <= off_hz <= code.feed_over_hz:
+        low_hz, high_hz = _feed_band(ctx, code)
+        if not low_hz <= hertz - nominal_hz <= high_hz:
             note = f"discharge refused: {hertz:.2f} Hz"
             ledger.cap("der", "der.frequency", 0.0, math.inf, note)
             permits = False
@@ -149,12 +151,55 @@ def der(
         low, high = droop.bounds(state)
         seen = f"{hertz:.2f} Hz" if hertz is not None else "frequency unknown"
         note = f"{seen}: moves {words.kw(state.shift_w)}"
-        ledger.cap("der", f"der.droop.{code.name}", low, high, note)
+        ruled = ctx.rules.droop
+        name = ruled.name if ruled else f"der.droop.{code.name}"
+        ledger.cap("der", name, low, high, note)
     if site.voltage_v is not None and code.volt_watt:
         low = droop.volt_watt(code, unit.discharge_w, site.voltage_v, unit.mains_v)
         note = f"{site.voltage_v:.0f} V"
         ledger.cap("der", f"der.volt_watt.{code.name}", low, math.inf, note)
-    return permits, state
+    rules = _rules(ledger, snap, unit, ctx) if ctx.rules != NO_RULES else ctx.ruled
+    return permits, state, rules
+
+
+def _feed_band(ctx: Context, code: GridCode) -> tuple[float, float]:
+    """Where feeding back may go on, in Hz off nominal. A side that has trips of the
+    network operator's is theirs: those say how long to ride through."""
+    sides = {trip.over for trip in ctx.rules.trips if trip.quantity == "frequency"}
+    low_hz = -math.inf if False in sides else -code.feed_under_hz
+    return low_hz, math.inf if True in sides else code.feed_over_hz
+
+
+def _rules(
+    ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context
+) -> grid_rules.State:
+    rules, now_mono = ctx.rules, snap.now.mono
+    grid = grid_rules.see(snap, unit.code, unit.mains_v, unit.discharge_w)
+    state = grid_rules.step(ctx.ruled, rules, grid, now_mono, unit.code.reconnect_s)
+    for cap in grid_rules.caps(state, rules, grid, now_mono):
+        feed_w = -ledger.low if cap.of_available else unit.discharge_w
+        low = cap.low * feed_w if cap.low > -math.inf else -math.inf
+        high = cap.high * unit.charge_w if cap.high < math.inf else math.inf
+        ledger.cap("der", cap.name, low, high, cap.note)
+    if rules.reactive is not None and unit.plate.max_var > 0.0 and not on_ac(snap):
+        rule, rating_w = rules.reactive, unit.discharge_w
+        for power_w in (ledger.low, ledger.high):
+            var = grid_rules.reactive(rule, unit.plate, grid, power_w, rating_w)
+            left_w = grid_rules.beside_w(unit.plate, var)
+            if abs(power_w) > left_w:
+                bounds = (-left_w, math.inf) if power_w < 0.0 else (-math.inf, left_w)
+                ledger.cap("der", rule.name, *bounds, f"beside {var:+.0f} var")
+    return state
+
+
+def reactive(snap: Snapshot, unit: Unit, ctx: Context, power_w: float) -> float | None:
+    """The reactive power that the network operator wants beside what flows."""
+    rule = ctx.rules.reactive
+    if rule is None or unit.plate.max_var <= 0.0 or on_ac(snap):
+        return None
+    grid = grid_rules.see(snap, unit.code, unit.mains_v, unit.discharge_w)
+    flows_w = ctx.power_w if ctx.power_w * power_w > 0.0 else power_w
+    return grid_rules.reactive(rule, unit.plate, grid, flows_w, unit.discharge_w)
 
 
 def site(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> None:

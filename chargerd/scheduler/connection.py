@@ -155,6 +155,7 @@ class Connection:
             frequency_hz=hertz,
             frequency_age_s=hertz_age_s,
             voltage_v=max(volts, default=None),
+            voltage_low_v=min(volts, default=None),
             ramp_w_per_s=site.ramp_w_per_s,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from chargerd import config
 from chargerd.evse import causes, hlc
 from chargerd.evse.actuate import Ratings
+from chargerd.scheduler.grid_rules import Plate
 from chargerd.scheduler.terms import Unit
 
 
@@ -36,6 +37,7 @@ def of(
         code=site.grid_code,
         nominal_hz=site.nominal_hz,
         mains_v=evse.ac_voltage_v,
+        plate=_plate(evse),
     )
     ratings = Ratings(
         charge_w=evse.charge_w,
@@ -53,6 +55,13 @@ def of(
         mains_v=evse.ac_voltage_v,
     )
     return unit, ratings, fitted
+
+
+def _plate(evse: config.Evse) -> Plate:
+    inverter = evse.inverter
+    most_va = max(evse.charge_w, evse.discharge_w)
+    max_va = most_va if inverter.max_va is None else inverter.max_va
+    return Plate(max_va, inverter.min_power_factor)
 
 
 def talking(evse: config.Evse) -> hlc.Settings:

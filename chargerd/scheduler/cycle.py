@@ -29,6 +29,7 @@ from chargerd.model import (
     EnergySchedule,
     EvseReport,
     FaultNotice,
+    GridRulesRequest,
     IslandRequest,
     Request,
     ResetRequest,
@@ -40,6 +41,7 @@ from chargerd.model import (
     VehicleDoor,
     VehicleState,
 )
+from chargerd.model_grid import NO_RULES
 from chargerd.plan import Plan, PriceSeries
 from chargerd.scheduler import droop, month, promise
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
@@ -118,6 +120,7 @@ class Cycle:
         self._prices = Prices(site.tariff, self.zone)
         self._plans: dict[int, Plan] = {}
         self._service = _service(site)
+        self._rules = NO_RULES  # the network operator's
         self._month, self._keep_month = discharged, keep_month
         self._kept_month = discharged
         self._stop_since_mono: float | None = None
@@ -322,6 +325,9 @@ class Cycle:
             case IslandRequest():
                 self.blackout.ask()
                 return ()
+            case GridRulesRequest(rules=rules):
+                self._rules = rules
+                return ()
             case TokenRead(evse_ids=evse_ids, token=token):
                 if self._closing:
                     return ()
@@ -401,6 +407,7 @@ class Cycle:
             departure_mono=departure,
             certificate_service=self._certificate_service(),
             schedule=self._schedule(runner, now),
+            rules=self._rules,
             ramp_down=self._stop_since_mono is not None,
         )
 

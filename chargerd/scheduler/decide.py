@@ -35,13 +35,13 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     bounds.safety(ledger, snap, ctx)
     permits = bounds.vehicle(ledger, snap, unit, ac_path)
     battery_profile.narrow(ledger, ctx.profile, ctx.battery, unit.efficiency)
-    der, segments = droop.REST, []
+    der, ruled, segments = droop.REST, ctx.ruled, []
     if ctx.islanded:  # no grid: none of its rules, none of its signals
         ledger.cap("grid", "island", -unit.discharge_w, 0.0, words.ISLAND)
         able_low, able_high = ledger.low, ledger.high
     else:
         permits = bounds.grid(ledger, snap, unit) and permits
-        may_feed, der = bounds.der(ledger, snap, unit, ctx)
+        may_feed, der, ruled = bounds.der(ledger, snap, unit, ctx)
         permits = may_feed and permits
         able_low, able_high = ledger.low, ledger.high
         bounds.site(ledger, snap, unit, ctx)
@@ -57,6 +57,10 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     gate = _gate(snap, ctx)
     power, binder, winners = _fit(ledger, choice, unit, ac_path)
     mode = OperationMode.CHARGING_ONLY if binder == "promise" else choice.mode
+    var = choice.setpoint_var
+    if not ctx.islanded:
+        ordered = bounds.reactive(snap, unit, ctx, power)
+        var = var if ordered is None else ordered
     if gate:
         ledger.entries.append(("safety", gate, 0.0, 0.0, None, words.gate(gate)))
         power, binder, winners = 0.0, gate, (gate,)
@@ -80,8 +84,9 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
         hold_turn=choice.hold_turn,
         reasons=ledger.reasons(winners),
         carry=replace(choice.carry, line=line, der=der),
+        ruled=ruled,
         floor_pct=wishes.floor_pct(snap, unit, ctx),
-        setpoint_var=None if gate else choice.setpoint_var,
+        setpoint_var=None if gate else var,
     )
 
 

@@ -6,6 +6,7 @@ command, an offer and a report; does no I/O and reads no clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from chargerd import config
@@ -28,6 +29,7 @@ from chargerd.model import (
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
+from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.scheduler import (
     battery,
     constants,
@@ -35,6 +37,7 @@ from chargerd.scheduler import (
     flex,
     follow,
     promise,
+    grid_rules,
     ramp,
     share,
 )
@@ -69,7 +72,9 @@ class Runner:
         self._started_mono = started_mono
         self.unit, self._ratings, self._fitted = constants.of(evse, owner, site)
         self._ramp = ramp.Settings(evse.ramp_w_per_s, site.ramp_w_per_s)
+        self._plain = self.unit  # without the network operator's rules
         self._envelope = envelope.Ratings(evse.charge_w, evse.discharge_w)
+        self._plain_ramp = self._ramp
         self._envelope_ac = envelope.Ratings(
             self.unit.ac_current_max_a * self.unit.ac_volts, 0.0
         )
@@ -95,6 +100,7 @@ class Runner:
         self._trim = follow.State()
         self._limited = False
         self._profiles, self._profile = profiles, profiles.other
+        self._rules, self._ruled = NO_RULES, grid_rules.REST
         self._battery = battery.Estimate()
         self._rate = battery.Rate()
         self._verdict: Verdict | None = None
@@ -160,6 +166,7 @@ class Runner:
         snap = self._heed_vehicle(snap)
         self._open_grid = around.open_grid
         self.snapshot, self.context = snap, self._context(snap, around)
+        self._obey(around.rules)
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
         command, offer = self._actuate(snap, verdict, decision)
@@ -220,6 +227,18 @@ class Runner:
         return _decision(snap, verdict, power_w, verdict.valid_until_mono)
 
     # -- the parts of a tick ---------------------------------------------------
+    def _obey(self, rules: GridRules) -> None:
+        """New rules of the network operator: what follows from them is made once."""
+        if rules is self._rules:
+            return
+        self._rules, plain = rules, self._plain
+        code = grid_rules.overlaid(plain.code, rules, plain.nominal_hz)
+        self.unit = replace(plain, code=code)
+        slowest = math.inf if rules.ramp_s <= 0.0 else plain.charge_w / rules.ramp_s
+        self._ramp = replace(
+            self._plain_ramp, grid_w_per_s=min(slowest, self._plain_ramp.grid_w_per_s)
+        )
+
 
     def _hear(
         self, now: Now, telemetry: Telemetry, vehicle: VehicleState
@@ -436,11 +455,13 @@ class Runner:
     ) -> Decision:
         """Ramp, clamp, and remember what went to the wire."""
         now_mono = snap.now.mono
-        self._verdict = verdict
+        self._verdict, self._ruled = verdict, verdict.ruled
         self._tell_promise(verdict, now_mono)
         wanted = 0.0 if around.ramp_down else verdict.wanted_w
         ac_path = is_ac(snap)
         if not ac_path:  # an AC car ramps by itself; PWM moves every 5 s only
+            rules=around.rules,
+            ruled=self._ruled,
             wanted = ramp.step(
                 self._ramped, wanted, now_mono, self._ramp, hold=verdict.hold_turn
             )

@@ -14,6 +14,7 @@ from chargerd.model import (
     SiteState,
     VehicleOffer,
 )
+from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.plan import Plan
 from chargerd.scheduler import allot
 from chargerd.scheduler.blackout import Place
@@ -38,6 +39,7 @@ class Surroundings:
     departure_mono: float | None = None  # the owner's next standing departure
     certificate_service: bool = False  # the central system can be asked for some
     schedule: EnergySchedule | None = None  # a frame for vehicles that plan
+    rules: GridRules = NO_RULES  # of the network operator
     ramp_down: bool = False  # a safe stop has begun
     reset: bool = False
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from chargerd.config_battery import ANY, Battery
 from chargerd.config_grid_code import GridCode
 from chargerd.model import Curve, DispatchSignal, OperationMode, Reason
+from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.plan import Plan
-from chargerd.scheduler import balance, droop
+from chargerd.scheduler import balance, droop, grid_rules
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.promise import FREE, Line
 
@@ -40,6 +41,7 @@ class Unit:
     code: GridCode = NO_CODE
     nominal_hz: float | None = None  # None: the nearer of 50 and 60
     mains_v: float = 230.0  # nominal, phase to neutral
+    plate: grid_rules.Plate = grid_rules.NO_PLATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Context:
     islanded: bool = False  # but this one, which makes the house's voltage
     plan: Plan | None = None
     profile: Battery = ANY
+    rules: GridRules = NO_RULES  # of the network operator
+    ruled: grid_rules.State = grid_rules.REST
 
     @property
     def shared(self) -> bool:
@@ -135,6 +139,7 @@ class Verdict:
     reasons: tuple[Reason, ...]
     carry: Carry
     floor_pct: float  # nothing is discharged below
+    ruled: grid_rules.State  # a trip outlives a session
     setpoint_var: float | None = None
 
 
