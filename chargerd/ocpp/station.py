@@ -18,8 +18,11 @@ from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
+from chargerd.ocpp.blocks.priority_charging import PriorityCharging
+from chargerd.ocpp.blocks.profile_store import ProfileStore
 from chargerd.ocpp.blocks.provisioning import BOOT_REASONS, Provisioning
 from chargerd.ocpp.blocks.remote_control import RemoteControl
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
@@ -56,7 +59,9 @@ class OcppStation:
         self._certificates = EvCertificates(desk)
         self._availability = Availability(desk)
         self._faults = FaultEvents(desk)
-        self._charging = SmartCharging(desk)
+        store = ProfileStore(desk)
+        self._charging = SmartCharging(desk, store)
+        self._priority = PriorityCharging(desk, store, self._charging)
         self._transactions = Transactions(
             desk, self._charging, self._authorization, self._provisioning.reason
         )
@@ -76,6 +81,8 @@ class OcppStation:
             self._faults,
             self._transactions,
             self._charging,
+            DynamicProfiles(desk, store, self._charging.refresh),
+            self._priority,
             self._remote,
         )
         self._variables.attach(self._blocks)

@@ -62,6 +62,9 @@ class EvseView:
     transaction_authorised: bool = False
     ready_mono: float | None = None  # authorised and connected since (K01.FR.42)
     status: str = ""  # the last known connector status, "" = not seen yet
+    needs_due: bool = False  # the vehicle has yet to say what it needs (K15.FR.17)
+    needs_told: bool = False  # NotifyEVChargingNeeds went out for this session
+    needs_phases: bool = False  # with powers of single phases
 
     @property
     def is_dc(self) -> bool:

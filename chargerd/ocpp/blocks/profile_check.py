@@ -7,20 +7,26 @@ schema has been checked before, numbers are finite.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from itertools import pairwise
 
 from chargerd.model import OperationMode
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.effects import OcppError, Payload
-from chargerd.ocpp.profiles import Period, Profile, parse_profile, parse_time
+from chargerd.ocpp.profiles import (
+    PHASE_KEYS,
+    Period,
+    Profile,
+    parse_profile,
+    parse_time,
+)
 from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES
 
+_EXTERNAL = "ChargingStationExternalConstraints"
 MAX_W = 2_000_000.0  # beyond any station: a value above it is an error, not a limit
 MAX_SECONDS = 10 * 366 * 86_400
 CHARGING_ONLY = OperationMode.CHARGING_ONLY
-_SETPOINTS = ("setpoint", "setpoint_L2", "setpoint_L3")
-_PHASED = ("limit", "dischargeLimit", "setpoint", "setpointReactive")
-_PHASE_KEYS = [(name, f"{name}_L2", f"{name}_L3") for name in _PHASED]
+_PHASED = tuple(PHASE_KEYS)
 # By operationMode: the field it needs, and those it must not have (Table 95).
 _FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ChargingOnly": ("limit", ("dischargeLimit", "setpoint", "setpointReactive")),
@@ -32,6 +38,15 @@ _FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
 _CHARGING_ONLY_PURPOSES = (
     "ChargingStationMaxProfile", "PriorityCharging", "LocalGeneration",
 )  # fmt: skip
+
+
+class Origin(Enum):
+    """How a profile came here; what it may lack depends on it."""
+
+    CSMS = auto()
+    START = auto()  # with RequestStartTransaction: no transaction yet (F01.FR.09, .11)
+    BEGAN = auto()  # the same, now that its transaction has begun
+    DISK = auto()  # of the last run: its transaction may come back (E17)
 
 
 class Refusal(Exception):
@@ -54,33 +69,45 @@ class ProfileCheck:
         payload: Payload,
         evse_id: int,
         installed: Iterable[Profile],
-        *,
-        at_start: bool = False,
+        origin: Origin = Origin.CSMS,
     ) -> Profile:
-        """The parsed profile. Raises Refusal.
-
-        `at_start`: it came with RequestStartTransaction, so it has no transactionId yet
-        (F01.FR.09, F01.FR.11).
-        """
+        """The parsed profile. Raises Refusal."""
         if evse_id and evse_id not in self._desk.evses:
             raise Refusal("UnknownEvse", f"there is no EVSE {evse_id}")
-        self._identity(payload)
-        self._purpose(payload, evse_id, at_start)
+        others = {p.id: p for p in installed}
+        self._identity(payload, others.pop(payload["id"], None))
+        self._purpose(payload, evse_id, origin)
         self._kind(payload)
         views = (
             [self._desk.evses[evse_id]] if evse_id else list(self._desk.evses.values())
         )
-        self._schedule(payload)
+        for schedule in payload["chargingSchedule"]:
+            self._schedule(schedule, payload["chargingProfilePurpose"])
+        profiles = self._parsed(payload, evse_id, views)
+        for schedule, profile in zip(
+            payload["chargingSchedule"], profiles, strict=True
+        ):
+            self._periods(schedule, profile, views)
+        self._against(profiles[0], list(others.values()))
+        return profiles[0]
+
+    def _parsed(
+        self, payload: Payload, evse_id: int, views: list[EvseView]
+    ) -> list[Profile]:
+        """One for each schedule."""
+        supply = views[0].supply
         try:
-            profile = parse_profile(payload, evse_id, views[0].supply)
+            return [
+                parse_profile(payload, evse_id, supply, number)
+                for number in range(len(payload["chargingSchedule"]))
+            ]
         except OcppError as error:
             raise Refusal("InvalidProfile", str(error)) from error
-        self._periods(payload, profile, views)
-        self._against(profile, [p for p in installed if p.id != profile.id])
-        return profile
 
-    def _identity(self, payload: Payload) -> None:
+    def _identity(self, payload: Payload, known: Profile | None) -> None:
         model = self._desk.model
+        if known is not None and known.purpose == _EXTERNAL:
+            raise Refusal("InvalidProfileId", "an external system's (K01.FR.05)")
         lowest = model.number("SmartChargingCtrlr", "MaxExternalConstraintsId")
         if lowest > 0 and payload["id"] <= lowest:
             raise Refusal("InvalidProfileId", f"id must exceed {lowest} (K01.FR.81)")
@@ -88,21 +115,29 @@ class ProfileCheck:
         if not 0 <= payload["stackLevel"] <= top:
             raise Refusal("InvalidStackLevel", f"stackLevel must be 0..{top}")
 
-    def _purpose(self, payload: Payload, evse_id: int, at_start: bool) -> None:
+    def _purpose(self, payload: Payload, evse_id: int, origin: Origin) -> None:
         purpose = payload["chargingProfilePurpose"]
         extra = self._desk.model.members(
             "SmartChargingCtrlr", "SupportedAdditionalPurposes"
         )
         if purpose in ("PriorityCharging", "LocalGeneration") and purpose not in extra:
             raise Refusal("UnsupportedPurpose", f"{purpose} (K01.FR.120)")
-        if purpose == "ChargingStationExternalConstraints":
+        if purpose == _EXTERNAL:
             raise Refusal("InvalidProfile", "set by external systems only (K01.FR.22)")
-        if at_start and (purpose != "TxProfile" or "transactionId" in payload):
+        if origin is Origin.START and (
+            purpose != "TxProfile" or "transactionId" in payload
+        ):
             raise Refusal("InvalidProfile", "TxProfile without transactionId (F01)")
-        if purpose == "TxProfile" and not at_start:
-            view = self._desk.evse_of_transaction(payload.get("transactionId", ""))
+        several = len(payload["chargingSchedule"]) > 1
+        view = self._desk.evse_of_transaction(payload.get("transactionId", ""))
+        if purpose == "TxProfile" and origin in (Origin.CSMS, Origin.BEGAN):
             if evse_id == 0 or view is None or view.config.id != evse_id:
                 raise Refusal("TxNotFound", "no such transaction here (K01.FR.09, .33)")
+            if origin is Origin.CSMS and view.needs_due:
+                raise Refusal("InvalidMessageSeq", "before its needs (K15.FR.17)")
+        # A choice of schedules is for a vehicle that said what it needs.
+        if several and (purpose != "TxProfile" or view is None or not view.needs_told):
+            raise Refusal("InvalidSchedule", "one schedule per profile (K01.FR.34)")
         if purpose == "ChargingStationMaxProfile" and evse_id != 0:
             raise Refusal("InvalidProfile", "ChargingStationMaxProfile needs evseId 0")
 
@@ -111,21 +146,25 @@ class ProfileCheck:
             payload["chargingProfileKind"],
             payload["chargingProfilePurpose"],
         )
+        model = self._desk.model
         schedules = payload["chargingSchedule"]
-        if len(schedules) > 1:
-            raise Refusal("InvalidSchedule", "one schedule per profile (K01.FR.34)")
         schedule = schedules[0]
+        if kind == "Dynamic" and not model.flag(
+            "SmartChargingCtrlr", "SupportsDynamicProfiles"
+        ):
+            raise Refusal("UnsupportedKind", "Dynamic (K01.FR.121)")
         if kind == "Dynamic":
             periods = schedule["chargingSchedulePeriod"]
-            if len(periods) != 1 or periods[0]["startPeriod"] != 0:
+            if len(schedules) + len(periods) != 2 or periods[0]["startPeriod"] != 0:
                 raise Refusal("InvalidSchedule", "Dynamic: one period at 0 (K28.FR.03)")
         elif "dynUpdateInterval" in payload or "dynUpdateTime" in payload:
             raise Refusal("InvalidProfile", "dynUpdate* needs Dynamic (K01.FR.122)")
         if kind == "Recurring" and "recurrencyKind" not in payload:
             raise Refusal("InvalidProfile", "Recurring needs recurrencyKind")
-        if kind in ("Absolute", "Recurring") and "startSchedule" not in schedule:
+        starts = ["startSchedule" in schedule for schedule in schedules]
+        if kind in ("Absolute", "Recurring") and not all(starts):
             raise Refusal("InvalidSchedule", f"{kind}: startSchedule (K01.FR.40)")
-        if kind in ("Relative", "Dynamic") and "startSchedule" in schedule:
+        if kind in ("Relative", "Dynamic") and any(starts):
             raise Refusal("InvalidSchedule", f"{kind}: no startSchedule (K01.FR.41)")
         if kind == "Relative" and purpose == "ChargingStationMaxProfile":
             raise Refusal("InvalidProfile", "Max profile is not Relative (K01.FR.38)")
@@ -135,8 +174,7 @@ class ProfileCheck:
             if not 0 <= payload.get(name, 0) <= MAX_SECONDS:
                 raise Refusal("InvalidProfile", f"{name} is out of range")
 
-    def _schedule(self, payload: Payload) -> None:
-        schedule = payload["chargingSchedule"][0]
+    def _schedule(self, schedule: Payload, purpose: str) -> None:
         model = self._desk.model
         unit = schedule["chargingRateUnit"]
         if unit not in model.members("SmartChargingCtrlr", "RateUnit"):
@@ -148,11 +186,7 @@ class ProfileCheck:
             raise Refusal("InvalidSchedule", "LocalFrequency counts in W (Q08)")
         if not 0 < schedule.get("duration", 1) <= MAX_SECONDS:
             raise Refusal("InvalidSchedule", "duration is out of range")
-        if schedule.get("useLocalTime") or schedule.get("randomizedDelay", 0) > 0:
-            raise Refusal(
-                "InvalidSchedule",
-                "useLocalTime, randomizedDelay unsupported (K01.FR.123-124)",
-            )
+        self._options(schedule, purpose)
         soc = schedule.get("limitAtSoC")
         if soc is not None and not 0 <= soc["limit"] <= MAX_W:
             raise Refusal("InvalidSchedule", "limitAtSoC.limit is out of range")
@@ -165,18 +199,33 @@ class ProfileCheck:
         if any(b <= a for a, b in pairwise(starts)) or starts[-1] > MAX_SECONDS:
             raise Refusal("InvalidSchedule", "startPeriod must ascend (K01.FR.35)")
 
+    def _options(self, schedule: Payload, purpose: str) -> None:
+        """Fields of 2.1 that the device model may rule out (K01.FR.95, .123-.125)."""
+        delay = schedule.get("randomizedDelay", 0)
+        for used, variable in (
+            (schedule.get("useLocalTime"), "SupportsUseLocalTime"),
+            (delay, "SupportsRandomizedDelay"),
+            ("limitAtSoC" in schedule, "SupportsLimitAtSoC"),
+        ):
+            if used and not self._desk.model.flag("SmartChargingCtrlr", variable):
+                raise Refusal("InvalidSchedule", f"{variable} is false")
+        if delay and purpose not in ("TxProfile", "TxDefaultProfile"):
+            raise Refusal("InvalidSchedule", f"{purpose}: no delay (K01.FR.95)")
+        if delay > MAX_SECONDS:
+            raise Refusal("InvalidSchedule", "randomizedDelay is out of range")
+
     def _periods(
-        self, payload: Payload, profile: Profile, views: list[EvseView]
+        self, schedule: Payload, profile: Profile, views: list[EvseView]
     ) -> None:
         """Up to 1024 of them in a few ms: what they share is looked up once (law 7)."""
         modes = tuple(self._modes(profile.purpose, views))
         phases = _phase_check(profile.purpose, views)
-        raw = payload["chargingSchedule"][0]["chargingSchedulePeriod"]
+        raw = schedule["chargingSchedulePeriod"]
         for values, period in zip(raw, profile.periods, strict=True):
             if period.mode not in modes:
                 raise Refusal(*_mode_refusal(profile.purpose, period.mode))
-            check_power(values, period)
             phases(values)
+            check_power(values, period)
             if values.get("evseSleep"):
                 raise Refusal("InvalidSchedule", "evseSleep unsupported (K01.FR.126)")
 
@@ -222,16 +271,18 @@ class ProfileCheck:
 
 
 def _mode_refusal(purpose: str, mode: OperationMode) -> tuple[str, str]:
-    if purpose == "PriorityCharging":
-        return "InvalidSchedule", "PriorityCharging: ChargingOnly (K01.FR.71)"
     if mode is OperationMode.LOCAL_LOAD_BALANCING:
         return "UnsupportedParam", "LocalLoadBalancing is not supported"
-    return "InvalidOperationMode", f"{mode.value} is not supported here (K01.FR.115)"
+    text = f"{mode.value} is not for {purpose} here (K01.FR.114, .115)"
+    return "InvalidOperationMode", text
 
 
 def _phase_check(purpose: str, views: list[EvseView]) -> Callable[[Payload], None]:
     is_dc = all(view.is_dc for view in views)
-    one_phase = any(view.config.ac_phases == 1 for view in views)
+    fewest = min(view.config.ac_phases for view in views)
+    most = max((v.config.ac_phases for v in views if not v.is_dc), default=1)
+    # Told of no single phases, the CSMS must not set them (K01.FR.142).
+    unsplit = any(view.needs_told and not view.needs_phases for view in views)
 
     def check(period: Payload) -> None:
         if "numberPhases" in period or "phaseToUse" in period:
@@ -239,9 +290,11 @@ def _phase_check(purpose: str, views: list[EvseView]) -> Callable[[Payload], Non
                 raise Refusal("NoPhaseForDC", "the EVSE is DC (K01.FR.44)")
             if "phaseToUse" in period:
                 raise Refusal("InvalidSchedule", "no phase switching (K01.FR.20, .48)")
-        for name, two, three in _PHASE_KEYS:
+            if period["numberPhases"] < most:
+                raise Refusal("InvalidSchedule", "phases stay connected (K01.FR.43)")
+        for name, two, three in PHASE_KEYS.values():
             if two in period or three in period:
-                if purpose != "TxProfile" or one_phase:
+                if purpose != "TxProfile" or fewest == 1 or unsplit:
                     raise Refusal("PhaseConflict", f"{name}_L2 or _L3 is not possible")
                 if name not in period:
                     raise Refusal("PhaseConflict", f"{name}_L2 or _L3 without {name}")
@@ -277,14 +330,21 @@ def check_power(values: Payload, period: Period) -> None:
         return
     if not -MAX_W <= setpoint <= MAX_W:
         raise Refusal("InvalidSchedule", "setpoint is out of range")
-    if (limit is not None and setpoint > limit) or (
-        floor is not None and setpoint < floor
+    signs = []
+    for limits, floors, wishes in zip(
+        PHASE_KEYS["limit"],
+        PHASE_KEYS["dischargeLimit"],
+        PHASE_KEYS["setpoint"],
+        strict=True,
     ):
-        raise Refusal("InvalidSchedule", "setpoint is outside its limits (V2X.05)")
-    if "setpoint_L2" in values or "setpoint_L3" in values:
-        signs = [values[name] for name in _SETPOINTS if name in values]
-        if min(signs) < 0 < max(signs):
-            raise Refusal("InvalidSchedule", "setpoints of phases differ in sign")
+        wish = values.get(wishes)
+        if wish is None:
+            continue
+        signs.append(wish)
+        if wish > values.get(limits, wish) or wish < values.get(floors, wish):
+            raise Refusal("InvalidSchedule", "setpoint is outside its limits (V2X.05)")
+    if signs and min(signs) < 0 < max(signs):
+        raise Refusal("InvalidSchedule", "setpoints of phases differ in sign")
 
 
 def _check_curves(values: Payload) -> None:

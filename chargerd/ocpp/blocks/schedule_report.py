@@ -6,7 +6,7 @@ the EVSE's rating stands: the most it can take.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,9 +14,10 @@ from chargerd.clock import Now
 from chargerd.model import OperationMode
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
 from chargerd.ocpp.blocks.dispatch import context
+from chargerd.ocpp.blocks.profile_store import ProfileStore
 from chargerd.ocpp.composite import Composite, Demand, timeline
 from chargerd.ocpp.effects import Answer, Payload
-from chargerd.ocpp.profiles import Profile
+from chargerd.ocpp.profiles import PHASE_KEYS
 
 MOST_PERIODS = 300
 MAX_DURATION_S = 31 * 86_400
@@ -25,11 +26,10 @@ Timeline = list[tuple[float, Demand]]
 
 def answer(
     desk: Desk,
-    profiles: Iterable[Profile],
+    store: ProfileStore,
     request: Payload,
     now: Now,
-    dyn_mono: Mapping[int, float],
-    priority: Iterable[str],
+    priority: Collection[str],
 ) -> Answer:
     """The answer: Rejected for an unknown EVSE or unit (K08.FR.05, .07)."""
     evse_id = request["evseId"]
@@ -42,7 +42,7 @@ def answer(
         return refusal("ValueOutOfRange", f"duration is 0..{MAX_DURATION_S} s")
     begin = float(int(now.utc.timestamp()))
     length = request["duration"]
-    profiles, priority = list(profiles), set(priority)
+    profiles, dyn_mono = store.all(), store.dyn_mono
 
     def composite(view: EvseView) -> Composite:
         first = view.transaction_id in priority
@@ -131,6 +131,16 @@ def _at(line: Timeline, at_s: float) -> Demand:
     return current
 
 
+def _by_phase(period: Payload, demand: Demand, factor: float) -> None:
+    """Limits that were told apart by phase (K08.FR.09), and the fewest phases."""
+    each = demand.limit_phases_w
+    scale = factor * max(1, len(each))  # a current counts on each phase
+    for name, power_w in zip(PHASE_KEYS["limit"], each, strict=False):
+        period[name] = round(power_w * (scale if factor != 1.0 else 1.0), 1)
+    if demand.phases is not None:
+        period["numberPhases"] = demand.phases
+
+
 def _periods(line: Timeline, begin: float, factor: float) -> list[Payload]:
     """On whole seconds, ascending: of two in one second the later counts."""
     by_start: dict[int, Payload] = {}
@@ -148,6 +158,7 @@ def _periods(line: Timeline, begin: float, factor: float) -> list[Payload]:
             ]
         elif demand.setpoint_w is None:
             period["limit"] = round((demand.limit_w or 0.0) * factor, 1)
+            _by_phase(period, demand, factor)
         else:
             period["operationMode"] = demand.mode.value
             period["setpoint"] = round(demand.setpoint_w * factor, 1)

@@ -1,49 +1,39 @@
-"""Block K and Q: the installed charging profiles and the messages about them.
+"""Block K and Q: the messages about charging profiles, and when they take effect.
 
-Owns the store of profiles (persistent by purpose, K01.FR.27), dynamic updates (K28),
-offline validity (K01.FR.101-103) and the answers of K01, K08-K10, K21. What the
-profiles mean is `composite.py`; what they become is `dispatch.py`.
+Owns the answers of K01 and K08 to K10, profiles of remote starts (K05) and offline
+validity (K01.FR.101-103). What profiles mean is `composite.py`; what they become is
+`dispatch.py`; which are there is `profile_store.py`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from chargerd.clock import Now
 from chargerd.model import EvseReport
 from chargerd.ocpp.blocks import schedule_report
 from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, EvseView, failed, refusal, stamp
+from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.dispatch import Dispatcher, soc_of
 from chargerd.ocpp.blocks.profile_check import (
     MAX_SECONDS,
+    Origin,
     ProfileCheck,
     Refusal,
     check_dyn_time,
-    check_power,
 )
+from chargerd.ocpp.blocks.profile_store import CSO, Installed, ProfileStore
 from chargerd.ocpp.composite import Afrr
-from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
-from chargerd.ocpp.profiles import Profile, parse_period, parse_time
+from chargerd.ocpp.effects import Answer, OcppError, Payload
+from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.v2 import dialect
 
-PERSISTENT = ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging")
-SOURCE = "CSO"  # ChargingLimitSource of what the CSMS set
-PULL_RETRY_S = 30.0
 AFRR_TTL_S = 30.0  # an AFRRSignal that no other follows is dead after this
 START_WAIT_S = 600.0  # a remote start that takes longer does not happen
 CLOCK_STEP_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A profile as received and as parsed."""
-
-    payload: Payload
-    profile: Profile
+NOT_CLEARED = ("ChargingStationExternalConstraints", "LocalGeneration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +48,13 @@ class _Waiting:
 class SmartCharging(Block):
     """All profiles of the station. Raises nothing: bad profiles become answers."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, store: ProfileStore) -> None:
         self._desk = desk
+        self._store = store
         self._check = ProfileCheck(desk)
         self._dispatcher = Dispatcher(desk)
-        self._installed: dict[int, Installed] = {}
-        self._dyn_mono: dict[int, float] = {}
-        self._pull_after_mono: dict[int, float] = {}  # in flight or failed: wait
         self._starting: dict[int, _Waiting] = {}  # by EVSE
-        self._priority: set[str] = set()
+        self.priority: set[str] = set()  # transactions with priority charging
         self._suspended: dict[int, set[str]] = {}  # EVSE -> why it has no energy
         self._afrr: Afrr | None = None
         self._clock_s: float | None = None  # UTC minus monotonic at the last refresh
@@ -80,8 +68,6 @@ class SmartCharging(Block):
             "GetChargingProfiles": self.get_profiles,
             "GetCompositeSchedule": self.composite,
             "SetChargingProfile": self.set_profile,
-            "UpdateDynamicSchedule": self.update_dynamic,
-            "UsePriorityCharging": self.use_priority,
         }
 
     def begin(self, now: Now) -> None:
@@ -91,27 +77,16 @@ class SmartCharging(Block):
         self.link(True, 0.0, now)
 
     def _restore(self, saved: Any) -> None:
-        """Profiles of the last run. A Dynamic one waits for an update: its values may
-        be old. One that this version refuses is forgotten."""
-        for key, value in saved.items():
+        """Profiles of the last run. One that this version refuses is forgotten."""
+        for key, value in list(saved.items()):
             try:
                 profile = self._check.parse(
-                    value["profile"], value["evseId"], self._profiles()
+                    value["profile"], value["evseId"], self._store.all(), Origin.DISK
                 )
             except (Refusal, KeyError, TypeError, ValueError, AttributeError):
                 self._desk.save("profile", key, None)
                 continue
-            self._installed[profile.id] = Installed(value["profile"], profile)
-        self._count()
-
-    def _profiles(self) -> Iterable[Profile]:
-        return [item.profile for item in self._installed.values()]
-
-    def _count(self) -> None:
-        self._desk.model.update(
-            "SmartChargingCtrlr", "Entries", str(len(self._installed)),
-            instance="ChargingProfiles",
-        )  # fmt: skip
+            self._store.restored(Installed(value["profile"], profile))
 
     # Messages of the CSMS.
 
@@ -129,7 +104,7 @@ class SmartCharging(Block):
     def check_start(self, payload: Payload, evse_id: int) -> Refusal | None:
         """May this profile come with a remote start? None = yes (F01.FR.26)."""
         try:
-            self._check.parse(payload, evse_id, self._profiles(), at_start=True)
+            self._check.parse(payload, evse_id, self._store.all(), Origin.START)
         except Refusal as refused:
             return refused
         return None
@@ -140,38 +115,36 @@ class SmartCharging(Block):
         """Hold a remote start's profile until its transaction begins (F01.FR.10)."""
         self._starting[evse_id] = _Waiting(start_id, payload, now.mono + START_WAIT_S)
 
-    def _install(self, payload: Payload, evse_id: int, now: Now) -> None:
-        profile = self._check.parse(payload, evse_id, self._profiles())
-        if profile.kind == "Dynamic":
+    def _install(
+        self, payload: Payload, evse_id: int, now: Now, origin: Origin = Origin.CSMS
+    ) -> None:
+        """Install or replace by id (K01.FR.05)."""
+        profile = self._check.parse(payload, evse_id, self._store.all(), origin)
+        updated_mono = None
+        if profile.kind == "Dynamic":  # K28.FR.05
             told = check_dyn_time(payload)
             age_s = 0.0 if told is None else now.utc.timestamp() - told
-            self._dyn_mono[profile.id] = now.mono - min(max(0.0, age_s), MAX_SECONDS)
-        self._pull_after_mono.pop(profile.id, None)
-        self._installed[profile.id] = Installed(payload, profile)
-        if profile.purpose in PERSISTENT:
-            value = {"evseId": evse_id, "profile": payload}
-            self._desk.save("profile", str(profile.id), value)
-        self._count()
-
-    def _remove(self, number: int) -> None:
-        gone = self._installed.pop(number)
-        self._dyn_mono.pop(number, None)
-        self._pull_after_mono.pop(number, None)
-        if gone.profile.purpose in PERSISTENT:
-            self._desk.save("profile", str(number), None)
-        self._count()
+            updated_mono = now.mono - min(max(0.0, age_s), MAX_SECONDS)
+        self._store.put(Installed(payload, profile), updated_mono)
 
     def clear(self, request: Payload, now: Now) -> Answer:
-        """ClearChargingProfile (K10): an id alone decides, else all criteria match."""
-        wanted = request.get("chargingProfileCriteria", {})
+        """ClearChargingProfile (K10): an id alone decides, else all criteria match.
+
+        What an external system set stays. A LocalGeneration of the CSMS goes by its id
+        only (K10.FR.03, .04).
+        """
         if "chargingProfileId" in request:
-            found = [n for n in self._installed if n == request["chargingProfileId"]]
+            wanted: Payload = {"chargingProfileId": [request["chargingProfileId"]]}
+            found = self._store.find(wanted, [CSO])
         else:
+            wanted = request.get("chargingProfileCriteria", {})
             found = [
-                n for n, item in self._installed.items() if _fits(item.profile, wanted)
+                item
+                for item in self._store.find(wanted, [CSO])
+                if item.profile.purpose not in NOT_CLEARED
             ]
-        for number in found:
-            self._remove(number)
+        for item in found:
+            self._store.remove(item.profile.id)
         if found:
             self.refresh(now)
         return {"status": "Accepted" if found else "Unknown"}
@@ -181,64 +154,25 @@ class SmartCharging(Block):
         wanted = {**request["chargingProfile"]}
         if "evseId" in request:
             wanted["evseId"] = request["evseId"]
-        found = [i for i in self._installed.values() if _fits(i.profile, wanted)]
-        if SOURCE not in wanted.get("chargingLimitSource", [SOURCE]):
-            found = []
+        found = self._store.find(wanted, wanted.get("chargingLimitSource"))
         if self._desk.version == dialect.V201:
             found = [item for item in found if dialect.known_201(item.payload)]
         for index, item in enumerate(found):
             report = {
                 "requestId": request["requestId"],
-                "chargingLimitSource": SOURCE,
+                "chargingLimitSource": item.source,
                 "evseId": item.profile.evse_id,
-                "chargingProfile": [self._as_installed(item, now)],
+                "chargingProfile": [self._store.as_installed(item, now)],
                 "tbc": index < len(found) - 1,
             }
             self._desk.send("ReportChargingProfiles", report, now)
         return {"status": "Accepted" if found else "NoProfiles"}
 
-    def _as_installed(self, item: Installed, now: Now) -> Payload:
-        mono = self._dyn_mono.get(item.profile.id)
-        if mono is None:
-            return item.payload
-        return {**item.payload, "dynUpdateTime": stamp(now.utc_at(mono))}
-
     def composite(self, request: Payload, now: Now) -> Answer:
         """GetCompositeSchedule (K08)."""
         return schedule_report.answer(
-            self._desk, self._profiles(), request, now, self._dyn_mono, self._priority
+            self._desk, self._store, request, now, self.priority
         )
-
-    def update_dynamic(self, request: Payload, now: Now) -> Answer:
-        """UpdateDynamicSchedule (K28.FR.06, .09, .11)."""
-        number = request["chargingProfileId"]
-        refused = self._update(number, request["scheduleUpdate"], now)
-        if refused:
-            return refusal(refused.reason, refused.text)
-        return {"status": "Accepted"}
-
-    def _update(self, number: int, update: Payload, now: Now) -> Refusal | None:
-        item = self._installed.get(number)
-        if item is None or item.profile.kind != "Dynamic":
-            return Refusal("InvalidProfile", "no such Dynamic profile (K28.FR.11)")
-        schedule = item.payload["chargingSchedule"][0]
-        period = {**schedule["chargingSchedulePeriod"][0], **update}
-        evse_id, unit = item.profile.evse_id, schedule["chargingRateUnit"]
-        view = self._desk.evses.get(evse_id) or next(iter(self._desk.evses.values()))
-        parsed = parse_period(period, unit, view.supply)
-        try:
-            check_power(period, parsed)
-        except Refusal as refused:
-            return refused
-        changed = {**schedule, "chargingSchedulePeriod": [period]}
-        payload = {**item.payload, "chargingSchedule": [changed]}
-        self._installed[number] = Installed(
-            payload, replace(item.profile, periods=(parsed,))
-        )
-        self._dyn_mono[number] = now.mono
-        self._pull_after_mono.pop(number, None)
-        self.refresh(now)
-        return None
 
     def afrr_signal(self, request: Payload, now: Now) -> Answer:
         """AFRRSignal (Q08): added to the baseline from its time on, for 30 s at most.
@@ -256,25 +190,11 @@ class SmartCharging(Block):
             )
         if not any(
             period.signal is not None
-            for profile in self._profiles()
+            for profile in self._store.of_csms()
             for period in profile.periods
         ):
             return refusal("NoSignalWattCurve", "no profile has a v2xSignalWattCurve")
         self._afrr = Afrr(float(request["signal"]), from_s, from_s + AFRR_TTL_S)
-        self.refresh(now)
-        return {"status": "Accepted"}
-
-    def use_priority(self, request: Payload, now: Now) -> Answer:
-        """UsePriorityCharging (K21)."""
-        transaction = request["transactionId"]
-        if self._desk.evse_of_transaction(transaction) is None:
-            return refusal("TxNotFound")
-        if all(p.purpose != "PriorityCharging" for p in self._profiles()):
-            return refusal("NotFound", "no PriorityCharging profile", "NoProfile")
-        if request["activate"]:
-            self._priority.add(transaction)
-        else:
-            self._priority.discard(transaction)
         self.refresh(now)
         return {"status": "Accepted"}
 
@@ -283,6 +203,11 @@ class SmartCharging(Block):
     def transaction_started(
         self, view: EvseView, start_id: int | None, now: Now
     ) -> None:
+        for item in self._store.find(
+            {"evseId": view.config.id, "chargingProfilePurpose": "TxProfile"}
+        ):
+            if item.profile.transaction_id != view.transaction_id:
+                self._store.remove(item.profile.id)  # of a transaction before a restart
         waiting = self._starting.get(view.config.id)
         if waiting is not None and waiting.start_id == start_id:
             del self._starting[view.config.id]
@@ -293,19 +218,16 @@ class SmartCharging(Block):
     def _install_waiting(self, view: EvseView, payload: Payload, now: Now) -> None:
         profile = {**payload, "transactionId": view.transaction_id}
         try:
-            self._install(profile, view.config.id, now)
+            self._install(profile, view.config.id, now, Origin.BEGAN)
         except Refusal as refused:  # another profile has taken its place meanwhile
             self._desk.security_event("InvalidMessages", now, refused.text)
 
     def transaction_ended(self, transaction_id: str, evse_id: int, now: Now) -> None:
-        """TxProfiles end with their transaction (K01: purpose TxProfile)."""
-        for number, item in list(self._installed.items()):
-            if (
-                item.profile.purpose == "TxProfile"
-                and item.profile.transaction_id == transaction_id
-            ):
-                self._remove(number)
-        self._priority.discard(transaction_id)
+        """TxProfiles end with their transaction (K02.FR.05)."""
+        for item in self._store.find({"chargingProfilePurpose": "TxProfile"}):
+            if item.profile.transaction_id == transaction_id:
+                self._store.remove(item.profile.id)
+        self.priority.discard(transaction_id)
         self._suspended.pop(evse_id, None)
         self.refresh(now)
 
@@ -331,15 +253,13 @@ class SmartCharging(Block):
     def link(self, up: bool, offline_s: float, now: Now) -> None:
         """Offline validity begins or ends after `offline_s` seconds (K01.FR.102)."""
         if up:
-            for number, item in list(self._installed.items()):
-                longest = item.profile.max_offline_s
-                if (
-                    longest is not None
-                    and item.profile.invalid_after_offline
-                    and offline_s > longest
-                ):
-                    self._remove(number)
-        self._pull_after_mono.clear()
+            for item in self._store.find({}):
+                profile = item.profile
+                longest = profile.max_offline_s
+                if longest is None or not profile.invalid_after_offline:
+                    continue
+                if offline_s > longest:
+                    self._store.remove(profile.id)
         self.refresh(now)
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
@@ -349,9 +269,9 @@ class SmartCharging(Block):
         )
         soc = soc_of(view)
         above = tuple(
-            soc is not None and soc >= item.profile.soc_pct
-            for item in self._installed.values()
-            if item.profile.soc_pct is not None
+            soc is not None and soc >= profile.soc_pct
+            for profile in self._store.steering()
+            if profile.soc_pct is not None
         )
         if stepped or above != self._above_soc.get(view.config.id, ()):
             self._above_soc[view.config.id] = above
@@ -363,70 +283,17 @@ class SmartCharging(Block):
         """Send what the profiles ask now, where it differs from what was sent."""
         self._clock_s = now.utc.timestamp() - now.mono
         self._dispatcher.refresh(
-            self._profiles(),
+            self._store.steering(),
             now,
-            self._dyn_mono,
-            self._priority,
+            self._store.dyn_mono,
+            self.priority,
             self._suspended,
             self._afrr,
         )
 
     def next_timer(self) -> float:
-        return min(self._dispatcher.next_mono, self._next_pull_mono())
+        return self._dispatcher.next_mono
 
     def on_timer(self, now: Now) -> None:
         if now.mono >= self._dispatcher.next_mono:
             self.refresh(now)
-        if now.mono >= self._next_pull_mono():
-            self._pull(now)
-
-    def _pull_mono(self, profile: Profile) -> float:
-        """When this profile's values must be asked for (K28.FR.10)."""
-        if profile.dyn_interval_s is None:
-            return math.inf
-        updated = self._dyn_mono.get(profile.id, -math.inf)
-        earliest = self._pull_after_mono.get(profile.id, -math.inf)
-        return max(updated + profile.dyn_interval_s, earliest, 0.0)
-
-    def _next_pull_mono(self) -> float:
-        desk = self._desk
-        if not (desk.online and desk.accepted) or desk.version == dialect.V201:
-            return math.inf
-        return min(map(self._pull_mono, self._profiles()), default=math.inf)
-
-    def _pull(self, now: Now) -> None:
-        for profile in self._profiles():
-            if self._pull_mono(profile) <= now.mono:
-                timeout = self._desk.model.number(
-                    "OCPPCommCtrlr", "MessageTimeout", "Default"
-                )
-                self._pull_after_mono[profile.id] = now.mono + timeout + PULL_RETRY_S
-                self._desk.send(
-                    "PullDynamicScheduleUpdate",
-                    {"chargingProfileId": profile.id},
-                    now,
-                    Durability.NOW_OR_NEVER,
-                    answered=self._pulled,
-                )
-
-    def _pulled(self, request: Payload, answer: Answer, now: Now) -> None:
-        number = request["chargingProfileId"]
-        taken = False
-        if not failed(answer) and isinstance(answer, dict):
-            update = answer.get("scheduleUpdate", {})
-            taken = (
-                answer["status"] == "Accepted"
-                and self._update(number, update, now) is None
-            )
-        if not taken and number in self._installed:
-            self._pull_after_mono[number] = now.mono + PULL_RETRY_S
-
-
-def _fits(profile: Profile, wanted: Payload) -> bool:
-    """All given criteria match (K09, K10)."""
-    return (
-        wanted.get("evseId", profile.evse_id) == profile.evse_id
-        and wanted.get("chargingProfilePurpose", profile.purpose) == profile.purpose
-        and wanted.get("stackLevel", profile.stack_level) == profile.stack_level
-        and profile.id in wanted.get("chargingProfileId", [profile.id])
-    )

@@ -17,6 +17,7 @@ V201 = "ocpp2.0.1"
 ONLY_21 = frozenset(
     {
         "AFRRSignal",
+        "NotifyPriorityCharging",
         "UpdateDynamicSchedule",
         "UsePriorityCharging",
         "PullDynamicScheduleUpdate",

@@ -22,26 +22,34 @@ from tests.unit.ocpp.station_rig import Rig, config
 NO_LIMIT = [{"startPeriod": 0, "operationMode": "ChargingOnly"}]
 
 
-REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
-    ("unknown EVSE", profile(), 9, "UnknownEvse"),
+REFUSED: list[Any] = [  # name, profile, EVSE, reason, requirements
+    ("unknown EVSE", profile(), 9, "UnknownEvse",
+     pytest.mark.req("K01.FR.28")),
     ("external purpose", profile(purpose="ChargingStationExternalConstraints"), 1,
      "InvalidProfile"),
     ("max profile on an EVSE", profile(purpose="ChargingStationMaxProfile"), 1,
-     "InvalidProfile"),
+     "InvalidProfile",
+     pytest.mark.req("K04.FR.03")),
     ("relative max profile",
      profile(purpose="ChargingStationMaxProfile", kind="Relative"), 0,
-     "InvalidProfile"),
-    ("tx without transaction", profile(purpose="TxProfile"), 1, "TxNotFound"),
-    ("tx on evse 0", profile(purpose="TxProfile", transactionId="x"), 0, "TxNotFound"),
+     "InvalidProfile",
+     pytest.mark.req("K01.FR.38")),
+    ("tx without transaction", profile(purpose="TxProfile"), 1, "TxNotFound",
+     pytest.mark.req("K01.FR.09", "K01.FR.33")),
+    ("tx on evse 0", profile(purpose="TxProfile", transactionId="x"), 0, "TxNotFound",
+     pytest.mark.req("K01.FR.16")),
     ("stack level", profile(stackLevel=99), 1, "InvalidStackLevel"),
     ("no start", profile(schedule={"startSchedule": "then"}), 1, "InvalidProfile"),
     ("relative with start", profile(kind="Relative", schedule={"startSchedule": T0}), 1,
-     "InvalidSchedule"),
+     "InvalidSchedule",
+     pytest.mark.req("K01.FR.41")),
     ("first period late", profile(periods=[{"startPeriod": 5, "limit": 1.0}]), 1,
-     "InvalidSchedule"),
+     "InvalidSchedule",
+     pytest.mark.req("K01.FR.31")),
     ("periods out of order", profile(periods=[
         {"startPeriod": 0, "limit": 1.0}, {"startPeriod": 0, "limit": 2.0}]), 1,
-     "InvalidSchedule"),
+     "InvalidSchedule",
+     pytest.mark.req("K01.FR.35")),
     ("negative limit", profile(periods=[{"startPeriod": 0, "limit": -1.0}]), 1,
      "InvalidSchedule"),
     ("monstrous limit", profile(periods=[{"startPeriod": 0, "limit": 1e300}]), 1,
@@ -49,27 +57,42 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("validity", profile(validFrom="2026-12-02T00:00:00Z",
                          validTo="2026-12-01T00:00:00Z"), 1, "InvalidProfile"),
     ("phases of DC", profile(periods=[
-        {"startPeriod": 0, "limit": 1.0, "numberPhases": 3}]), 1, "NoPhaseForDC"),
+        {"startPeriod": 0, "limit": 1.0, "numberPhases": 3}]), 1, "NoPhaseForDC",
+     pytest.mark.req("K01.FR.44")),
     ("two schedules", {**profile(), "chargingSchedule":
-        profile()["chargingSchedule"] * 2}, 1, "InvalidSchedule"),
+        profile()["chargingSchedule"] * 2}, 1, "InvalidSchedule",
+     pytest.mark.req("K01.FR.34")),
     ("recurring without kind", {**profile(), "chargingProfileKind": "Recurring"}, 1,
      "InvalidProfile"),
     ("absolute without start", {**profile(kind="Relative"),
                                 "chargingProfileKind": "Absolute"}, 1,
-     "InvalidSchedule"),
+     "InvalidSchedule",
+     pytest.mark.req("K01.FR.40")),
     ("duration 0", profile(schedule={"duration": 0}), 1, "InvalidSchedule"),
 ]  # fmt: skip
 
 
-REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
-    ("dyn field", profile(dynUpdateInterval=5), 1, "InvalidProfile"),
+REFUSED_21: list[Any] = [
+    ("dyn field", profile(dynUpdateInterval=5), 1, "InvalidProfile",
+     pytest.mark.req("K01.FR.122", "K28.FR.04")),
     ("dynamic of two", profile(kind="Dynamic", periods=[
         {"startPeriod": 0, "limit": 1.0}, {"startPeriod": 5, "limit": 1.0}]), 1,
+     "InvalidSchedule",
+     pytest.mark.req("K28.FR.01", "K28.FR.03", "K29.FR.01")),
+    ("dynamic that waits", profile(kind="Dynamic", periods=[
+        {"startPeriod": 5, "limit": 1.0}]), 1, "InvalidSchedule",
+     pytest.mark.req("K28.FR.02", "K29.FR.02")),
+    ("delay of the station", profile(
+        purpose="ChargingStationMaxProfile", schedule={"randomizedDelay": 9}), 0,
+     "InvalidSchedule", pytest.mark.req("K01.FR.95")),
+    ("endless delay", profile(schedule={"randomizedDelay": 10**12}), 1,
      "InvalidSchedule"),
-    ("local time", profile(schedule={"useLocalTime": True}), 1, "InvalidSchedule"),
-    ("delay", profile(schedule={"randomizedDelay": 9}), 1, "InvalidSchedule"),
+    ("V2X of local generation", profile(
+        purpose="LocalGeneration", periods=central(1.0)), 0, "InvalidOperationMode",
+     pytest.mark.req("K01.FR.113")),
     ("sleep", profile(periods=[
-        {"startPeriod": 0, "limit": 1.0, "evseSleep": True}]), 1, "InvalidSchedule"),
+        {"startPeriod": 0, "limit": 1.0, "evseSleep": True}]), 1, "InvalidSchedule",
+     pytest.mark.req("K01.FR.126")),
     ("no limit", profile(periods=NO_LIMIT), 1, "InvalidSchedule"),
     ("charging only with setpoint", profile(periods=[
         {"startPeriod": 0, "limit": 1.0, "setpoint": 1.0}]), 1, "InvalidSchedule"),
@@ -97,13 +120,17 @@ REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
         {"startPeriod": 0, "operationMode": "LocalLoadBalancing"}]), 1,
      "UnsupportedParam"),
     ("V2X in a max profile", profile(purpose="ChargingStationMaxProfile",
-                                     periods=central(-1.0)), 0, "InvalidOperationMode"),
+                                     periods=central(-1.0)), 0, "InvalidOperationMode",
+     pytest.mark.req("K01.FR.111", "K01.FR.114")),
     ("phases of one-phase", profile(periods=[
-        {"startPeriod": 0, "limit": 1.0, "limit_L2": 1.0}]), 1, "PhaseConflict"),
+        {"startPeriod": 0, "limit": 1.0, "limit_L2": 1.0}]), 1, "PhaseConflict",
+     pytest.mark.req("K01.FR.144")),
     ("priority with duration", profile(purpose="PriorityCharging",
-                                       schedule={"duration": 5}), 1, "InvalidSchedule"),
+                                       schedule={"duration": 5}), 1, "InvalidSchedule",
+     pytest.mark.req("K01.FR.70")),
     ("priority with V2X", profile(purpose="PriorityCharging", periods=central(1.0)), 1,
-     "InvalidSchedule"),
+     "InvalidOperationMode",
+     pytest.mark.req("K01.FR.71")),
     ("idle with power", profile(periods=[
         {"startPeriod": 0, "operationMode": "Idle", "setpoint": 4.0}]), 1,
      "InvalidSchedule"),
@@ -118,8 +145,7 @@ REFUSED_21: list[tuple[str, dict[str, Any], int, str]] = [
 @BOTH
 @pytest.mark.parametrize(
     ("made", "evse_id", "reason"),
-    [row[1:] for row in REFUSED],
-    ids=lambda v: str(v)[:9],
+    [pytest.param(*row[1:4], id=row[0], marks=row[4:]) for row in REFUSED],
 )
 def test_refusals(version: str, made: Any, evse_id: int, reason: str) -> None:
     rig = Rig(version=version).boot()
@@ -132,8 +158,7 @@ def test_refusals(version: str, made: Any, evse_id: int, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("made", "evse_id", "reason"),
-    [row[1:] for row in REFUSED_21],
-    ids=[row[0] for row in REFUSED_21],
+    [pytest.param(*row[1:4], id=row[0], marks=row[4:]) for row in REFUSED_21],
 )
 def test_refusals_of_2_1(made: Any, evse_id: int, reason: str) -> None:
     rig = Rig().boot()
@@ -142,22 +167,41 @@ def test_refusals_of_2_1(made: Any, evse_id: int, reason: str) -> None:
     assert answer["statusInfo"]["reasonCode"] == reason
 
 
+SMART = "SmartChargingCtrlr."
+SWITCHED: list[Any] = [  # preset, profile, reason, requirement
+    ({"RateUnit": "W"}, profile(unit="A"), "UnsupportedRateUnit",
+     pytest.mark.req("K01.FR.26")),
+    ({"MaxExternalConstraintsId": 50}, profile(50), "InvalidProfileId",
+     pytest.mark.req("K01.FR.81")),
+    ({"SupportedAdditionalPurposes": ""}, profile(purpose="LocalGeneration"),
+     "UnsupportedPurpose", pytest.mark.req("K01.FR.120")),
+    ({"SupportedAdditionalPurposes": "LocalGeneration"},
+     profile(purpose="PriorityCharging", kind="Relative"), "UnsupportedPurpose",
+     pytest.mark.req("K01.FR.120")),
+    ({"SupportsDynamicProfiles": False}, profile(kind="Dynamic"), "UnsupportedKind",
+     pytest.mark.req("K01.FR.121")),
+    ({"SupportsUseLocalTime": False}, profile(schedule={"useLocalTime": True}),
+     "InvalidSchedule", pytest.mark.req("K01.FR.123")),
+    ({"SupportsRandomizedDelay": False}, profile(schedule={"randomizedDelay": 9}),
+     "InvalidSchedule", pytest.mark.req("K01.FR.124")),
+    ({"SupportsLimitAtSoC": False},
+     profile(schedule={"limitAtSoC": {"soc": 5, "limit": 1.0}}), "InvalidSchedule",
+     pytest.mark.req("K01.FR.125")),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("presets", "made", "reason"),
-    [
-        ({"SmartChargingCtrlr.RateUnit": "W"}, profile(unit="A"),
-         "UnsupportedRateUnit"),
-        ({"SmartChargingCtrlr.MaxExternalConstraintsId": 50}, profile(50),
-         "InvalidProfileId"),
-        ({"SmartChargingCtrlr.SupportedAdditionalPurposes": ""},
-         profile(purpose="LocalGeneration"), "UnsupportedPurpose"),
-    ],
-)  # fmt: skip
+    [pytest.param(*row[:3], marks=row[3]) for row in SWITCHED],
+)
 def test_refusals_by_configuration(
     presets: dict[str, Any], made: Any, reason: str
 ) -> None:
-    rig = Rig(config(device_model=presets)).boot()
+    """Without the preset the same profile is taken."""
+    named = {SMART + name: value for name, value in presets.items()}
+    rig = Rig(config(device_model=named)).boot()
     assert install(rig, made)["statusInfo"]["reasonCode"] == reason
+    assert install(Rig().boot(), made) == {"status": "Accepted"}
 
 
 @pytest.mark.parametrize(
@@ -199,27 +243,38 @@ def test_update_of_what_is_not_dynamic_is_refused(number: int) -> None:
     assert answer["statusInfo"]["reasonCode"] == "InvalidProfile"
 
 
-def test_phase_rules_of_an_ac_evse() -> None:
-    devices = {k: {"driver": "x", "at": "y:/z"} for k in ("pilot", "meter")}
-    conf = config(evse={"ac_phases": 3, "devices": devices})
-    rig, tx = running(conf=conf)
-    base = {"startPeriod": 0, "limit": 10.0}
-    for period, reason in (
-        ({**base, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule"),
-        ({"startPeriod": 0, "limit": 10.0, "setpoint_L2": 1.0}, "PhaseConflict"),
-        ({**base, "operationMode": "CentralSetpoint", "setpoint": 1.0},
-         "InvalidOperationMode"),
-    ):  # fmt: skip
-        made = profile(
-            purpose="TxProfile", periods=[period], transactionId=tx, unit="A"
-        )
-        assert install(rig, made)["statusInfo"]["reasonCode"] == reason
-    made = profile(
-        purpose="TxProfile", periods=[{**base, "numberPhases": 1}], transactionId=tx,
-        unit="A",
-    )  # fmt: skip
-    assert install(rig, made) == {"status": "Accepted"}
-    assert segment(rig).limit_w == 2300.0
+AC = {k: {"driver": "x", "at": "y:/z"} for k in ("pilot", "meter")}
+BASE = {"startPeriod": 0, "limit": 10.0}
+OF_AC: list[Any] = [  # phases of the EVSE, period, reason ("" = taken), requirements
+    (3, {**BASE, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule",
+     pytest.mark.req("K01.FR.48")),
+    (3, {**BASE, "numberPhases": 1}, "InvalidSchedule", pytest.mark.req("K01.FR.43")),
+    (3, {**BASE, "numberPhases": 3}, ""),
+    (3, BASE, "", pytest.mark.req("K01.FR.49", "K01.FR.51")),
+    (1, {**BASE, "numberPhases": 3}, "", pytest.mark.req("K01.FR.45")),
+    (3, {"startPeriod": 0, "limit": 10.0, "setpoint_L2": 1.0}, "PhaseConflict"),
+    (3, {"startPeriod": 0, "limit_L2": 1.0}, "PhaseConflict",
+     pytest.mark.req("K01.FR.146")),
+    (1, {**BASE, "limit_L2": 1.0}, "PhaseConflict"),
+    (3, {**BASE, "operationMode": "CentralSetpoint", "setpoint": 1.0},
+     "InvalidOperationMode"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phases", "period", "reason"),
+    [pytest.param(*row[:3], marks=row[3:]) for row in OF_AC],
+)
+def test_phase_rules_of_an_ac_evse(phases: int, period: Any, reason: str) -> None:
+    """Current is per phase; what is told of more phases than there are is taken."""
+    rig, tx = running(conf=config(evse={"ac_phases": phases, "devices": AC}))
+    made = profile(purpose="TxProfile", periods=[period], transactionId=tx, unit="A")
+    answer = install(rig, made)
+    if reason:
+        assert answer["statusInfo"]["reasonCode"] == reason
+    else:
+        assert answer == {"status": "Accepted"}
+        assert segment(rig).limit_w == 2300.0 * phases
 
 
 def test_phases_of_one_setpoint_share_its_sign() -> None:
@@ -238,6 +293,7 @@ def test_an_evse_that_cannot_discharge_takes_no_v2x_mode() -> None:
     assert answer["statusInfo"]["reasonCode"] == "InvalidOperationMode"
 
 
+@pytest.mark.req("K01.FR.05", "K01.FR.52", "K01.FR.53")
 @BOTH
 def test_duplicates(version: str) -> None:
     rig = Rig(config(evses=2), version=version).boot()
@@ -247,7 +303,15 @@ def test_duplicates(version: str) -> None:
     assert install(rig, profile(3, stackLevel=1), 2)["status"] == "Accepted"
     again = profile(4, stackLevel=1)
     assert install(rig, again, 2)["statusInfo"]["reasonCode"] == "DuplicateProfile"
-    assert install(rig, profile(1), 0)["status"] == "Accepted"  # the same id replaces
+    plan = [{"startPeriod": 0, "limit": 1000.0}]
+    changed = profile(1, periods=plan)  # the same id replaces
+    assert install(rig, changed, 0)["status"] == "Accepted"
+    rig.call(
+        "GetChargingProfiles", {"requestId": 1, "chargingProfile": {}, "evseId": 0}
+    )
+    (told,) = rig.payloads("ReportChargingProfiles")
+    schedule = told["chargingProfile"][0]["chargingSchedule"][0]
+    assert schedule["chargingSchedulePeriod"] == plan
 
 
 def test_the_store_of_profiles_is_bounded() -> None:

@@ -145,6 +145,23 @@ def test_phase_values_of_a_transaction_add_up() -> None:
     assert segment(rig).setpoint_w == -6000.0
 
 
+@pytest.mark.req("K01.FR.147", "K08.FR.09")
+def test_the_lowest_limit_of_the_phases_holds_for_each() -> None:
+    """Nothing here can drive phases apart; the composite schedule tells them."""
+    rig, tx = running(conf=config(evse={"ac_phases": 3}))
+    plan = [{"startPeriod": 0, "limit": 1500.0, "limit_L2": 1000.0, "limit_L3": 1200.0}]
+    made = profile(purpose="TxProfile", kind="Relative", periods=plan, transactionId=tx)
+    assert install(rig, made) == {"status": "Accepted"}
+    assert segment(rig).limit_w == 3000.0
+    cap = [{"startPeriod": 0, "limit": 3300.0}]
+    install(rig, profile(11, purpose="ChargingStationMaxProfile", periods=cap), 0)
+    answer = rig.call("GetCompositeSchedule", {"evseId": 1, "duration": 60})
+    assert isinstance(answer, dict)
+    (period,) = answer["schedule"]["chargingSchedulePeriod"]
+    told = [period[name] for name in ("limit", "limit_L2", "limit_L3")]
+    assert told == [1100.0, 1000.0, 1100.0]
+
+
 def test_the_station_maximum_is_told_for_the_station_and_each_evse() -> None:
     rig = Rig(config(evses=2)).boot()
     install(rig, profile(purpose="ChargingStationMaxProfile"), 0)

@@ -20,6 +20,7 @@ from tests.unit.ocpp.station_rig import V201, Rig, config
 P = SessionPhase
 
 
+@pytest.mark.req("K01.FR.27", "K01.FR.55", "K09.FR.01", "K09.FR.02", "K09.FR.06")
 @BOTH
 def test_persistent_profiles_survive_a_restart(version: str) -> None:
     rig, tx = running(version)
@@ -35,8 +36,18 @@ def test_persistent_profiles_survive_a_restart(version: str) -> None:
     assert answer == {"status": "Accepted"}
     reports = again.payloads("ReportChargingProfiles")
     ids = sorted(report["chargingProfile"][0]["id"] for report in reports)
-    assert ids == [1, 2]
-    assert [report["tbc"] for report in reports] == [True, False]
+    assert ids == [1, 2, 3]
+    assert [report["tbc"] for report in reports] == [True, True, False]
+    assert {report["requestId"] for report in reports} == {1}
+    again.clear()
+    again.observe(SessionPhase.ENERGY, authorised=True, session_id="next")
+    again.run_s(30.0)
+    again.call("GetChargingProfiles", {"requestId": 2, "chargingProfile": {}})
+    left = [
+        r["chargingProfile"][0]["id"] for r in again.payloads("ReportChargingProfiles")
+    ]
+    assert sorted(left) == [1, 2]  # the transaction of 3 did not come back
+    assert set(again.saved["profile"]) == {"1", "2"}
 
 
 def test_a_dynamic_profile_waits_for_an_update_after_a_restart() -> None:
