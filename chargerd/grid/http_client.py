@@ -20,7 +20,7 @@ from chargerd.grid.errors import GridError
 CALL_S = 15.0  # to connect, ask and read
 BODY_MAX = 1 << 20
 HEAD_MAX = 16_384
-_CHUNK_BYTES = 65_536
+_CHUNK_BYTES = 16_384
 _TLS = "tls"
 
 
@@ -103,7 +103,7 @@ class Http:
         reused = await self._open(parts.scheme, parts.hostname or "", parts.port)
         try:
             return await self._exchange(request, body)
-        except (ConnectionError, h11.RemoteProtocolError):
+        except ConnectionError:
             # A kept connection that the server has just closed: once more, on a new
             # one.
             if not reused or method != "GET":
@@ -137,11 +137,14 @@ class Http:
             writer.write(protocol.send(part) or b"")
         await writer.drain()
         head: h11.Response | None = None
-        found = bytearray()
+        found, heard = bytearray(), False
         while True:
             event = protocol.next_event()
             if event is h11.NEED_DATA:
                 data = await reader.read(_CHUNK_BYTES)
+                heard = heard or bool(data)
+                if not heard:
+                    raise ConnectionResetError("the server closed the connection")
                 protocol.receive_data(data)
             elif isinstance(event, h11.Response):
                 head = event
@@ -151,8 +154,6 @@ class Http:
                     raise HttpError("size", f"an answer of over {BODY_MAX} bytes")
             elif isinstance(event, h11.EndOfMessage):
                 break
-            elif isinstance(event, h11.ConnectionClosed):
-                raise ConnectionResetError("the server closed the connection")
         if protocol.our_state is h11.DONE and protocol.their_state is h11.DONE:
             protocol.start_next_cycle()
         if head is None:

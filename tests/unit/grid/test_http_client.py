@@ -1,0 +1,116 @@
+"""The small HTTP client against servers that are good, bad and slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chargerd.grid import http_client
+from chargerd.grid.errors import GridError
+from chargerd.grid.http_client import Http, HttpError, trust
+from tests.unit.grid.http_stand import answer, server
+
+Respond = Callable[[str, str, bytes], bytes]
+
+
+@pytest.mark.asyncio
+async def test_one_connection_for_many_calls_and_a_new_one_where_it_was_left() -> None:
+    closing = False
+
+    def respond(_method: str, path: str, body: bytes) -> bytes:
+        return (
+            b"" if closing and made.connections == 1 else answer([path, body.decode()])
+        )
+
+    async with server(respond) as made:
+        http = Http(None)
+        for n in range(3):
+            got = await http.call("GET", f"{made.url}/x?n={n}", {"X-One": "1"})
+            assert (got.status, got.body) == (200, f'["/x?n={n}", ""]'.encode())
+        assert made.connections == 1
+        closing = True
+        got = await http.call("GET", f"{made.url}/y", {})
+        assert (got.status, made.connections) == (200, 2)
+        got = await http.call("POST", f"{made.url}/z", {}, b"body")
+        assert got.body == b'["/z", "body"]'
+        await http.close()
+
+
+@pytest.mark.asyncio
+async def test_a_post_is_not_said_twice() -> None:
+    """A server that closes after it has heard may have done it."""
+    async with server(lambda m, _p, _b: answer(1) if m == "GET" else b"") as made:
+        http = Http(None)
+        await http.call("GET", made.url, {})
+        with pytest.raises(HttpError, match="closed"):
+            await http.call("POST", made.url, {}, b"x")
+        assert [m for m, _ in made.asked] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (b"nonsense\r\n\r\n", "malformed"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", "malformed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "malformed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx", "malformed"),
+        (answer(b"x" * (http_client.BODY_MAX + 1)), "size"),
+        (b"", "connection"),
+    ],
+    ids=["nonsense", "long head", "length", "cut", "large", "nothing"],
+)
+@pytest.mark.asyncio
+async def test_bad_answers(told: bytes, reason: str) -> None:
+    left = [told]
+
+    def respond(_method: str, _path: str, _body: bytes) -> bytes:
+        return left.pop() if left else b""
+
+    async with server(respond) as made:
+        made.leaves = True
+        with pytest.raises(HttpError) as raised:
+            await Http(None).call("GET", made.url, {})
+        assert raised.value.reason == reason
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "CALL_S", 0.05)
+    async with server(lambda *_: b"HTTP/1.1 200 OK\r\n") as made:
+        http = Http(None)
+        with pytest.raises(HttpError) as raised:
+            await http.call("GET", made.url, {})
+        assert raised.value.reason == "timeout"
+
+
+@pytest.mark.asyncio
+async def test_no_server_and_a_redirect_that_is_not_followed() -> None:
+    with pytest.raises(HttpError) as raised:
+        await Http(None).call("GET", "http://127.0.0.1:1/", {})
+    assert raised.value.reason == "connection"
+    moved = answer({}, "302 Found", "Location: http://127.0.0.1:1/")
+    async with server(lambda *_: moved) as made:
+        http = Http(None)
+        assert (await http.call("GET", made.url, {})).status == 302
+        await http.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: 1"])
+@pytest.mark.asyncio
+async def test_what_would_break_a_head(url: str) -> None:
+    async with server(lambda *_: answer({})) as made:
+        with pytest.raises(HttpError):
+            await Http(None).call("GET", url.replace("127.0.0.1", made.url[7:]), {})
+        assert made.asked == []
+
+
+def test_files_that_are_no_certificates(tmp_path: Path) -> None:
+    bad = tmp_path / "ca.pem"
+    with pytest.raises(GridError, match="cannot be loaded"):
+        trust(bad, None, None)
+    bad.write_text("x")
+    with pytest.raises(GridError, match=r"ca\.pem"):
+        trust(bad, None, None)
+    trust(None, None, None)
