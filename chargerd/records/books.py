@@ -30,11 +30,17 @@ class Books:
         self._usages = {n: Usage(n, station, key) for n in ids}
 
     def step(
-        self, report: EvseReport, baseline_w: float, *, sampled: bool
+        self,
+        report: EvseReport,
+        baseline_w: float,
+        *,
+        sampled: bool,
+        g_per_kwh: float | None = None,
     ) -> list[Record]:
-        """`sampled`: once a second, which is enough for the battery."""
+        """`sampled`: once a second, which is enough for the battery. `g_per_kwh`: CO2
+        of the grid now."""
         evse_id = report.snapshot.evse_id
-        due = self._settlements[evse_id].step(report, baseline_w)
+        due = self._settlements[evse_id].step(report, baseline_w, g_per_kwh)
         return due + (self._usages[evse_id].step(report) if sampled else [])
 
     def close(self) -> list[Record]:

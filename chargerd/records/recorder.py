@@ -67,6 +67,7 @@ class Recorder:
         self._spans: deque[Span] = deque(maxlen=round(WAITING_S * evses))
         self._next_mono: dict[int, float] = {}
         self._base_w: dict[int, float] = {}
+        self._priced: dict[int, PricePart | None] = {}  # in force at the last sample
         self._span_mono: dict[int, float] = {}
         self._disk = threading.Lock()
         self.fault = ""
@@ -80,7 +81,12 @@ class Recorder:
         base_w = samples.baseline_w(report, self._base_w.get(evse_id, 0.0))
         self._base_w[evse_id] = base_w
         sampled = now.mono >= self._next_mono.get(evse_id, 0.0)
-        if due := self._books.step(report, base_w, sampled=sampled):
+        if sampled:
+            self._priced[evse_id] = self._price(now)
+        price = self._priced.get(evse_id)
+        carbon = price.co2_g_per_kwh if price is not None else None
+        due = self._books.step(report, base_w, sampled=sampled, g_per_kwh=carbon)
+        if due:
             self._due.extend(due)
             self._is_due.set()
         if not sampled:
@@ -88,7 +94,7 @@ class Recorder:
         period_s = RESERVE_PERIOD_S if samples.reserve_active(report) else PERIOD_S
         self._next_mono[evse_id] = (now.mono // period_s + 1.0) * period_s
         self.dropped += len(self._rows) == self._rows.maxlen
-        self._rows.append(samples.sample(report, base_w, self._price(now)))
+        self._rows.append(samples.sample(report, base_w, price))
 
     def decided(self, decision: Decision, from_utc: datetime, to_utc: datetime) -> None:
         """A decision that was in force until now; of those that follow each other

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
+from chargerd.records.carbon import METHOD, Carbon
 from chargerd.records.chain import Record
 from chargerd.records.plot import STEPS, Band, Line, Panel, Trace, svg
 from chargerd.records.sample import Row
@@ -41,6 +42,7 @@ class Sums:
     error_w2_s: float = 0.0
     error_s: float = 0.0
     by_source: dict[str, list[float]] = field(default_factory=dict)  # s, Wh in, out
+    carbon: Carbon = field(default_factory=Carbon)
 
     def told(self) -> dict[str, Any]:
         """For programs; rms of measured against commanded power while it flowed."""
@@ -55,6 +57,7 @@ class Sums:
             "tracking_rms_w": round(math.sqrt(self.error_w2_s / self.error_s))
             if self.error_s
             else None,
+            "co2": self.carbon.told() if self.carbon.known_s > 0.0 else None,
             "by_source": {
                 source: {
                     "seconds": round(parts[0]),
@@ -156,9 +159,12 @@ class Picture:
         sums.clock_not_set_s += step_s if row["clock"] != "trusted" else 0.0
         parts = sums.by_source.setdefault(row["source"], [0.0, 0.0, 0.0])
         parts[0] += step_s
-        for n, name in ((1, "import_wh"), (2, "export_wh")):
+        moved = [0.0, 0.0]
+        for n, name in enumerate(("import_wh", "export_wh")):
             if row[name] is not None and last[name] is not None:
-                parts[n] += row[name] - last[name]
+                moved[n] = row[name] - last[name]
+                parts[n + 1] += moved[n]
+        sums.carbon.add(step_s, moved[0], moved[1], row["co2_g_per_kwh"])
         sums.import_wh = sum(p[1] for p in sums.by_source.values())
         sums.export_wh = sum(p[2] for p in sums.by_source.values())
         flowed = abs(row["setpoint_w"] or 0.0) > 0.0
@@ -223,10 +229,23 @@ def _facts(sums: Sums) -> str:
         ("off the command (rms)", "-" if rms is None else f"{rms} W"),
         ("recorded", _time(told["recorded_s"])),
     ]
+    if told["co2"] is not None:
+        facts += carbon_facts(sums.carbon)
     if sums.clock_not_set_s:
         facts.append(("clock not set", _time(sums.clock_not_set_s)))
     cells = "".join(f"<div><b>{value}</b>{name}</div>" for name, value in facts)
-    return f'<div class="facts">{cells}</div>'
+    method = f"<p>{METHOD}</p>" if told["co2"] is not None else ""
+    return f'<div class="facts">{cells}</div>{method}'
+
+
+def carbon_facts(carbon: Carbon) -> list[tuple[str, str]]:
+    """Of energy whose grid's intensity was known."""
+    avoided_g = carbon.avoided_g or 0.0
+    net_g = carbon.import_g - carbon.export_g
+    return [
+        ("CO2, in less out", f"{net_g / 1000.0:.2f} kg"),
+        ("CO2 avoided by its timing", f"{avoided_g / 1000.0:.2f} kg"),
+    ]
 
 
 def _deciders(sums: Sums) -> str:

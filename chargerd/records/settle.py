@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chargerd.model import EvseReport, Session
+from chargerd.records.carbon import Carbon
 from chargerd.records.chain import Record
+from chargerd.records.sample import dispatched
 from chargerd.records.signatures import Signatures
 from firmware_bridge.api import MeterReading
 
@@ -28,6 +30,9 @@ class _Count:
     export_wh: float
     covered_s: float = 0.0  # with a meter that answered
     baseline_wh: float = 0.0
+    dispatched_s: float = 0.0  # in which a dispatch signal shaped the power
+    island_s: float = 0.0  # in which the vehicle fed the house without a grid
+    carbon: Carbon = field(default_factory=Carbon)
     clock_trusted: bool = True
     sessions: dict[str, None] = field(default_factory=dict)
 
@@ -47,7 +52,10 @@ class Settlement:
         self._last_mono = 0.0
         self._last_utc: datetime | None = None
 
-    def step(self, report: EvseReport, baseline_w: float) -> list[Record]:
+    def step(
+        self, report: EvseReport, baseline_w: float, g_per_kwh: float | None = None
+    ) -> list[Record]:
+        """`g_per_kwh`: CO2 of the grid now, None = not known."""
         now, session = report.snapshot.now, report.snapshot.session
         under_way = self._of.id if self._of is not None else session.id
         due = self._signatures.step(report, under_way)
@@ -57,7 +65,7 @@ class Settlement:
             for record in self._end_session():
                 due += self._signatures.hold(record, report)
         self._open(report)  # where the one before has ended
-        self._read(report, baseline_w)
+        self._read(report, baseline_w, g_per_kwh)
         self._open(report)  # with the first reading of all
         self._last_utc = now.utc
         if session.id:
@@ -81,18 +89,29 @@ class Settlement:
         if self._session is None and report.snapshot.session.id:
             self._session = _Count(utc, last.import_wh, last.export_wh)
 
-    def _read(self, report: EvseReport, baseline_w: float) -> None:
+    def _read(
+        self, report: EvseReport, baseline_w: float, g_per_kwh: float | None
+    ) -> None:
         now, meter = report.snapshot.now, report.snapshot.telemetry.meter
         fresh = meter is not None and meter.age_s(now.mono) <= READING_MAX_AGE_S
         step_s = now.mono - self._last_mono if self._last_utc is not None else 0.0
         self._last_mono = now.mono
+        import_wh = export_wh = 0.0
         if meter is not None and fresh:
+            if self._last is not None:
+                import_wh = meter.value.import_wh - self._last.import_wh
+                export_wh = meter.value.export_wh - self._last.export_wh
             self._last = meter.value
+        island = report.decision.source == "island"
+        followed = not island and dispatched(report)
         for count in (self._slot, self._session):
             if count is None:
                 continue
             count.covered_s += step_s if fresh and step_s < READING_MAX_AGE_S else 0.0
             count.baseline_wh += baseline_w * step_s / 3600.0
+            count.dispatched_s += step_s if followed else 0.0
+            count.island_s += step_s if island else 0.0
+            count.carbon.add(step_s, import_wh, export_wh, g_per_kwh)
             count.clock_trusted = count.clock_trusted and now.trusted
 
     def _note_session(self, report: EvseReport) -> None:
@@ -156,6 +175,9 @@ class Settlement:
             "export_end_wh": last.export_wh,
             "import_wh": round(last.import_wh - count.import_wh, 3),
             "export_wh": round(last.export_wh - count.export_wh, 3),
+            "dispatched_s": round(count.dispatched_s, 1),
+            "island_s": round(count.island_s, 1),
+            "co2": count.carbon.told() if count.carbon.known_s > 0.0 else None,
         }
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.clock import Now
-from chargerd.model import EvseReport, SessionPhase, StopReason
+from chargerd.model import EvseReport, Reason, SessionPhase, StopReason
 from chargerd.records.battery import Usage, pseudonym
 from chargerd.records.settle import Settlement
 from firmware_bridge.api import (
@@ -182,6 +182,43 @@ def test_a_session_holds_consent_and_reason() -> None:
     assert (found["soc_begin_pct"], found["soc_end_pct"]) == (41.0, 47.0)
     assert found["reason"] == "Local"
     assert "CANARY" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "won", "dispatched_s", "island_s"),
+    [
+        ("ocpp.tx", True, 58.0, 0.0),
+        ("plan", False, 0.0, 0.0),
+        ("island", True, 0.0, 58.0),
+    ],
+)
+def test_records_tell_who_asked_and_what_it_emitted(
+    source: str, won: bool, dispatched_s: float, island_s: float
+) -> None:
+    """60 Wh in at 500 g/kWh in the first half minute, then 60 Wh out at 700."""
+    book = a_settlement()
+    reason = Reason("dispatch", source, -1.0, 1.0, won=won)
+    for second in range(60):
+        moved = (2.0 * min(second, 30), 2.0 * max(0, second - 30))
+        found = report(float(second), registers=(100.0 + moved[0], moved[1]))
+        decision = replace(found.decision, source=source, reasons=(reason,))
+        book.step(
+            replace(found, decision=decision), 0.0, 500.0 if second <= 30 else 700.0
+        )
+    slot, session = book.close()
+    for record in (slot, session):
+        told = (record["dispatched_s"], record["island_s"])
+        assert told == pytest.approx((dispatched_s, island_s), abs=1.0)
+        co2 = record["co2"]
+        assert (co2["import_g"], co2["export_g"]) == (30.0, 40.6)
+        assert co2["mean_g_per_kwh"] == pytest.approx(598.0, abs=5.0)
+
+
+def test_no_intensity_known_is_no_co2() -> None:
+    book = a_settlement()
+    for second in range(10):
+        book.step(report(float(second)), 0.0)
+    assert [record["co2"] for record in book.close()] == [None, None]
 
 
 def _drive(usage: Usage, parts: list[tuple[int, float]], **values: Any) -> None:

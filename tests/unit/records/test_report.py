@@ -61,6 +61,24 @@ def test_the_sums() -> None:
     }
 
 
+def test_co2_is_told_with_its_method_where_an_intensity_is_known() -> None:
+    """3.6 kWh in at 300 g, 0.599 kWh out at 900 g; one Wh comes with the turn."""
+    rows = hour()
+    for row in rows:
+        row["co2_g_per_kwh"] = 900.0 if row["power_w"] < 0 else 300.0
+    sums = _picture(rows).sums
+    told = sums.told()["co2"]
+    assert told["import_g"] == pytest.approx(3599 * 0.3 + 0.9, abs=0.1)
+    assert told["export_g"] == pytest.approx(599 * 0.9, abs=0.1)
+    assert told["avoided_g"] > 0.0
+    text = page("A day", {1: _picture(rows)}, [], ZoneInfo("Asia/Tokyo"))
+    assert "CO2 avoided by its timing" in text
+    assert "93% each way, assumed" in text
+    text = page("A day", {1: _picture(hour())}, [], ZoneInfo("Asia/Tokyo"))
+    assert "CO2 avoided" not in text
+    assert _picture(hour()).sums.told()["co2"] is None
+
+
 def test_missing_time_is_not_recorded_time() -> None:
     rows = hour(clock="not set")
     del rows[1000:2000]
