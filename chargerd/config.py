@@ -114,6 +114,7 @@ class Evse(Section):
     closings_per_hour: Annotated[int, Field(ge=1, le=1000)] = 20
     devices: EvseDevices
     iso15118: Iso15118Port | None = None
+    battery: Battery | None = None  # of a pack that is wired here; or a file's name
     inverter: Inverter = Inverter()
 
 

@@ -35,6 +35,11 @@ class Battery(Section):
     calendar_per_kwh_h: Price | None = None
     calendar_above_pct: Percent | None = None
 
+    @property
+    def source(self) -> bool:
+        """It gives and never takes: a fuel-cell vehicle."""
+        return self.charge_c == 0.0
+
     @model_validator(mode="after")
     def _window(self) -> Battery:
         if self.low_pct >= self.high_pct:

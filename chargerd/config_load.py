@@ -110,6 +110,7 @@ def _files(tree: dict[str, Any], path: Path) -> list[tuple[str, str]]:
     places = [
         ("site", tree.get("site"), "grid_code"),
         ("vehicle", vehicle, "battery"),
+        *((f"evse[{n}]", e, "battery") for n, e in enumerate(_rows(tree.get("evse")))),
         *(("vehicle.batteries", batteries, name) for name in names),
     ]
     problems = []
@@ -123,6 +124,10 @@ def _files(tree: dict[str, Any], path: Path) -> list[tuple[str, str]]:
             held[key] = {}
             problems += [(f"{table}.{key}", f"{name!r} {w}") for _, w in error.problems]
     return problems
+
+
+def _rows(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _override(tree: dict[str, Any], name: str, text: str) -> str:

@@ -34,7 +34,7 @@ def narrow(
     ledger: Ledger, battery: Battery, known: Estimate, efficiency: float
 ) -> None:
     """C-rates count at the battery; outside its window power only flows back in."""
-    if battery.charge_c == 0.0:
+    if battery.source:
         ledger.cap("vehicle", SOURCE, -math.inf, 0.0, "a source: it is never charged")
     capacity_wh = known.capacity_wh
     if capacity_wh is not None:

@@ -11,7 +11,16 @@ from dataclasses import replace
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import causes, faultset, hlc, pilot, plausibility, session, wear
+from chargerd.evse import (
+    causes,
+    faultset,
+    hlc,
+    permanent,
+    pilot,
+    plausibility,
+    session,
+    wear,
+)
 from chargerd.evse.actuate import Intent, Memory, actuate
 from chargerd.model import (
     CertificateAnswer,
@@ -99,6 +108,8 @@ class Runner:
         self._ramped = ramp.State()
         self._trim = follow.State()
         self._limited = False
+        if evse.battery is not None:
+            profiles = Profiles(evse.battery)
         self._profiles, self._profile = profiles, profiles.other
         self._rules, self._ruled = NO_RULES, grid_rules.REST
         self._battery = battery.Estimate()
@@ -149,6 +160,8 @@ class Runner:
         vehicle = self._hear(now, telemetry, vehicle)
         self._find_faults(now, telemetry, vehicle, around)
         self._measure(telemetry, now)
+        if self._profiles.other.stationary and not around.ramp_down:
+            requests = (*permanent.start(self.state, now), *requests)
         asks = self._certificates(vehicle, requests)
         events = self._step_session(now, telemetry, vehicle, requests, around)
         snap = Snapshot(

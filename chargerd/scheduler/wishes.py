@@ -71,7 +71,8 @@ def floor_pct(snap: Snapshot, unit: Unit, ctx: Context) -> float:
 
 def keep_promise(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> Line:
     """The must-charge line, the floors, and the month's cap on discharge."""
-    wish = None if ctx.islanded else snap.session.promise
+    # A source is never filled: it can promise its floor alone.
+    wish = None if ctx.islanded or ctx.profile.source else snap.session.promise
     profile = ctx.profile
     knee = (profile.knee_pct - promises.SOC_ERROR_PCT) / 100.0
     plant = Plant(ledger.sure, unit.efficiency, ctx.rate, knee)

@@ -90,11 +90,12 @@ def make(
 
 
 def _leaves(evse: Outlook, prices: PriceSeries) -> float:
-    """When it goes; a pack that stays is planned for as far as prices are known. Nobody
-    plans for a driver who said nothing."""
+    """When it goes; a pack that stays, and a source, are planned for as far as prices
+    are known. Nobody plans for a driver who said nothing."""
     if evse.promise is not None:
         return evse.promise.departure_mono
-    return prices.until_mono if evse.profile.stationary else -math.inf
+    known = evse.profile.stationary or evse.profile.source
+    return prices.until_mono if known else -math.inf
 
 
 def _edges(
@@ -204,12 +205,15 @@ def _pack(
     settings: SitePlan,
     left_per_kwh: float,
 ) -> p.Pack:
-    """Energy in a pack that stays has to be there again at the end."""
+    """Energy in a pack that stays has to be there again at the end; a source owes its
+    floor alone, and what it gives costs what its profile says (its fuel)."""
     capacity, battery = evse.capacity_wh / _KW, evse.profile
     top = capacity * battery.high_pct / 100.0
     target = evse.energy_wh / _KW
     if evse.promise is not None:
         target = capacity * evse.promise.target_soc_pct / 100.0
+    if battery.source:
+        target, left_per_kwh = evse.floor_wh / _KW, 0.0
     wear = _first(battery.wear_per_kwh, settings.wear_per_kwh)
     full_pct = _first(battery.calendar_above_pct, settings.calendar_above_pct)
     return p.Pack(

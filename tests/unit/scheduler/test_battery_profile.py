@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,12 @@ import pytest
 from chargerd import config, config_load
 from chargerd.config_battery import Battery
 from chargerd.config_plan import SitePlan
+from chargerd.model import PromiseRequest, SessionPhase
 from chargerd.scheduler.battery_profile import Profiles
 from chargerd.scheduler.planner import horizon
+from chargerd.scheduler.planner import problem as p
+from chargerd.scheduler.planner.child import Child
+from chargerd.scheduler.planner.door import PlanDoor
 from tests.unit.planner.test_envelope import EVSE, NOW, PRICES, SITE
 from tests.unit.scheduler.stand import Stand
 
@@ -131,3 +136,86 @@ def test_files_beside_the_configuration(tmp_path: Path) -> None:
     vehicle = config_load.load(path, {}).vehicle
     assert vehicle.battery.chemistry == "LFP"
     assert vehicle.batteries["A1"].charge_c == 1.0
+
+
+def test_a_promise_asks_no_charge_of_a_source() -> None:
+    s = stand(load("fuel-cell"))
+    s.cycle.request(PromiseRequest(1, s.mono + 3600.0, 90.0))
+    s.setpoint(-5000.0)
+    s.run(6.0)
+    assert s.decision().power_w == pytest.approx(-5000.0)
+    assert "PromiseOutOfReach" not in {f.name for f in s.report().snapshot.faults}
+
+
+@pytest.mark.parametrize(("fuel", "feeds"), [(0.1, True), (0.45, False)])
+def test_a_source_is_planned_to_feed_where_its_fuel_is_cheaper(
+    fuel: float, feeds: bool
+) -> None:
+    solver = pytest.importorskip("chargerd.scheduler.planner.solver")
+    battery = load("fuel-cell").model_copy(update={"wear_per_kwh": fuel})
+    evse = replace(EVSE, promise=None, profile=battery, charge_w=0.0)
+    found = horizon.make(replace(SITE, evses=(evse,)), PRICES, SitePlan(), NOW)
+    assert found is not None
+    trace = solver.solve(found.problem).traces[0]
+    assert max(trace.power_kw) == 0.0
+    # Sold at 0.4 at most, and the house (0.7 kW) buys at 0.5: the fuel at 0.45 feeds
+    # the house alone.
+    assert (min(trace.power_kw) < -3.0) is feeds
+    assert min(trace.power_kw) < 0.0
+    assert min(trace.energy_kwh) >= EVSE.floor_wh / 1000.0 - 1e-6
+
+
+def test_a_pack_that_stays_starts_by_itself_and_follows_its_plan() -> None:
+    pytest.importorskip("highspy")
+    battery = load("second-life").model_copy(update={"wear_per_kwh": 1.0})
+    tariff = {
+        "currency": "JPY",
+        "parts": [
+            {"begins": "07:00", "buy_per_kwh": 45, "sell_per_kwh": 40},
+            {"begins": "23:00", "buy_per_kwh": 10, "sell_per_kwh": 5},
+        ],
+    }
+    values = {"import_w": 20_000, "export_w": 20_000, "export_permit": "TEST"}
+    s = Stand(
+        site=config.Site.model_validate(values | {"tariff": tariff}),  # 17:00 in Tokyo
+        profiles=Profiles(battery),
+    )
+    s.run(1.0)
+    s.plug()
+    s.run(4.0)  # and nobody shows a card
+    assert s.phase() is SessionPhase.SUSPENDED_EVSE
+    door = PlanDoor(
+        SitePlan(),
+        s.cycle.outlook,
+        s.cycle.plan,
+        s.now,
+        tariff=s.cycle.prices,
+        child=InProcess(),
+    )
+    asyncio.run(door.look())
+    s.run(70.0)
+    assert s.decision().source == "plan.highs"
+    assert s.decision().power_w < -3000.0  # sells at 40 what it buys at 10 later
+    (plan,) = door.plans()
+    assert plan.parts[-1].end_wh == pytest.approx(plan.start_wh, abs=50.0)
+
+
+class InProcess(Child):
+    """The solver without its process."""
+
+    async def solve(self, problem: p.Problem, deadline_s: float) -> p.Solution:
+        from chargerd.scheduler.planner.solver import solve
+
+        return solve(problem)
+
+
+def test_a_pack_wired_to_one_evse_is_its_alone(tmp_path: Path) -> None:
+    shipped = FILES[0].parents[1] / "chargerd.toml"
+    text = shipped.read_text(encoding="utf-8").replace("# battery =", "battery =", 1)
+    text = text.replace("batteries/", f"{FILES[0].parent}/", 1)
+    path = tmp_path / "chargerd.toml"
+    path.write_text(text, encoding="utf-8")
+    first, other = config_load.load(path, {}).evse
+    assert first.battery is not None
+    assert first.battery.stationary
+    assert other.battery is None
