@@ -182,6 +182,11 @@ class OcppStation:
         else:
             self._authorization.ask(question, now)
 
+    def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
+        """The driver asks for priority charging, or ends it (K22); "" or why not."""
+        self._begin(now)
+        return self._priority.by_driver(evse_id, activate, now)
+
     @property
     def certificate_service(self) -> bool:
         """Whether vehicles' certificate questions can be answered now."""

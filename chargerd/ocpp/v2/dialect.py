@@ -17,6 +17,13 @@ V201 = "ocpp2.0.1"
 ONLY_21 = frozenset(
     {
         "AFRRSignal",
+        "ClearDERControl",
+        "GetDERControl",
+        "NotifyAllowedEnergyTransfer",
+        "NotifyDERAlarm",
+        "NotifyDERStartStop",
+        "ReportDERControl",
+        "SetDERControl",
         "NotifyPriorityCharging",
         "UpdateDynamicSchedule",
         "UsePriorityCharging",

@@ -10,6 +10,7 @@ from chargerd.model import SessionPhase
 from tests.unit.ocpp.station_rig import V21, V201, Rig
 
 BOTH = pytest.mark.parametrize("version", [V21, V201])
+AC_DEVICES = {k: {"driver": "x", "at": "y:/z"} for k in ("pilot", "meter")}
 T0 = "2026-11-23T08:00:00Z"
 
 

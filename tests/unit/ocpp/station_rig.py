@@ -63,10 +63,22 @@ def validator(version: str, name: str) -> Draft4Validator:
 
 
 def config(
-    *, evses: int = 1, evse: Mapping[str, Any] | None = None, **ocpp: Any
+    *,
+    evses: int = 1,
+    evse: Mapping[str, Any] | None = None,
+    station: str = "CP1",
+    vehicle: Mapping[str, Any] | None = None,
+    **ocpp: Any,
 ) -> Config:
     rows = [{"id": n + 1, **EVSE, **(evse or {})} for n in range(evses)]
-    return Config.model_validate({"station": {"id": "CP1"}, "evse": rows, "ocpp": ocpp})
+    return Config.model_validate(
+        {
+            "station": {"id": station},
+            "evse": rows,
+            "vehicle": vehicle or {},
+            "ocpp": ocpp,
+        }
+    )
 
 
 def report(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chargerd.model import OperationMode
 from tests.unit.ocpp.profile_kit import (
     BOTH,
@@ -14,6 +16,7 @@ from tests.unit.ocpp.profile_kit import (
 from tests.unit.ocpp.station_rig import Rig, config
 
 
+@pytest.mark.req("K08.FR.02")
 @BOTH
 def test_composite_schedule_of_an_evse(version: str) -> None:
     rig, _ = running(version)
@@ -41,6 +44,7 @@ def test_composite_schedule_without_profiles_is_the_rating(version: str) -> None
         assert period["limit"] == limit
 
 
+@pytest.mark.req("K08.FR.05")
 @BOTH
 def test_composite_schedule_refusals(version: str) -> None:
     rig = Rig(version=version).boot()
@@ -65,6 +69,7 @@ def test_composite_schedule_in_amperes(version: str) -> None:
     assert answer["schedule"]["chargingSchedulePeriod"][0]["limit"] == 10.0
 
 
+@pytest.mark.req("K08.FR.03")
 def test_composite_schedule_shows_setpoints_and_the_station_sum() -> None:
     rig = Rig(config(evses=2)).boot()
     install(rig, profile(kind="Dynamic", periods=central(-5000.0, limit=0.0)), 1)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.ocpp.profile_kit import (
+    AC_DEVICES,
     BOTH,
     DROOP,
     T0,
@@ -232,6 +233,7 @@ def test_updates_are_checked_like_profiles(update: Any, status: str) -> None:
         assert segment(rig).setpoint_w == -7000.0
 
 
+@pytest.mark.req("K28.FR.11")
 @pytest.mark.parametrize("number", [10, 99])
 def test_update_of_what_is_not_dynamic_is_refused(number: int) -> None:
     rig, _ = running()
@@ -243,7 +245,6 @@ def test_update_of_what_is_not_dynamic_is_refused(number: int) -> None:
     assert answer["statusInfo"]["reasonCode"] == "InvalidProfile"
 
 
-AC = {k: {"driver": "x", "at": "y:/z"} for k in ("pilot", "meter")}
 BASE = {"startPeriod": 0, "limit": 10.0}
 OF_AC: list[Any] = [  # phases of the EVSE, period, reason ("" = taken), requirements
     (3, {**BASE, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule",
@@ -267,7 +268,7 @@ OF_AC: list[Any] = [  # phases of the EVSE, period, reason ("" = taken), require
 )
 def test_phase_rules_of_an_ac_evse(phases: int, period: Any, reason: str) -> None:
     """Current is per phase; what is told of more phases than there are is taken."""
-    rig, tx = running(conf=config(evse={"ac_phases": phases, "devices": AC}))
+    rig, tx = running(conf=config(evse={"ac_phases": phases, "devices": AC_DEVICES}))
     made = profile(purpose="TxProfile", periods=[period], transactionId=tx, unit="A")
     answer = install(rig, made)
     if reason:

@@ -77,6 +77,7 @@ def test_an_afrr_signal_of_another_time_is_refused(offset_s: float) -> None:
     assert segment(rig).setpoint_w == 500.0
 
 
+@pytest.mark.req("K01.FR.07", "K04.FR.01")
 @BOTH
 def test_a_limit_becomes_a_contract(version: str) -> None:
     rig, _ = running(version)
@@ -90,6 +91,7 @@ def test_a_limit_becomes_a_contract(version: str) -> None:
     assert held.mode is OperationMode.CHARGING_ONLY
 
 
+@pytest.mark.req("K01.FR.04", "K28.FR.06", "K28.FR.14", "K28.FR.15")
 def test_a_negative_setpoint_becomes_a_wish_to_discharge() -> None:
     rig, tx = running()
     made = profile(
@@ -116,6 +118,7 @@ def test_a_negative_setpoint_becomes_a_wish_to_discharge() -> None:
     assert segment(rig).setpoint_w == -4000.0  # eligible again (K28)
 
 
+@pytest.mark.req("K28.FR.13")
 def test_expired_dynamic_profile_falls_to_the_next_level() -> None:
     rig, _ = running()
     install(rig, profile(1))
@@ -129,6 +132,7 @@ def test_expired_dynamic_profile_falls_to_the_next_level() -> None:
     assert segment(rig).limit_w == 3000.0
 
 
+@pytest.mark.req("K01.FR.51")
 @BOTH
 def test_amperes_use_the_configured_voltage(version: str) -> None:
     conf = config(evse={"ac_phases": 3, "ac_voltage_v": 230})
@@ -197,6 +201,7 @@ def test_fast_schedules_are_cut_at_200_segments() -> None:
         assert segment(rig).limit_w == min(int(offset), 1023)
 
 
+@pytest.mark.req("K01.FR.13")
 def test_a_gap_says_nothing_and_the_schedule_comes_back() -> None:
     rig = Rig().boot()
     install(rig, profile(kind="Recurring", schedule={"duration": 3600}))
@@ -207,6 +212,7 @@ def test_a_gap_says_nothing_and_the_schedule_comes_back() -> None:
     assert segment(rig).limit_w == 3000.0
 
 
+@pytest.mark.req("K01.FR.10")
 def test_a_profile_without_end_is_a_renewed_lease() -> None:
     rig = Rig().boot()
     install(rig, profile())
@@ -227,6 +233,7 @@ def test_nothing_is_sent_twice() -> None:
     assert len(rig.signals()) == count
 
 
+@pytest.mark.req("K28.FR.08", "K28.FR.10")
 def test_pull_at_the_interval_and_after_a_failure() -> None:
     rig, _ = running()
     install(rig, profile(kind="Dynamic", periods=central(0.0), dynUpdateInterval=60))
@@ -245,6 +252,7 @@ def test_pull_at_the_interval_and_after_a_failure() -> None:
     assert len(rig.payloads("PullDynamicScheduleUpdate")) == 2
 
 
+@pytest.mark.req("K01.FR.100")
 def test_limit_at_soc() -> None:
     rig, _ = running()
     made = profile(schedule={"limitAtSoC": {"soc": 80, "limit": 500.0}})
@@ -256,22 +264,7 @@ def test_limit_at_soc() -> None:
     assert segment(rig).limit_w == 3000.0
 
 
-def test_priority_charging_beats_and_gives_back() -> None:
-    rig, tx = running()
-    install(rig, profile(1, purpose="TxProfile", transactionId=tx))
-    request = {"transactionId": tx, "activate": True}
-    answer = rig.call("UsePriorityCharging", request)
-    assert isinstance(answer, dict)
-    assert answer["status"] == "NoProfile"
-    fast = [{"startPeriod": 0, "limit": 6000.0}]
-    install(rig, profile(2, purpose="PriorityCharging", periods=fast))
-    assert segment(rig).limit_w == 3000.0
-    assert rig.call("UsePriorityCharging", request) == {"status": "Accepted"}
-    assert segment(rig).limit_w == 6000.0
-    rig.call("UsePriorityCharging", {"transactionId": tx, "activate": False})
-    assert segment(rig).limit_w == 3000.0
-
-
+@pytest.mark.req("K01.FR.42")
 def test_relative_profiles_start_when_power_may_flow() -> None:
     rig = Rig().boot()
     plan = [{"startPeriod": 0, "limit": 1000.0}, {"startPeriod": 100, "limit": 2000.0}]

@@ -65,6 +65,7 @@ def test_a_dynamic_profile_waits_for_an_update_after_a_restart() -> None:
     assert segment(again).setpoint_w == 10.0
 
 
+@pytest.mark.req("K10.FR.01", "K10.FR.03", "K10.FR.04")
 @BOTH
 @pytest.mark.parametrize(
     ("request_", "left"),
@@ -91,6 +92,7 @@ def test_clear(version: str, request_: Any, left: set[int]) -> None:
     }
 
 
+@pytest.mark.req("K10.FR.05", "K10.FR.07")
 def test_a_cleared_profile_is_withdrawn_at_once() -> None:
     rig = Rig().boot()
     install(rig, profile())
@@ -101,6 +103,7 @@ def test_a_cleared_profile_is_withdrawn_at_once() -> None:
     assert segment(rig) is None
 
 
+@pytest.mark.req("K02.FR.05")
 def test_tx_profile_ends_with_its_transaction() -> None:
     rig, tx = running()
     install(rig, profile(purpose="TxProfile", transactionId=tx))
@@ -109,6 +112,7 @@ def test_tx_profile_ends_with_its_transaction() -> None:
     assert segment(rig) is None
 
 
+@pytest.mark.req("K01.FR.101", "K01.FR.102")
 def test_max_offline_duration_and_its_return() -> None:
     rig, _ = running(conf=config(offline_limit_w=1500))
     made = profile(kind="Dynamic", periods=central(-5000.0), maxOfflineDuration=20)
