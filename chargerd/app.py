@@ -179,6 +179,10 @@ class App:
             discharged=month.read(saved.get("scheduler", {}).get("month")),
             keep_month=self._keep_month,
             profiles=Profiles(config.vehicle.battery, config.vehicle.batteries),
+            worn={e.id: saved.get("wear", {}).get(str(e.id)) for e in config.evse},
+            keep_wear=lambda evse_id, wear: self._store.kv.put(
+                "wear", str(evse_id), wear
+            ),
         )
         cycle.on_reset = self._reset
         return cycle
@@ -268,6 +272,7 @@ class App:
             records=self._recorder.look if self._recorder else None,
             past=self._recorder.past if self._recorder else None,
             plans=self._plan.plans,
+            priority=self._ocpp.use_priority if self._config.ocpp.url else None,
         )
         api = LocalApi(local, ports, on_login=self._login)
         children = [

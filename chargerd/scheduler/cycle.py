@@ -11,13 +11,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import authorize
+from chargerd.evse import authorize, wear
 from chargerd.evse.outcome import Outcome
 from chargerd.evse.session import RUNNING
 from chargerd.model import (
@@ -98,14 +99,26 @@ class Cycle:
         discharged: month.Month = month.EMPTY,
         keep_month: Callable[[month.Month], None] = lambda month: None,
         profiles: Profiles = PLAIN,
+        worn: Mapping[int, object] | None = None,
+        keep_wear: Callable[[int, dict[str, Any]], None] = lambda evse_id, wear: None,
     ) -> None:
         self._site, self._owner = site, owner
         self._bridge, self._vehicles, self._now = bridge, vehicles, now
         self._reporters, self._ask, self._outcome = reporters, ask, outcome
         self._certificate_service = certificate_service
-        started_mono = now().mono
+        started = now()
+        started_mono, worn = started.mono, worn or {}
+        self._keep_wear = keep_wear
         self._runners = {
-            e.id: Runner(e, owner, site, started_mono, profiles) for e in evses
+            e.id: Runner(
+                e,
+                owner,
+                site,
+                started_mono,
+                profiles,
+                wear.read(worn.get(e.id), started),
+            )
+            for e in evses
         }
         self._signals = Signals()
         self._connection = Connection(evses, site)
@@ -266,7 +279,10 @@ class Cycle:
             self._flag(runner, "SchedulerOverrun", now.mono < self._late_until_mono)
             around = self._surroundings(runner, now)
             mine = tuple(requests.get(evse_id, ()))
+            closings = runner.wear.total
             result = runner.tick(now, telemetry, vehicle, mine, around)
+            if runner.wear.total != closings:
+                self._keep_wear(evse_id, wear.pack(runner.wear, now))
             self._bridge.apply(evse_id, result.command)
             if door is not None:
                 door.offer(result.offer)

@@ -75,6 +75,7 @@ class Runner:
         site: config.Site,
         started_mono: float,
         profiles: Profiles = PLAIN,
+        worn: wear.Wear = wear.NEW,
     ) -> None:
         self.evse_id = evse.id
         self._owner = owner
@@ -100,7 +101,7 @@ class Runner:
         self._told = StageSetpoint()  # the last command's
         self._excess_mono: float | None = None
         self._memory = Memory()
-        self._wear = wear.Wear()
+        self.wear = worn
         self._closings_max = evse.closings_per_hour
         self._open_grid = False
         self._talking = constants.talking(evse)
@@ -316,10 +317,10 @@ class Runner:
         )
         if wrong:
             found["OverCurrentFailure"] = wrong
-        self._wear = wear.step(self._wear, self.closed, now.mono)
-        closings = len(self._wear.closings_mono)
-        if closings > self._closings_max:
-            found["ContactorWear"] = f"more than {self._closings_max} in an hour"
+        self.wear = wear.step(self.wear, self.closed, now.mono)
+        most, total = self._closings_max, self.wear.total
+        if len(self.wear.closings_mono) > most:
+            found["ContactorWear"] = f"more than {most} in an hour, {total} in all"
         if around.place is not Place.GRID:
             found.pop("PowerLoss", None)  # that is what the island is for
         found.update(self.notices)

@@ -237,6 +237,7 @@ class Stand:
         with_site: bool = False,
         discharged: month.Month = month.EMPTY,
         profiles: Profiles = PLAIN,
+        worn: dict[int, object] | None = None,
         **evse: object,
     ) -> None:
         ids = tuple(range(1, count + 1))
@@ -247,6 +248,7 @@ class Stand:
         self.questions: list[AuthQuestion] = []
         self.outcomes: list[Outcome] = []
         self.months: list[month.Month] = []
+        self.worn: dict[int, dict[str, object]] = {}
         values = {"charge_w": 7400.0, "discharge_w": 7400.0} | evse
         self.cycle = Cycle(
             tuple(make_evse(i, **values) for i in ids),
@@ -261,6 +263,8 @@ class Stand:
             discharged=discharged,
             keep_month=self.months.append,
             profiles=profiles,
+            worn=worn,
+            keep_wear=self.worn.__setitem__,
         )
 
     def now(self) -> Now:
