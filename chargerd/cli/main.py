@@ -256,6 +256,18 @@ def island(context: typer.Context, as_json: AsJson = False) -> None:
     _done(context.obj.ask("island"), as_json, "asked to feed the house")
 
 
+@app.command()
+def priority(
+    context: typer.Context,
+    evse: Evse = None,
+    off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Charge this session ahead of others, as the central system has allowed it."""
+    done = "priority is over" if off else "priority holds"
+    _done(context.obj.ask("priority", evse=evse, off=off), as_json, done)
+
+
 @dispatch.command()
 def simulate(
     context: typer.Context,

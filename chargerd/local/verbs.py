@@ -67,6 +67,7 @@ class Ports:
     records: Callable[[], Awaitable[Json]] | None = None
     past: Callable[[int, datetime], Awaitable[Json | None]] | None = None
     plans: Callable[[], tuple[Plan, ...]] = tuple
+    priority: Callable[[int, bool], str] | None = None  # "" = done, or why not
 
 
 class Verbs:
@@ -94,6 +95,7 @@ class Verbs:
             "stop": self._stop,
             "reset": self._reset,
             "island": self._island,
+            "priority": self._priority,
             "help": self._help,
         }
 
@@ -234,6 +236,16 @@ class Verbs:
     async def _island(self, question: Json) -> Json:
         """In a blackout: feed the house, where that does not begin by itself."""
         self._ports.request(IslandRequest())
+        return {"accepted": True}
+
+    async def _priority(self, question: Json) -> Json:
+        """Charging ahead of others, if the central system has set how (OCPP K22)."""
+        if self._ports.priority is None:
+            raise LocalError("no central system: there is nobody to set priority")
+        on = question.get("off") is not True
+        why = self._ports.priority(self._evse(question), on)
+        if why:
+            raise LocalError(why)
         return {"accepted": True}
 
     def _signal(self, question: Json) -> DispatchSignal:

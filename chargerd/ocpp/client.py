@@ -68,6 +68,7 @@ class Station(Protocol):
     ) -> None: ...
     def observe(self, report: EvseReport, now: Now) -> None: ...
     def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None: ...
+    def use_priority(self, evse_id: int, activate: bool, now: Now) -> str: ...
     @property
     def certificate_service(self) -> bool: ...
     def link(self, up: bool, version: str, now: Now) -> None: ...
@@ -135,6 +136,13 @@ class OcppClient:
         now = self._clock.now()
         self._station.ask(question, now)
         self._drain(now)
+
+    def use_priority(self, evse_id: int, activate: bool) -> str:
+        """The driver's wish at the station (K22): "" or why it cannot be."""
+        now = self._clock.now()
+        why = self._station.use_priority(evse_id, activate, now)
+        self._drain(now)
+        return why
 
     def security_event(self, kind: str, info: str) -> None:
         """A04: kept on disk until the CSMS has it. `kind`: a security event's name."""

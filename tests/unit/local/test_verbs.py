@@ -218,6 +218,24 @@ async def test_dispatch_may_be_forbidden() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.req("K22.FR.01")
+async def test_priority_is_switched_or_refused_with_the_reason() -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def priority(evse_id: int, on: bool) -> str:
+        asked.append((evse_id, on))
+        return "" if on else "no transaction"
+
+    verbs = Verbs(replace(Heart().ports(), priority=priority))
+    assert await verbs.answer({"verb": "priority", "evse": 1}) == {"accepted": True}
+    with pytest.raises(LocalError, match="no transaction"):
+        await verbs.answer({"verb": "priority", "off": True})
+    assert asked == [(1, True), (1, False)]
+    with pytest.raises(LocalError, match="no central system"):
+        await Verbs(Heart().ports()).answer({"verb": "priority"})
+
+
+@pytest.mark.asyncio
 async def test_requests_are_neutral_values() -> None:
     heart = Heart()
     verbs = Verbs(heart.ports(evse_ids=(1, 2)))

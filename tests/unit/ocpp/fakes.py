@@ -96,6 +96,9 @@ class FakeStation:
     def connection(self) -> Connection:
         return self.link_to
 
+    def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
+        return ""
+
     def unreachable(self, now: Now) -> None:
         self.failures += 1
         self.changed.set()
