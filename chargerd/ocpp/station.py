@@ -20,6 +20,8 @@ from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.fault_events import FaultEvents
+from chargerd.ocpp.blocks.network import NetworkProfiles
+from chargerd.ocpp.blocks.network_settings import NetworkSettings
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
 from chargerd.ocpp.blocks.priority_charging import PriorityCharging
 from chargerd.ocpp.blocks.profile_store import ProfileStore
@@ -50,10 +52,10 @@ class OcppStation:
         """
         if boot_reason not in BOOT_REASONS:
             raise OcppError(f"{boot_reason!r} is no boot reason; use {BOOT_REASONS}")
-        if config.ocpp.url:
-            Connection.of(config.ocpp, config.station.id).address()
         self._desk = desk = Desk(config, saved)
-        self._provisioning = Provisioning(desk, boot_reason)
+        self._network = NetworkProfiles(desk)
+        self._network_settings = NetworkSettings(desk, self._network)
+        self._provisioning = Provisioning(desk, self._network, boot_reason)
         self._variables = Variables(desk)
         self._authorization = Authorization(desk)
         self._certificates = EvCertificates(desk)
@@ -74,6 +76,8 @@ class OcppStation:
         )
         # In this order they are told of anything; those before see it first.
         self._blocks: tuple[Block, ...] = (
+            self._network,
+            self._network_settings,
             self._provisioning,
             self._variables,
             self._authorization,
@@ -235,12 +239,12 @@ class OcppStation:
 
     def connection(self) -> Connection:
         """Where to connect to next, and as whom."""
-        config = self._desk.config
-        return Connection.of(config.ocpp, config.station.id)
+        return self._network.connection()
 
     def unreachable(self, now: Now) -> None:
         """An attempt to connect failed."""
         self._begin(now)
+        self._network.unreachable(now)
 
     def variable(self, component: str, variable: str) -> str:
         """A device model value for the shell, e.g. ("OCPPCommCtrlr",

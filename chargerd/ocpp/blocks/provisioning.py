@@ -14,6 +14,7 @@ from chargerd.clock import Now
 from chargerd.model import ResetRequest, StopReason, StopRequest
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, failed, refusal, stamp
+from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.effects import (
     Answer,
     Durability,
@@ -38,8 +39,9 @@ DAY_S = 86_400.0  # G02: the clock is checked once a day even on a busy link
 class Provisioning(Block):
     """Is the station accepted, and is the link up?"""
 
-    def __init__(self, desk: Desk, boot_reason: str) -> None:
+    def __init__(self, desk: Desk, network: NetworkProfiles, boot_reason: str) -> None:
         self._desk = desk
+        self._network = network
         saved = desk.saved.get("boot", {}).get("reason")
         self.reason = saved if saved in BOOT_REASONS else boot_reason
         if saved is not None:
@@ -59,6 +61,9 @@ class Provisioning(Block):
         self._in_flight = False
         if not up:
             return
+        if self._network.switched:  # B10.FR.10: another CSMS knows nothing of us
+            self._desk.accepted = False
+            self._wait_gate = None
         if self._desk.accepted:
             self._desk.effects.append(SetGate(Gate.OPEN))
         elif self._wait_gate is not None and now.mono < self._boot_mono:

@@ -12,6 +12,7 @@ from chargerd.ocpp.table import (
     device_data,
     hardware,
     metering,
+    network,
     pnc,
     security,
     smart,
@@ -22,6 +23,7 @@ from chargerd.ocpp.table.row import Row
 
 TABLE: tuple[Row, ...] = (
     *comm.ROWS,
+    *network.ROWS,
     *auth.ROWS,
     *pnc.ROWS,
     *tx.ROWS,

@@ -5,10 +5,6 @@ from __future__ import annotations
 from chargerd.ocpp.table.row import Row, read, seconds
 
 ROWS: tuple[Row, ...] = (
-    read("SecurityCtrlr", "SecurityProfile", "integer",
-          lambda p: str(p.config.ocpp.security_profile)),
-    read("SecurityCtrlr", "Identity", "string",
-          lambda p: p.config.ocpp.identity or p.config.station.id),
     read("SecurityCtrlr", "OrganizationName", "string",
           lambda p: p.config.station.vendor),
     read("SecurityCtrlr", "CertificateEntries", "integer", "0"),
