@@ -6,16 +6,21 @@ Every estimate leans to the low side, because a promise rests on it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 SOC_MAX_AGE_S = 10.0
 RATE_MAX = 0.95
 RATE_MIN = 0.10
+RATE_PROVEN = 0.98
+_PROVEN_S = 1800.0
+_KEPT_S = 3600.0
 _SLOT_S = 10.0
-_SLOTS = 360  # one hour
 _STEADY_S = 5.0
-_BREAK_S = 2.0
+_MOVED_W = 50.0
+_FULL_SHARE = 0.9
 _COUNTED_W = 500.0
+_HELD_SHARE = 0.97  # of the vehicle's highest voltage: from here on it may hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +62,100 @@ def estimate(
         if before.soc_pct == soc_pct and before.capacity_wh is None:
             return before
         return Estimate(soc_pct, None, soc_pct)
-    same = before.reported_pct == soc_pct and before.capacity_wh == capacity_wh
-    if not same:
-        level = soc_pct
-        if before.soc_pct is not None and before.reported_pct is not None:
-            level = min(max(before.soc_pct, soc_pct - 0.5), soc_pct)
-        return Estimate(level, capacity_wh, soc_pct, level, energy_in_wh, energy_out_wh)
     gained_wh = (energy_in_wh - before.anchor_in_wh) * efficiency
     lost_wh = (energy_out_wh - before.anchor_out_wh) / efficiency
     level = before.anchor_pct + (gained_wh - lost_wh) / capacity_wh * 100.0
-    level = min(max(level, soc_pct - 0.5), soc_pct + 0.99)
-    return before if level == before.soc_pct else replace(before, soc_pct=level)
+    if before.reported_pct == soc_pct and before.capacity_wh == capacity_wh:
+        level = min(max(level, soc_pct - 0.5), soc_pct + 0.99)
+        return before if level == before.soc_pct else replace(before, soc_pct=level)
+    if before.soc_pct is None or before.reported_pct is None:
+        level = soc_pct
+    else:  # at the end of a step just passed: whole percents are cut off, or rounded
+        fell = before.reported_pct - soc_pct == 1.0 and lost_wh > gained_wh
+        top_pct = soc_pct + 0.5 if fell else soc_pct
+        level = min(max(level, soc_pct - 0.5), top_pct)
+    return Estimate(level, capacity_wh, soc_pct, level, energy_in_wh, energy_out_wh)
+
+
+def counted_w(
+    power_w: float,
+    told_w: float,
+    soc_pct: float | None,
+    knee_pct: float,
+    volts: float,
+    volts_max: float,
+) -> float:
+    """The command that what is delivered is held against; 0 = nothing is learnt now.
+
+    Above the knee the vehicle may ask for less than was decided: `told_w` is what the
+    stage was told, and near the vehicle's highest voltage nobody can tell.
+    """
+    if soc_pct is None or power_w <= 0.0:
+        return 0.0
+    if soc_pct < knee_pct:
+        return power_w
+    return min(power_w, told_w) if 0.0 < volts < _HELD_SHARE * volts_max else 0.0
+
+
+class _Hour:
+    """Ratios of delivered to commanded in the last hour of such charging."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._slots: list[tuple[float, float]] = []  # ratio, seconds
+
+    def add(self, ratio: float, seconds: float) -> None:
+        self._slots.append((ratio, seconds))
+        self.seconds += seconds
+        while self.seconds - self._slots[0][1] >= _KEPT_S:
+            self.seconds -= self._slots.pop(0)[1]
+
+    def worst(self) -> float:
+        """The 5th percentile of the time; 1 where nothing was seen."""
+        left_s = 0.05 * self.seconds
+        for ratio, seconds in sorted(self._slots):
+            left_s -= seconds
+            if left_s < 0.0:
+                return ratio
+        return 1.0
 
 
 class Rate:
-    """Rate factor rho: min(0.95, 5th percentile of delivered/commanded, last hour).
+    """Rate factor rho: 5th percentile of delivered/commanded over the last hour of
+    charging; at most 0.95, and 0.98 once half an hour at nearly full power was seen.
 
-    A slot is 10 s of steady charging without a break: after a turn or a pause the same
-    command finds the power still on its way.
+    A slot is 10 s or more of steady charging: after a turn or a pause the same command
+    finds the power still on its way. At part load a charger that has lost power may
+    still deliver all: what is seen there never counts for more than at full power.
     """
 
     def __init__(self) -> None:
-        self._slots: list[float] = []
+        self._full, self._part = _Hour(), _Hour()
         self._sum = 0.0
         self._count = 0
-        self._slot_mono = 0.0  # when the slot began
         self._commanded_w = 0.0
-        self._since_mono = 0.0
-        self._last_mono = float("-inf")
+        self._slot_mono = math.inf  # when the slot began; after a move, once it settles
         self.value = RATE_MAX
 
-    def add(self, commanded_w: float, delivered_w: float, now_mono: float) -> None:
-        """A sample of charging; only steady commands over 500 W count."""
-        moved = abs(commanded_w - self._commanded_w) > 50.0
-        if moved or now_mono - self._last_mono > _BREAK_S:
-            self._commanded_w, self._since_mono = commanded_w, now_mono
+    def add(
+        self, commanded_w: float, delivered_w: float, most_w: float, now_mono: float
+    ) -> None:
+        """A sample, each tick; 0 W while nothing can be learnt, which is a break.
+        `most_w` is what could be commanded now."""
+        if abs(commanded_w - self._commanded_w) > _MOVED_W:
+            self._commanded_w, self._slot_mono = commanded_w, now_mono + _STEADY_S
             self._sum, self._count = 0.0, 0
-        self._last_mono = now_mono
-        settled = now_mono - self._since_mono >= _STEADY_S
-        if commanded_w < _COUNTED_W or not settled:
+        if commanded_w < _COUNTED_W or now_mono < self._slot_mono:
             return
-        if self._count == 0:
-            self._slot_mono = now_mono
         self._sum += delivered_w / commanded_w
         self._count += 1
         if now_mono - self._slot_mono >= _SLOT_S:
-            self._close_slot()
+            full = commanded_w >= _FULL_SHARE * most_w
+            self._close_slot(self._full if full else self._part, now_mono)
 
-    def _close_slot(self) -> None:
-        self._slots.append(self._sum / self._count)
-        del self._slots[:-_SLOTS]
-        self._sum, self._count = 0.0, 0
-        worst = sorted(self._slots)[int(0.05 * len(self._slots))]
-        self.value = min(RATE_MAX, max(RATE_MIN, worst))
+    def _close_slot(self, hour: _Hour, now_mono: float) -> None:
+        hour.add(self._sum / self._count, now_mono - self._slot_mono)
+        self._sum, self._count, self._slot_mono = 0.0, 0, now_mono
+        most = RATE_PROVEN if self._full.seconds >= _PROVEN_S else RATE_MAX
+        worst = min(self._full.worst(), self._part.worst())
+        self.value = min(most, max(RATE_MIN, worst))

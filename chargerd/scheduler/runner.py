@@ -41,12 +41,13 @@ from chargerd.model import Promise as PromiseWish
 from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.scheduler import (
     battery,
+    bounds,
     constants,
     envelope,
     flex,
     follow,
-    promise,
     grid_rules,
+    promise,
     ramp,
     share,
 )
@@ -81,10 +82,10 @@ class Runner:
         self._owner = owner
         self._started_mono = started_mono
         self.unit, self._ratings, self._fitted = constants.of(evse, owner, site)
-        self._ramp = ramp.Settings(evse.ramp_w_per_s, site.ramp_w_per_s)
         self._plain = self.unit  # without the network operator's rules
-        self._envelope = envelope.Ratings(evse.charge_w, evse.discharge_w)
+        self._ramp = ramp.Settings(evse.ramp_w_per_s, site.ramp_w_per_s)
         self._plain_ramp = self._ramp
+        self._envelope = envelope.Ratings(evse.charge_w, evse.discharge_w)
         self._envelope_ac = envelope.Ratings(
             self.unit.ac_current_max_a * self.unit.ac_volts, 0.0
         )
@@ -109,10 +110,10 @@ class Runner:
         self._ramped = ramp.State()
         self._trim = follow.State()
         self._limited = False
+        self._rules, self._ruled = NO_RULES, grid_rules.REST
         if evse.battery is not None:
             profiles = Profiles(evse.battery)
         self._profiles, self._profile = profiles, profiles.other
-        self._rules, self._ruled = NO_RULES, grid_rules.REST
         self._battery = battery.Estimate()
         self._rate = battery.Rate()
         self._verdict: Verdict | None = None
@@ -179,8 +180,8 @@ class Runner:
         self._know_battery(snap)
         snap = self._heed_vehicle(snap)
         self._open_grid = around.open_grid
-        self.snapshot, self.context = snap, self._context(snap, around)
         self._obey(around.rules)
+        self.snapshot, self.context = snap, self._context(snap, around)
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
         command, offer = self._actuate(snap, verdict, decision)
@@ -240,7 +241,6 @@ class Runner:
         power_w = self._clamp(verdict, verdict.wanted_w, is_ac(snap))
         return _decision(snap, verdict, power_w, verdict.valid_until_mono)
 
-    # -- the parts of a tick ---------------------------------------------------
     def _obey(self, rules: GridRules) -> None:
         """New rules of the network operator: what follows from them is made once."""
         if rules is self._rules:
@@ -253,6 +253,7 @@ class Runner:
             self._plain_ramp, grid_w_per_s=min(slowest, self._plain_ramp.grid_w_per_s)
         )
 
+    # -- the parts of a tick ---------------------------------------------------
 
     def _hear(
         self, now: Now, telemetry: Telemetry, vehicle: VehicleState
@@ -403,9 +404,21 @@ class Runner:
             held.energy_out_wh,
             self.unit.efficiency,
         )
-        below_knee = soc is not None and soc < self._profile.knee_pct
-        if self.power_w > 0.0 and below_knee and self.state.energise:
-            self._rate.add(self.power_w, self.measured_w, snap.now.mono)
+        counted_w = self._counted_w(snap, soc) if self.state.energise else 0.0
+        most_w = self._verdict.hard_high_w if self._verdict else 0.0
+        self._rate.add(counted_w, self.measured_w, most_w, snap.now.mono)
+
+    def _counted_w(self, snap: Snapshot, soc_pct: float | None) -> float:
+        """The last command, as far as the charger alone answers for it."""
+        limits, volts = snap.vehicle.limits, bounds.dc_volts(snap, self.unit)
+        return battery.counted_w(
+            self.power_w,
+            self._told.current_a * volts / self.unit.efficiency,
+            soc_pct,
+            self._profile.knee_pct,
+            volts,
+            limits.voltage_max_v if limits else 0.0,
+        )
 
     def _heed_vehicle(self, snap: Snapshot) -> Snapshot:
         """The vehicle's own wish is a promise, unless the owner made one here. It is
@@ -462,6 +475,8 @@ class Runner:
             islanded=around.place is Place.FEED,
             plan=around.plan,
             profile=self._profile,
+            rules=around.rules,
+            ruled=self._ruled,
         )
 
     def _decide(
@@ -474,8 +489,6 @@ class Runner:
         wanted = 0.0 if around.ramp_down else verdict.wanted_w
         ac_path = is_ac(snap)
         if not ac_path:  # an AC car ramps by itself; PWM moves every 5 s only
-            rules=around.rules,
-            ruled=self._ruled,
             wanted = ramp.step(
                 self._ramped, wanted, now_mono, self._ramp, hold=verdict.hold_turn
             )

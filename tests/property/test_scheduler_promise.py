@@ -46,7 +46,7 @@ class Session:
     def _learn(self, now: float) -> None:
         for step in range(40):
             at = now - 40.0 + step
-            self.rate.add(RATED_W, RATED_W * self.derate, at)
+            self.rate.add(RATED_W, RATED_W * self.derate, RATED_W, at)
 
     def _step(self, now: float, dt_s: float, ask_w: float) -> None:
         self.estimate = battery.estimate(

@@ -162,7 +162,11 @@ def _estimate(*steps: tuple[float | None, float, float]) -> Estimate:
         ([(60.0, 0, 0), (60.0, 0, 90.0)], 59.75),
         ([(60.0, 0, 0), (60.0, 0, 900.0)], 59.5),
         ([(60.0, 0, 0), (60.0, 400.0, 0), (61.0, 400.0, 0)], 60.9),
-        ([(60.0, 0, 0), (59.0, 0, 100.0)], 59.0),
+        # Fallen by one while feeding out: cut off or rounded, it is over 59.5.
+        ([(60.0, 0, 0), (59.0, 0, 100.0)], 59.5),
+        ([(60.0, 0, 0), (59.0, 0, 500.0)], 58.61),
+        ([(60.0, 0, 0), (59.0, 400.0, 0)], 59.0),  # fell while charging: a new gauge
+        ([(60.0, 0, 0), (57.0, 0, 100.0)], 57.0),
         ([(60.0, 0, 0), (None, 0, 0)], None),
         ([(60.0, 0, 0), (101.0, 0, 0)], None),
     ],
@@ -174,12 +178,12 @@ def test_estimate_between_steps(
     assert found == (None if soc is None else pytest.approx(soc, abs=0.01))
 
 
-def _rate(ratios: list[float]) -> float:
+def _rate(ratios: list[float], seconds: int = 12) -> float:
     rate, now = Rate(), 0.0
     for ratio in ratios:
-        for _ in range(12):
+        for _ in range(seconds):
             now += 1.0
-            rate.add(7000.0, 7000.0 * ratio, now)
+            rate.add(7000.0, 7000.0 * ratio, 7000.0, now)
     return rate.value
 
 
@@ -191,6 +195,54 @@ def test_rate_is_the_worst_of_the_hour_and_never_above_095() -> None:
     assert _rate([0.0] * 5) == 0.10
 
 
+def test_rate_half_an_hour_of_full_power_counts_up_to_098() -> None:
+    assert _rate([1.0] * 140) == 0.95
+    assert _rate([1.0] * 160) == 0.98
+    assert _rate([0.96] * 160) == pytest.approx(0.96)
+    assert _rate([1.0] * 160 + [0.8] * 20) == pytest.approx(0.8)
+    assert _rate([0.7] * 30 + [1.0] * 310) == 0.98, "what is over an hour old is gone"
+
+
+def test_rate_long_ticks_say_the_same() -> None:
+    assert _rate([1.0] * 40, 60) == _rate([1.0] * 200) == 0.98
+    assert _rate([0.8] * 3, 60) == pytest.approx(_rate([0.8] * 15))
+
+
+def test_rate_part_load_hides_no_lost_power() -> None:
+    """A charger that is down to 5.7 kW still delivers 4 kW, and for hours."""
+    rate = Rate()
+    for second in range(60):
+        rate.add(7000.0, 5740.0, 7000.0, float(second))
+    for second in range(60, 9000):
+        rate.add(4000.0, 3990.0, 7000.0, float(second))
+    assert rate.value == pytest.approx(0.82)
+    for second in range(9000, 9060):
+        rate.add(4000.0, 2000.0, 7000.0, float(second))
+    assert rate.value == pytest.approx(0.82), "under 5 % of the time"
+    for second in range(9060, 9600):
+        rate.add(4000.0, 2000.0, 7000.0, float(second))
+    assert rate.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("told_w", "soc", "volts", "counted"),
+    [
+        (5000.0, 60.0, 350.0, 6000.0),  # a slow vehicle moves the line too
+        (5000.0, 85.0, 350.0, 5000.0),  # its taper is its own
+        (6400.0, 85.0, 350.0, 6000.0),  # trimmed up
+        (6000.0, 85.0, 405.0, 0.0),  # its voltage may hold the current down
+        (0.0, 85.0, 350.0, 0.0),  # AC: nobody tells a stage
+        (6000.0, 85.0, 0.0, 0.0),
+        (6000.0, None, 350.0, 0.0),
+    ],
+)
+def test_above_the_knee_only_the_charger_is_learnt(
+    told_w: float, soc: float | None, volts: float, counted: float
+) -> None:
+    assert battery.counted_w(6000.0, told_w, soc, 80.0, volts, 410.0) == counted
+    assert battery.counted_w(-6000.0, told_w, soc, 80.0, volts, 410.0) == 0.0
+
+
 def test_rate_a_turn_to_discharge_and_back_is_not_steady() -> None:
     """The same command after a break: what flows then is still on its way to it."""
     rate, now = Rate(), 0.0
@@ -198,23 +250,25 @@ def test_rate_a_turn_to_discharge_and_back_is_not_steady() -> None:
         for step in range(1500):  # 75 s of ticks
             now += 0.05
             late_w = -4000.0 if step < 60 else 2500.0  # 3 s until the vehicle follows
-            rate.add(2500.0, late_w, now)
-        now += 60.0  # fed out meanwhile: no sample
+            rate.add(2500.0, late_w, 2500.0, now)
+        for _ in range(1200):
+            now += 0.05
+            rate.add(0.0, -2500.0, 2500.0, now)
     assert rate.value == 0.95
 
 
 def test_rate_one_sample_is_no_slot() -> None:
     rate = Rate()
     for tick in range(140):  # 7 s of ticks: settled for 2 s
-        rate.add(7000.0, 7000.0 if tick > 101 else 700.0, tick * 0.05)
+        rate.add(7000.0, 7000.0 if tick > 101 else 700.0, 7000.0, tick * 0.05)
     assert rate.value == 0.95
 
 
 def test_rate_ignores_discharge_small_power_and_transients() -> None:
     rate = Rate()
     for second in range(100):
-        rate.add(-7000.0, -100.0, float(second))
-        rate.add(300.0, 0.0, float(second))
+        rate.add(-7000.0, -100.0, 7000.0, float(second))
+        rate.add(300.0, 0.0, 7000.0, float(second))
     for second in range(100, 200):
-        rate.add(5000.0 + 100.0 * (second % 2), 0.0, float(second))
+        rate.add(5000.0 + 100.0 * (second % 2), 0.0, 7000.0, float(second))
     assert rate.value == 0.95
