@@ -329,6 +329,31 @@ class StopRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """Take up a session that a restart of the daemon interrupted. Without a token it
+    was not authorised. Nothing happens where another session has begun."""
+
+    evse_id: int
+    session_id: str
+    token: Token | None
+    plugged_utc: datetime | None = None
+    discharge_allowed: bool = True
+    remote_start_id: int | None = None
+    energy_in_wh: float = 0.0
+    energy_out_wh: float = 0.0
+    connect_s: float = 60.0  # its vehicle may come back within this time
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRequest:
+    """How long an authorised session waits for its vehicle when the plug is pulled;
+    None: it ends. `evse_id` 0 = all."""
+
+    evse_id: int
+    connect_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class AvailabilityRequest:
     """Takes effect when no session runs; `evse_id` 0 = the whole station."""
 
@@ -390,6 +415,8 @@ Request = (
     | Authorisation
     | StartRequest
     | StopRequest
+    | ResumeRequest
+    | KeepRequest
     | AvailabilityRequest
     | UnlockRequest
     | PromiseRequest

@@ -103,6 +103,10 @@ class MeterReading:
     voltage_v: tuple[float, ...] = ()
     current_a: tuple[float, ...] = ()
     phase_power_w: tuple[float, ...] = ()
+    reactive_var: float | None = None  # positive as a coil takes it
+    power_factor: float | None = None
+    import_varh: float | None = None  # registers, as the active ones
+    export_varh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

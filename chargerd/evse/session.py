@@ -17,8 +17,10 @@ from chargerd.model import (
     AuthQuestion,
     AvailabilityRequest,
     FaultNotice,
+    KeepRequest,
     PromiseRequest,
     Request,
+    ResumeRequest,
     Session,
     SessionPhase,
     StartRequest,
@@ -104,6 +106,8 @@ class State:
     question: Question | None = None
     shown: Shown = Shown()
     hold_until_mono: float = 0.0  # an accepted token waits for the plug until then
+    keep_s: float | None = None  # a session outlives a pulled plug by so much
+    away: bool = False  # IDLE, but its vehicle may come back
     phase_mono: float = 0.0
     quiet_mono: float | None = None
     seen_vehicle: bool = False  # the vehicle's protocol has started in this session
@@ -160,7 +164,8 @@ def step(
 
 
 def _quiet(state: State) -> bool:
-    return state.session.phase in (Phase.IDLE, Phase.FINISHED)
+    idle = state.session.phase is Phase.IDLE and not state.away
+    return idle or state.session.phase is Phase.FINISHED
 
 
 def _enter(state: State, phase: SessionPhase, now: Now) -> State:
@@ -190,39 +195,54 @@ def _plug(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
         events.append(FaultNotice(state.session.evse_id, "AuthorizationTimeout", False))
     if phase is Phase.FINISHED:
         return _cleared(state)
+    if phase in RUNNING and state.keep_s is not None:
+        return _wait_for_return(state, state.keep_s, now)
     reason = state.session.stop_reason or StopReason.EV_DISCONNECTED
     state = replace(state, session=replace(state.session, stop_reason=reason))
     state = _finish(state, now, events)
     return replace(state, gone=True, question=None, timed_out=False)
 
 
+def _wait_for_return(state: State, keep_s: float, now: Now) -> State:
+    """Unplugged, not over: nothing is energised, the token is held (E10)."""
+    state = _enter(state, Phase.IDLE, now)
+    hold = now.mono + keep_s
+    return replace(state, away=True, hold_until_mono=hold, seen_vehicle=False)
+
+
+def _lost(state: State, reason: StopReason, now: Now, events: list[Event]) -> State:
+    """The vehicle that was waited for is given up."""
+    session = replace(state.session, stop_reason=reason)
+    state = _finish(replace(state, session=session), now, events)
+    return replace(state, gone=True, away=False, question=None)
+
+
 def _cleared(state: State) -> State:
-    """IDLE again: only availability outlives a session."""
+    """IDLE again: only availability and settings outlive a session."""
     session = Session(state.session.evse_id, state.session.connector_id)
     return State(
         session,
         operative=state.operative,
         operative_wanted=state.operative_wanted,
+        keep_s=state.keep_s,
         unlock_until_mono=state.unlock_until_mono,
     )
 
 
 def _connect(state: State, now: Now, events: list[Event]) -> State:
-    session = replace(
-        state.session,
-        phase=Phase.CONNECTED,
-        id=_session_id(state.session.evse_id, now),
-        plugged_utc=now.utc,
-        stop_reason=None,
-    )
-    state = replace(
-        state,
-        session=session,
-        phase_mono=now.mono,
-        progress=Progress(plugged_mono=now.mono),
-        registers_wh=None,
-        timed_out=False,
-    )
+    session = replace(state.session, phase=Phase.CONNECTED, stop_reason=None)
+    if state.away:
+        state = replace(state, session=session, phase_mono=now.mono, away=False)
+    else:
+        number = _session_id(session.evse_id, now)
+        state = replace(
+            state,
+            session=replace(session, id=number, plugged_utc=now.utc),
+            phase_mono=now.mono,
+            progress=Progress(plugged_mono=now.mono),
+            registers_wh=None,
+            timed_out=False,
+        )
     if session.authorised and state.operative:
         return _enter(state, Phase.STARTING, now)
     return state
@@ -259,6 +279,10 @@ def _request(
             )
         case StopRequest(reason=reason):
             return _stop(state, reason, now, events)
+        case ResumeRequest():
+            return _take_up(state, request, inputs, now)
+        case KeepRequest(connect_s=keep_s):
+            return replace(state, keep_s=keep_s)
         case AvailabilityRequest(operative=operative):
             return replace(state, operative_wanted=operative)
         case UnlockRequest() if session.phase not in (*RUNNING, Phase.STOPPING):
@@ -277,6 +301,7 @@ def _promise(request: PromiseRequest) -> PromiseWish | None:
 
 def _may_start(state: State, inputs: Inputs) -> bool:
     free = state.session.phase in (Phase.IDLE, Phase.CONNECTED, Phase.FINISHED)
+    free = free and not state.away
     free = free and not state.gone  # FINISHED for this tick only: nothing is plugged
     return free and state.operative and state.operative_wanted and inputs.stop is None
 
@@ -285,7 +310,8 @@ def _token(
     state: State, token: Token, inputs: Inputs, now: Now, events: list[Event]
 ) -> State:
     use = authorize.use(state.session, token)
-    if use is authorize.Use.STOP:
+    ends_wait = state.away and authorize.may_stop(state.session, token)
+    if use is authorize.Use.STOP or ends_wait:
         return _stop_by(state, token, now, events)
     running = state.session.phase in RUNNING
     if use is authorize.Use.IGNORE or not (running or _may_start(state, inputs)):
@@ -406,6 +432,30 @@ def _accept(
     return _enter(state, Phase.STARTING, now)
 
 
+def _take_up(state: State, request: ResumeRequest, inputs: Inputs, now: Now) -> State:
+    """A session of before the daemon's start goes on, with its own id and energy."""
+    session = state.session
+    fresh = session.phase in (Phase.IDLE, Phase.CONNECTED) and not session.authorised
+    if not fresh or state.question is not None or not _may_start(state, inputs):
+        return state
+    session = replace(
+        session,
+        id=request.session_id,
+        plugged_utc=request.plugged_utc or session.plugged_utc,
+        token=request.token,
+        authorised=request.token is not None,
+        discharge_authorised=request.discharge_allowed,
+        remote_start_id=request.remote_start_id,
+        stop_reason=None,
+        energy_in_wh=request.energy_in_wh,
+        energy_out_wh=request.energy_out_wh,
+    )
+    state = replace(state, session=session)
+    if session.phase is Phase.IDLE:
+        return _wait_for_return(state, request.connect_s, now)
+    return _enter(state, Phase.STARTING, now) if session.authorised else state
+
+
 def _stop_by(state: State, token: Token, now: Now, events: list[Event]) -> State:
     state = replace(state, session=replace(state.session, stop_token=token))
     return _stop(state, StopReason.LOCAL, now, events)
@@ -414,6 +464,8 @@ def _stop_by(state: State, token: Token, now: Now, events: list[Event]) -> State
 def _stop(state: State, reason: StopReason, now: Now, events: list[Event]) -> State:
     """End the session in order; a held token or a waiting vehicle ends at once."""
     phase = state.session.phase
+    if state.away:
+        return _lost(state, reason, now, events)
     if phase is Phase.IDLE:
         dropped = Session(state.session.evse_id, state.session.connector_id)
         return replace(state, session=dropped, question=None)
@@ -433,6 +485,8 @@ def _timers(state: State, now: Now, settings: Settings, events: list[Event]) -> 
         if question.token.kind == CONTRACT_KIND:
             state = _refuse_contract(state, "no answer in time")
     held = session.phase is Phase.IDLE and session.authorised
+    if state.away and now.mono >= state.hold_until_mono:
+        return _lost(state, StopReason.EV_DISCONNECTED, now, events)
     if held and now.mono >= state.hold_until_mono:
         late = Session(
             session.evse_id, session.connector_id, stop_reason=StopReason.TIMEOUT

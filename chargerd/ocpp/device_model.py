@@ -41,6 +41,8 @@ class DeviceModel:
         self._by_key: dict[str, Variable] = {}
         for row in TABLE:
             for place in _places(row, config):
+                if row.only is not None and not row.only(place):
+                    continue
                 variable = Variable(row, place)
                 self._by_key[variable.key.lower()] = variable
         self._components = {_component_key(v) for v in self}

@@ -17,6 +17,7 @@ from chargerd.model import AuthQuestion, CertificateAsk, EvseReport
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.fault_events import FaultEvents
@@ -26,7 +27,10 @@ from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
 from chargerd.ocpp.blocks.priority_charging import PriorityCharging
 from chargerd.ocpp.blocks.profile_store import ProfileStore
 from chargerd.ocpp.blocks.provisioning import BOOT_REASONS, Provisioning
+from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.remote_control import RemoteControl
+from chargerd.ocpp.blocks.resuming import Resuming
+from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.variables import Variables
@@ -64,8 +68,16 @@ class OcppStation:
         store = ProfileStore(desk)
         self._charging = SmartCharging(desk, store)
         self._priority = PriorityCharging(desk, store, self._charging)
+        readings = Readings(desk)
         self._transactions = Transactions(
-            desk, self._charging, self._authorization, self._provisioning.reason
+            desk, self._charging, self._authorization, readings
+        )
+        self._resuming = Resuming(
+            desk,
+            self._transactions,
+            self._charging,
+            readings,
+            self._provisioning.reason,
         )
         self._remote = RemoteControl(
             desk,
@@ -83,10 +95,13 @@ class OcppStation:
             self._authorization,
             self._availability,
             self._faults,
+            self._resuming,
             self._transactions,
+            Sampling(desk, self._transactions, readings),
             self._charging,
             DynamicProfiles(desk, store, self._charging.refresh),
             self._priority,
+            DerControl(desk),
             self._remote,
         )
         self._variables.attach(self._blocks)

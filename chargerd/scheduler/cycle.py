@@ -32,6 +32,7 @@ from chargerd.model import (
     FaultNotice,
     GridRulesRequest,
     IslandRequest,
+    KeepRequest,
     Request,
     ResetRequest,
     SessionPhase,
@@ -355,7 +356,11 @@ class Cycle:
             case FaultNotice():
                 self._notice(request, every)
                 return ()
-            case AvailabilityRequest(evse_id=0) | StopRequest(evse_id=0):
+            case (
+                AvailabilityRequest(evse_id=0)
+                | StopRequest(evse_id=0)
+                | KeepRequest(evse_id=0)
+            ):
                 return every
         return (request.evse_id,) if request.evse_id in self._runners else ()
 

@@ -16,7 +16,7 @@ from firmware_bridge.transport.modbus import RegisterDevice
 from firmware_bridge.wire import sdm630 as wire
 
 TCP_POLL_S = 0.2
-RTU_POLL_S = 0.5  # three questions take about 0.15 s at 9600 baud
+RTU_POLL_S = 0.5  # four questions take about 0.2 s at 9600 baud
 
 
 class EastronMeter:

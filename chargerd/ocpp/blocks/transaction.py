@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from chargerd.model import StopReason
+from chargerd.model import Session, StopReason
 from chargerd.ocpp.effects import Payload
 
 MOST_ENDED_VALUES = 60
@@ -33,14 +33,26 @@ class Transaction:
     charging_s: float = 0.0
     first_value: Payload | None = None  # Transaction.Begin
     last_value: Payload | None = None  # with the last event
+    first_wh: float | None = None  # import register at the begin
+    aged_s: float = 0.0  # of it, before this run
+    seen_utc: str = ""  # it ran then, for certain
+    session: dict[str, Any] = field(default_factory=dict)  # to take it up again
+    limits: dict[str, float] = field(default_factory=dict)  # transactionLimit in force
+    limits_of_csms: dict[str, float] = field(default_factory=dict)
+    reached: str = ""  # triggerReason of the limit that holds its energy back
+    invalid: bool = False  # its token is, and energy may flow up to a limit
+    resetting: bool = False  # a Reset will interrupt it, and it goes on after that
     # Not saved:
     values: list[Payload] = field(default_factory=list)  # for Ended
     charging_mono: float | None = None  # charging since
+    since_mono: float = 0.0  # of this run
     seen_reason: StopReason | None = None  # the session may be gone when we end
     stop_token: Payload | None = None
     stop_token_told: bool = False
-    sampled_mono: float = 0.0  # last TxUpdated sample
-    ended_sampled_mono: float = 0.0
+    limits_told: dict[str, float] = field(default_factory=dict)
+    ending_by_limit: bool = False  # `reached` ends it, not only its energy
+    resumed_state: str = ""  # chargingState it returns to after an interruption
+    phases_told: int | None = None
 
     def saved(self) -> dict[str, Any]:
         return {k: v for k, v in asdict(self).items() if k in _SAVED}
@@ -63,6 +75,10 @@ class Transaction:
     def charged_s(self, now_mono: float) -> float:
         since = 0.0 if self.charging_mono is None else now_mono - self.charging_mono
         return self.charging_s + since
+
+    def age_s(self, now_mono: float) -> float:
+        """Since Started, interruptions included (E16.FR.09)."""
+        return self.aged_s + (now_mono - self.since_mono)
 
     def event(
         self, kind: str, trigger: str, at: str, *, offline: bool, now_mono: float
@@ -94,7 +110,21 @@ class Transaction:
 
 
 _UNSAVED = {
-    "values", "charging_mono", "seen_reason", "stop_token", "stop_token_told",
-    "sampled_mono", "ended_sampled_mono",
+    "values", "charging_mono", "since_mono", "seen_reason", "stop_token",
+    "stop_token_told", "limits_told", "ending_by_limit", "resumed_state", "phases_told",
 }  # fmt: skip
 _SAVED = {f.name for f in fields(Transaction)} - _UNSAVED
+
+
+def as_session(session: Session) -> dict[str, Any]:
+    """What the heart needs to take the session up again."""
+    token = session.token
+    return {
+        "id": session.id,
+        "token": [token.value, token.kind, token.group] if token else None,
+        "plugged_utc": session.plugged_utc.isoformat() if session.plugged_utc else None,
+        "discharge": session.discharge_authorised,
+        "authorised": session.authorised,
+        "in_wh": session.energy_in_wh,
+        "out_wh": session.energy_out_wh,
+    }

@@ -10,12 +10,6 @@ from dataclasses import dataclass
 
 from chargerd.model import Session, SessionPhase, StopReason
 
-_ENERGY = (
-    SessionPhase.ENERGY,
-    SessionPhase.SUSPENDED_EV,
-    SessionPhase.SUSPENDED_EVSE,
-    SessionPhase.STOPPING,
-)
 _CHARGING_STATE = {
     SessionPhase.IDLE: "Idle",
     SessionPhase.ENERGY: "Charging",
@@ -27,14 +21,13 @@ _END_TRIGGER = {
     StopReason.MASTER_PASS: "StopAuthorized",
     StopReason.REMOTE: "RemoteStop",
     StopReason.EV_DISCONNECTED: "EVCommunicationLost",
-    StopReason.STOPPED_BY_EV: "ChargingStateChanged",
+    StopReason.STOPPED_BY_EV: "StopAuthorized",  # E15.FR.04
     StopReason.DEAUTHORIZED: "Deauthorized",
     StopReason.TIMEOUT: "EVConnectTimeout",
     StopReason.IMMEDIATE_RESET: "ResetCommand",
     StopReason.REBOOT: "ResetCommand",
 }
 
-_TOLD_BY_STATE = ("ChargingStateChanged", "EVCommunicationLost")
 _ASKED = (StopReason.LOCAL, StopReason.MASTER_PASS, StopReason.REMOTE)
 
 
@@ -59,35 +52,63 @@ class Points:
         return frozenset(names)
 
 
-def points_of(session: Session) -> Points:
-    """While STOPPING all still holds: Ended carries the registers after the last Wh."""
+def points_of(session: Session, before: frozenset[str] = frozenset()) -> Points:
+    """While STOPPING all still holds: Ended carries the registers after the last Wh.
+    Energy that vehicle or station suspend is no transfer (2.7.6.2)."""
     phase = session.phase
+    winding_up = phase is SessionPhase.STOPPING and "EnergyTransfer" in before
     over = phase is SessionPhase.FINISHED
     unplugged = over and session.stop_reason is StopReason.EV_DISCONNECTED
     return Points(
         connected=phase is not SessionPhase.IDLE and not unplugged,
         authorised=session.authorised and not over,
-        energy=phase in _ENERGY,
+        energy=phase is SessionPhase.ENERGY or winding_up,
     )
 
 
-def charging_state(session: Session, before: str = "") -> str:
-    """While STOPPING power still ramps: the state is the one it had before."""
+def charging_state(
+    session: Session, before: str = "", *, suspended: bool = False, resumed: str = ""
+) -> str:
+    """While STOPPING power still ramps: the state is the one it had before. With
+    `suspended` the CSMS, or a limit, permits no energy: the heart follows in a moment.
+    `resumed`: the state it goes back to after an interruption (E17).
+    """
     if session.stop_reason is StopReason.EV_DISCONNECTED:
         return "Idle"
     if session.phase is SessionPhase.STOPPING and before:
         return before
+    if resumed and session.phase is SessionPhase.STARTING:
+        return resumed
+    if suspended and session.phase in (SessionPhase.STARTING, SessionPhase.ENERGY):
+        return "SuspendedEVSE"
     return _CHARGING_STATE.get(session.phase, "EVConnected")
 
 
-def start_trigger(risen: frozenset[str], session: Session) -> str:
-    """triggerReason of Started: what happened last (E01, E02, E03, F02.FR.21)."""
+def start_trigger(
+    risen: frozenset[str], session: Session, start_points: frozenset[str]
+) -> str:
+    """triggerReason of Started: the event that started it (E01, E02, E03, F02.FR.21).
+    Where two came at once, the one that is a start point by itself."""
+    named = risen & start_points & {"EVConnected", "Authorized"}
+    triggers = happened(named or risen, session)
+    return triggers[-1] if triggers else "ChargingStateChanged"
+
+
+def happened(risen: frozenset[str], session: Session) -> list[str]:
+    """triggerReason of each thing that happened, an event for each (E03.FR.12)."""
+    triggers = []
+    if "EVConnected" in risen:
+        triggers.append("CablePluggedIn")
     if "Authorized" in risen:
         remote = session.remote_start_id is not None
-        return "RemoteStart" if remote else "Authorized"
-    if "EVConnected" in risen:
-        return "CablePluggedIn"
-    return "ChargingStateChanged"
+        triggers.append("RemoteStart" if remote else "Authorized")
+    return triggers
+
+
+def is_lost(session: Session, before: Session | None) -> bool:
+    """Unplugged while it is kept for the vehicle's return (E10)."""
+    was_there = before is not None and before.phase is not SessionPhase.IDLE
+    return was_there and session.phase is SessionPhase.IDLE and bool(session.id)
 
 
 def stop_trigger(reason: StopReason) -> str:
@@ -101,7 +122,7 @@ def told_before_end(reason: StopReason, stop_points: frozenset[str]) -> bool:
     One that somebody asked for ends at the end of the energy only after that event;
     Deauthorized (E05.FR.10) and faults go into Ended.
     """
-    if stop_trigger(reason) in _TOLD_BY_STATE:
+    if reason is StopReason.EV_DISCONNECTED:
         return False
     enders = {"Authorized", "PowerPathClosed"}
     if reason not in _ASKED:
@@ -122,13 +143,20 @@ def end_cause(
     """
     reason = session.stop_reason or last_reason
     if reason is None:
-        unplugged = session.phase is SessionPhase.IDLE
-        reason = StopReason.EV_DISCONNECTED if unplugged else StopReason.OTHER
+        reason = _UNTOLD.get(session.phase, StopReason.OTHER)
     if fallen == {"EVConnected"}:
         return "EVCommunicationLost", reason
-    if fallen == {"EnergyTransfer"} and reason in _ASKED:
+    if fallen == {"EnergyTransfer"} and (
+        reason in _ASKED or session.stop_reason is None
+    ):
         return "ChargingStateChanged", reason
     return stop_trigger(reason), reason
+
+
+_UNTOLD = {  # what ended a transaction when nobody has said it
+    SessionPhase.IDLE: StopReason.EV_DISCONNECTED,
+    SessionPhase.SUSPENDED_EV: StopReason.STOPPED_BY_EV,
+}
 
 
 def interrupted_reason(boot_reason: str) -> tuple[str, str]:

@@ -1,48 +1,33 @@
-"""Block E and J: transactions from the heart's reports.
+"""Block E: transactions from the heart's reports.
 
-Owns start, updates and end of each EVSE's transaction, the sampled and clock-aligned
-meter values, and the honest end of a transaction that a restart cut off. It watches:
-it never starts or stops energy but for a token the CSMS calls invalid (E05).
+Owns start, updates and end of each EVSE's transaction. It watches: it stops energy only
+for a token the CSMS calls invalid (E05), a limit that is reached (E16) and a stop point
+that has passed. Words and values of its events are `telling.py` and `readings.py`.
 """
 
 from __future__ import annotations
 
-import math
 import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Session, StopReason, StopRequest
+from chargerd.ocpp.blocks import transaction_limits as limits
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.authorization import Authorization, id_token
-from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
-from chargerd.ocpp.blocks.metering import fresh_meter, meter_value
+from chargerd.ocpp.blocks.metering import fresh_meter, relabelled
+from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
-from chargerd.ocpp.blocks.transaction import Transaction
-from chargerd.ocpp.effects import Answer, Durability, Payload, Save
-from chargerd.ocpp.variable import split
+from chargerd.ocpp.blocks.telling import Teller
+from chargerd.ocpp.blocks.transaction import Transaction, as_session
+from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
+from chargerd.ocpp.effects import Answer, CallError, Durability, Payload
 
-ORPHAN_WAIT_S = 20.0  # for the first fresh meter value after a restart
 MODE_HOLD_S = 1.0  # a mode must hold this long before it is told
-NO_POINTS: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class _Watch:
-    """What is remembered of one EVSE between reports."""
-
-    key: tuple[object, ...] = ()
-    session: Session | None = None  # at the last change of `key`
-    holding: frozenset[str] = NO_POINTS
-    tx: Transaction | None = None
-    started_with: frozenset[str] = NO_POINTS  # points that have held in `tx`
-    orphan: Transaction | None = None  # of the last run
-    orphan_mono: float | None = None
-    mode: str = ""
-    mode_mono: float = 0.0
-    sample_mono: float = field(default=math.inf)  # the next sample is due
+OF_SESSION = "token", "limit"
 
 
 class Transactions(Block):
@@ -53,27 +38,31 @@ class Transactions(Block):
         desk: Desk,
         charging: SmartCharging,
         authorization: Authorization,
-        boot_reason: str,
+        readings: Readings,
     ) -> None:
         self._desk = desk
         self._charging = charging
         self._authorization = authorization
-        self._boot_reason = boot_reason
-        self._watch = {evse_id: _Watch() for evse_id in desk.evses}
-        self._aligned: dict[str, float] = {}  # variable -> next grid time, POSIX
-        for key, value in desk.saved.get("transaction", {}).items():
-            orphan = Transaction.restored(value)
-            if orphan is not None and orphan.evse_id in self._watch:
-                self._watch[orphan.evse_id].orphan = orphan
-            else:
-                desk.save("transaction", key, None)
+        self._readings = readings
+        self._teller = Teller(desk)
+        self.watches = {evse_id: Watch() for evse_id in desk.evses}
+        self._queued: Counter[str] = Counter()  # messages by transaction (E14)
+
+    def routes(self) -> Mapping[str, Handler]:
+        return {"GetTransactionStatus": self.status}
+
+    def running(self) -> Iterator[tuple[EvseView, EvseReport, Watch, Transaction]]:
+        for evse_id, watch in self.watches.items():
+            view = self._desk.evses[evse_id]
+            if watch.tx is not None and view.report is not None:
+                yield view, view.report, watch, watch.tx
 
     # Reports.
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
         """At 20 Hz: next to nothing unless something has changed."""
-        watch = self._watch[view.config.id]
-        if watch.orphan is not None and not self._close_orphan(watch, report, now):
+        watch = self.watches[view.config.id]
+        if watch.orphan is not None or watch.interrupted:
             return
         session = report.snapshot.session
         key = (
@@ -87,25 +76,24 @@ class Transactions(Block):
             watch.key = key
             self._session(view, watch, report, now)
             watch.session = session
-        if watch.tx is None:
+        tx = watch.tx
+        if tx is None:
             return
         mode = report.decision.mode.value
         if mode != watch.mode:
             watch.mode, watch.mode_mono = mode, now.mono
-        elif mode != watch.tx.mode and now.mono - watch.mode_mono >= MODE_HOLD_S:
-            watch.tx.mode = mode
-            self._update(view, watch, report, "OperationModeChanged", now)
-        if now.mono >= watch.sample_mono:
-            self._sample(view, watch, report, now)
+        elif mode != tx.mode and now.mono - watch.mode_mono >= MODE_HOLD_S:
+            tx.mode = mode
+            self.update(view, watch, report, "OperationModeChanged", now)
 
     def _session(
-        self, view: EvseView, watch: _Watch, report: EvseReport, now: Now
+        self, view: EvseView, watch: Watch, report: EvseReport, now: Now
     ) -> None:
         session = report.snapshot.session
         before = watch.session
         other = before is not None and before.id != session.id and before.id != ""
         old = NO_POINTS if other else watch.holding
-        holding = rules.points_of(session).holding()
+        holding = rules.points_of(session, old).holding()
         was_ready = view.ready_mono
         view.ready_mono = None
         if "PowerPathClosed" in holding:
@@ -128,11 +116,11 @@ class Transactions(Block):
 
     def stopping(self, evse_id: int, reason: StopReason) -> None:
         """Somebody asked to stop; the session may end without saying why."""
-        tx = self._watch[evse_id].tx
+        tx = self.watches[evse_id].tx
         if tx is not None:
             tx.seen_reason = reason
 
-    def _is_over(self, watch: _Watch, holding: frozenset[str], *, other: bool) -> bool:
+    def _is_over(self, watch: Watch, holding: frozenset[str], *, other: bool) -> bool:
         """A stop point that held no longer does, or nothing is left (E06)."""
         if other or not holding:
             return True
@@ -152,31 +140,36 @@ class Transactions(Block):
     def _start(
         self,
         view: EvseView,
-        watch: _Watch,
+        watch: Watch,
         report: EvseReport,
         risen: frozenset[str],
         now: Now,
     ) -> None:
+        self._teller.settle(view, watch, now, at_once=True)
         session = report.snapshot.session
         tx = Transaction(
             self._new_id(session, now), view.config.id, session.connector_id
         )
         tx.started_utc = stamp(now.utc)
+        tx.since_mono = now.mono
         tx.mode = watch.mode = report.decision.mode.value
         watch.tx = tx
         watch.mode_mono = now.mono
-        tx.sampled_mono = tx.ended_sampled_mono = now.mono
         view.transaction_id = tx.id
-        self._follow_state(tx, session, now)
-        names = self._measurands("TxStartedMeasurands", "")
-        value = meter_value(report, names, "Transaction.Begin", now)
-        tx.first_value = meter_value(
-            report, self._ended_names(view, tx), "Transaction.Begin", now
+        self.follow(tx, session, now)
+        self._readings.begin(view, report, watch, now)
+        first = rules.start_trigger(risen, session, self._start_points())
+        context = "Transaction.Begin"
+        value, tx.first_value = (
+            self._readings.sampled(name, view, report, tx.mode, context, now)
+            for name in ("TxStartedMeasurands", "TxEndedMeasurands")
         )
-        trigger = rules.start_trigger(risen, session)
-        self._send(view, watch, "Started", trigger, [value], now)
+        self._note_meter(tx, report, now)
+        self._tell(view, watch, "Started", first, [value], now)
         self._charging.transaction_started(view, tx.remote_start_id, now)
-        self._plan_sample(watch, now)
+
+    def _start_points(self) -> frozenset[str]:
+        return frozenset(self._desk.model.members("TxCtrlr", "TxStartPoint"))
 
     def _new_id(self, session: Session, now: Now) -> str:
         """Unique without chance: station, session, time and a count."""
@@ -187,12 +180,13 @@ class Transactions(Block):
     def _changes(
         self,
         view: EvseView,
-        watch: _Watch,
+        watch: Watch,
         report: EvseReport,
         risen: frozenset[str],
         now: Now,
     ) -> None:
-        """A stop first; then at most one Updated for all that one report changed."""
+        """A stop first; then an Updated for each event (E03.FR.12), or one for the
+        state alone."""
         tx = watch.tx
         if tx is None:
             return
@@ -200,20 +194,19 @@ class Transactions(Block):
         self._note(tx, session)
         self._stop_told(view, watch, report, now)
         state = tx.charging_state
-        self._follow_state(tx, session, now)
+        self.follow(tx, session, now)
         if "Authorized" in risen:
-            trigger = rules.start_trigger(risen, session)
             self._charging.transaction_started(view, tx.remote_start_id, now)
-        elif "EVConnected" in risen:
-            trigger = "CablePluggedIn"
-        elif tx.charging_state != state:
-            trigger = "ChargingStateChanged"
-        else:
-            return
-        self._update(view, watch, report, trigger, now)
+        triggers = rules.happened(risen, session)
+        if not triggers and rules.is_lost(session, watch.session):
+            triggers = ["EVCommunicationLost"]
+        if not triggers and tx.charging_state != state:
+            triggers = ["ChargingStateChanged"]
+        for trigger in triggers:
+            self.update(view, watch, report, trigger, now)
 
     def _stop_told(
-        self, view: EvseView, watch: _Watch, report: EvseReport, now: Now
+        self, view: EvseView, watch: Watch, report: EvseReport, now: Now
     ) -> None:
         """The event of a stop that is not Ended itself (E06, E07)."""
         tx, reason = watch.tx, report.snapshot.session.stop_reason
@@ -221,10 +214,16 @@ class Transactions(Block):
         if tx is None or reason is None or known is not None:
             return
         if rules.told_before_end(reason, self._stop_points()):
-            self._update(view, watch, report, rules.stop_trigger(reason), now)
+            self.update(view, watch, report, rules.stop_trigger(reason), now)
 
-    def _follow_state(self, tx: Transaction, session: Session, now: Now) -> None:
-        state = rules.charging_state(session, tx.charging_state)
+    def follow(self, tx: Transaction, session: Session, now: Now) -> None:
+        """chargingState and what else of the session the events tell."""
+        state = rules.charging_state(
+            session,
+            tx.charging_state,
+            suspended=self._charging.suspended(tx.evse_id),
+            resumed=tx.resumed_state,
+        )
         if state == "Charging" and tx.charging_mono is None:
             tx.charging_mono = now.mono
         elif state != "Charging" and tx.charging_mono is not None:
@@ -232,23 +231,64 @@ class Transactions(Block):
             tx.charging_mono = None
         tx.charging_state = state
         tx.authorised = session.authorised
+        tx.session = as_session(session)
         if session.remote_start_id is not None:
             tx.remote_start_id = session.remote_start_id
 
-    def _update(
-        self, view: EvseView, watch: _Watch, report: EvseReport, trigger: str, now: Now
+    def update(
+        self,
+        view: EvseView,
+        watch: Watch,
+        report: EvseReport,
+        trigger: str,
+        now: Now,
+        *,
+        context: str = "Other",
+        while_gated: bool = False,
     ) -> None:
+        """Updated, with TxUpdatedMeasurands."""
         tx = watch.tx
         if tx is None:
             return
-        names = self._measurands("TxUpdatedMeasurands", tx.mode, view.config.id)
-        value = meter_value(report, names, "Other", now)
-        self._send(view, watch, "Updated", trigger, [value], now)
+        value = self._readings.sampled(
+            "TxUpdatedMeasurands", view, report, tx.mode, context, now
+        )
+        self._tell(
+            view, watch, "Updated", trigger, [value], now, while_gated=while_gated
+        )
+
+    def sample(
+        self, view: EvseView, watch: Watch, trigger: str, value: Payload, now: Now
+    ) -> None:
+        """Updated for a value of a series: the first to go when the disk is full."""
+        self._tell(
+            view, watch, "Updated", trigger, [value], now,
+            durability=Durability.THINNABLE,
+        )  # fmt: skip
+
+    def _tell(
+        self,
+        view: EvseView,
+        watch: Watch,
+        kind: str,
+        trigger: str,
+        values: list[Payload | None],
+        now: Now,
+        *,
+        durability: Durability = Durability.DURABLE,
+        while_gated: bool = False,
+    ) -> None:
+        if watch.tx is not None:
+            self._queued[watch.tx.id] += 1
+        self._teller.tell(
+            view, watch, kind, trigger, values, now,
+            durability=durability, while_gated=while_gated,
+        )  # fmt: skip
 
     def _end(
         self,
         view: EvseView,
-        watch: _Watch,
+        watch: Watch,
         report: EvseReport,
         fallen: frozenset[str],
         now: Now,
@@ -258,189 +298,141 @@ class Transactions(Block):
             return
         session = report.snapshot.session
         trigger, reason = rules.end_cause(session, tx.seen_reason, fallen)
-        self._follow_state(tx, session, now)
-        last = meter_value(report, self._ended_names(view, tx), "Transaction.End", now)
-        values = [tx.first_value, *tx.values, last or _relabelled(tx.last_value)]
-        self._send(view, watch, "Ended", trigger, values, now, reason=reason)
-        watch.tx = None
-        watch.sample_mono = math.inf
-        view.transaction_id = ""
-        view.transaction_authorised = False
-        self._charging.transaction_ended(tx.id, view.config.id, now)
+        stopped = reason.value
+        if tx.reached and tx.ending_by_limit:  # E16.FR.06
+            trigger, stopped = tx.reached, limits.STOPPED[tx.reached]
+        if fallen and session.authorised and session.stop_reason is None:
+            self._desk.ask(StopRequest(view.config.id, reason))  # E06.FR.07
+        self.follow(tx, session, now)
+        last = self._readings.sampled(
+            "TxEndedMeasurands", view, report, tx.mode, "Transaction.End", now
+        )
+        values = [tx.first_value, *tx.values, last or relabelled(tx.last_value)]
+        self.close(view, watch, tx, trigger, stopped, values, now)
 
-    def _send(
+    def close(
         self,
         view: EvseView,
-        watch: _Watch,
-        kind: str,
+        watch: Watch,
+        tx: Transaction,
         trigger: str,
+        stopped: str,
         values: list[Payload | None],
         now: Now,
-        *,
-        reason: StopReason | None = None,
-        durability: Durability = Durability.DURABLE,
-        while_gated: bool = False,
     ) -> None:
-        """The record goes to the disk with the event: no crash can part them."""
-        tx = watch.tx
-        if tx is None:
-            return
-        event = tx.event(
-            kind,
-            trigger,
-            stamp(now.utc),
-            offline=not (self._desk.online and self._desk.accepted),
-            now_mono=now.mono,
-        )
-        if reason is not None:
-            event["transactionInfo"]["stoppedReason"] = reason.value
-        if tx.stop_token is not None and not tx.stop_token_told:
-            event["idToken"] = tx.stop_token  # E07.FR.02: the next event has it
-            tx.stop_token_told = True
-        session = view.report.snapshot.session if view.report else None
-        if tx.token is None and session is not None and session.token is not None:
-            tx.token = event.setdefault("idToken", id_token(session.token))
-        known = [value for value in values if value is not None]
-        if known:
-            event["meterValue"] = known
-            tx.last_value = known[-1]
-        view.transaction_authorised = tx.authorised
-        record = None if kind == "Ended" else tx.saved()
-        self._desk.send(
-            "TransactionEvent", event, now, durability, while_gated=while_gated,
-            save=Save("transaction", str(view.config.id), record),
-        )  # fmt: skip
+        """Ended, and nothing of it is left but its messages."""
+        self._queued[tx.id] += 1
+        self._teller.end(view, tx, trigger, stopped, values, now, watch)
+        watch.tx = None
+        view.transaction_id = ""
+        view.transaction_authorised = False
+        view.running_cost = None
+        self._charging.transaction_ended(tx.id, view.config.id, now)
 
-    # Meter values.
-
-    def _measurands(self, variable: str, mode: str, evse_id: int = 0) -> list[str]:
-        """SampledDataCtrlr's list and, in a V2X mode, that mode's own (2.1 J02)."""
-        names = self._desk.model.members("SampledDataCtrlr", variable)
-        if mode in ("CentralSetpoint", "CentralFrequency"):
-            extra = self._desk.model.text("V2XChargingCtrlr", variable, mode, evse_id)
-            names += [name for name in split(extra) if name not in names]
-        return names
-
-    def _ended_names(self, view: EvseView, tx: Transaction) -> list[str]:
-        return self._measurands("TxEndedMeasurands", tx.mode, view.config.id)
-
-    def _updated_interval(self, tx: Transaction) -> int:
-        model = self._desk.model
-        if tx.mode in ("CentralSetpoint", "CentralFrequency"):
-            own = model.text(
-                "V2XChargingCtrlr", "TxUpdatedInterval", tx.mode, tx.evse_id
-            )
-            if int(own):
-                return int(own)
-        return model.number("SampledDataCtrlr", "TxUpdatedInterval")
-
-    def _plan_sample(self, watch: _Watch, now: Now) -> None:
-        """When the next sample is due; looked at again at least every second, as the
-        CSMS may change the intervals."""
-        tx = watch.tx
-        if tx is None:
-            return
-        due = now.mono + 1.0
-        every = self._updated_interval(tx)
-        if every:
-            due = min(due, tx.sampled_mono + every)
-        watch.sample_mono = due
-
-    def _sample(
-        self, view: EvseView, watch: _Watch, report: EvseReport, now: Now
-    ) -> None:
-        tx = watch.tx
-        if tx is None:
-            return
-        ended = self._desk.model.number("SampledDataCtrlr", "TxEndedInterval")
-        if ended and now.mono >= tx.ended_sampled_mono + ended:
-            tx.ended_sampled_mono = now.mono
-            value = meter_value(
-                report, self._ended_names(view, tx), "Sample.Periodic", now
-            )
-            if value:
-                tx.keep(value)
-        every = self._updated_interval(tx)
-        if every and now.mono >= tx.sampled_mono + every:
-            late = now.mono - tx.sampled_mono - every
-            tx.sampled_mono = now.mono - (late if late < every else 0.0)
-            names = self._measurands("TxUpdatedMeasurands", tx.mode, view.config.id)
-            value = meter_value(report, names, "Sample.Periodic", now)
-            if value:
-                self._send(
-                    view, watch, "Updated", "MeterValuePeriodic", [value], now,
-                    durability=Durability.THINNABLE,
-                )  # fmt: skip
-        self._plan_sample(watch, now)
-
-    # Clock-aligned values (J01).
+    # Limits.
 
     def on_second(self, now: Now) -> None:
-        """Called about once a second; sends what a grid time has made due."""
-        posix = now.utc.timestamp()
-        for variable, names in (
-            ("Interval", "Measurands"),
-            ("TxEndedInterval", "TxEndedMeasurands"),
+        for evse_id, watch in self.watches.items():
+            self._teller.settle(self._desk.evses[evse_id], watch, now)
+        for view, report, watch, tx in self.running():
+            self._note_meter(tx, report, now)
+            self._check_limits(view, watch, report, now)
+
+    def _note_meter(self, tx: Transaction, report: EvseReport, now: Now) -> None:
+        reading = fresh_meter(report, now)
+        if tx.first_wh is None and reading is not None:
+            tx.first_wh = reading.value.import_wh
+
+    def _check_limits(
+        self, view: EvseView, watch: Watch, report: EvseReport, now: Now
+    ) -> None:
+        """E16.FR.05, .06, and E05.FR.03: the energy an invalid token may still have."""
+        tx = watch.tx
+        if tx is None:
+            return
+        progress = _progress(tx, view, report, now)
+        if tx.invalid and not self._may_go_on(progress):
+            tx.invalid = False
+            self._hold(view, watch, report, "token", "ChargingStateChanged", now)
+        trigger = "" if tx.reached else limits.reached(tx.limits, progress)
+        if not trigger:
+            return
+        tx.reached = trigger
+        if "EnergyTransfer" in self._stop_points():
+            tx.ending_by_limit = True
+            self._desk.ask(StopRequest(view.config.id, StopReason.LOCAL))
+        else:
+            self._hold(view, watch, report, "limit", trigger, now)
+
+    def _may_go_on(self, progress: limits.Progress) -> bool:
+        most_wh = self._desk.model.number("TxCtrlr", "MaxEnergyOnInvalidId")
+        return not limits.reached({"maxEnergy": float(most_wh)}, progress)
+
+    def _hold(
+        self,
+        view: EvseView,
+        watch: Watch,
+        report: EvseReport,
+        why: str,
+        trigger: str,
+        now: Now,
+    ) -> None:
+        """No energy from now on, told at once."""
+        tx = watch.tx
+        if tx is None:
+            return
+        self._charging.suspend(view.config.id, why, now)
+        self.follow(tx, report.snapshot.session, now)
+        self.update(view, watch, report, trigger, now)
+
+    def set_limits(self, evse_id: int, told: Mapping[str, float], now: Now) -> bool:
+        """The driver's limits (E16.FR.01), e.g. from a payment terminal. False: there
+        is no transaction, or none of them can be kept."""
+        return self._limit(evse_id, told, now, of_csms=False)
+
+    def _limit(
+        self, evse_id: int, told: Mapping[str, float], now: Now, *, of_csms: bool
+    ) -> bool:
+        view, watch = self._desk.evses[evse_id], self.watches[evse_id]
+        tx, report = watch.tx, view.report
+        supported = self._desk.model.members("TxCtrlr", "SupportedLimits")
+        known = limits.understood(told, supported)
+        if tx is None or report is None or not known:
+            return False
+        if of_csms:
+            tx.limits_of_csms |= known
+        else:
+            known = limits.capped(known, tx.limits_of_csms)
+        tx.limits |= known
+        if of_csms:
+            tx.limits_told = {}  # confirmed even when it is what was known (E16.FR.03)
+        if tx.reached and not limits.reached(
+            tx.limits, _progress(tx, view, report, now)
         ):
-            every = self._desk.model.number("AlignedDataCtrlr", variable)
-            due = self._aligned.get(variable, math.inf)
-            if every and posix >= due and posix - due < every:
-                at_utc = datetime.fromtimestamp(due, UTC)
-                self._aligned_values(variable, names, at_utc, now)
-            if every:
-                midnight = posix - posix % 86_400
-                steps = math.floor((posix - midnight) / every) + 1
-                following = midnight + min(steps * every, 86_400)
-                self._aligned[variable] = following
-            else:
-                self._aligned.pop(variable, None)
-
-    def _aligned_values(
-        self, variable: str, names: str, at_utc: datetime, now: Now
-    ) -> None:
-        measurands = self._desk.model.members("AlignedDataCtrlr", names)
-        only_idle = self._desk.model.flag("AlignedDataCtrlr", "SendDuringIdle")
-        for evse_id, view in self._desk.evses.items():
-            if view.report is None:
-                continue
-            watch = self._watch[evse_id]
-            value = meter_value(view.report, measurands, "Sample.Clock", now, at_utc)
-            if value is None:
-                continue
-            if variable == "TxEndedInterval":
-                if watch.tx is not None:
-                    watch.tx.keep(value)
-            elif watch.tx is None:
-                self._meter_message(evse_id, value, now)
-            elif not only_idle:
-                self._send(
-                    view, watch, "Updated", "MeterValueClock", [value], now,
-                    durability=Durability.THINNABLE,
-                )  # fmt: skip
-
-    def _meter_message(
-        self, evse_id: int, value: Payload, now: Now, *, while_gated: bool = False
-    ) -> None:
-        self._desk.send(
-            "MeterValues",
-            {"evseId": evse_id, "meterValue": [value]},
-            now,
-            self._desk.queue_class(),
-            while_gated=while_gated,
-        )
+            tx.reached = ""  # E16.FR.14
+            self._charging.unsuspend(evse_id, "limit", now)
+        self.follow(tx, report.snapshot.session, now)
+        self.update(view, watch, report, "LimitSet", now)
+        self._check_limits(view, watch, report, now)  # E16.FR.10
+        return True
 
     # TriggerMessage.
 
     def trigger_meter_values(self, evse_id: int | None, now: Now) -> bool:
         """MeterValues of AlignedDataCtrlr.Measurands (F06.FR.06)."""
-        names = self._desk.model.members("AlignedDataCtrlr", "Measurands")
         sent = False
         for view in self._chosen(evse_id):
             if view.report is None:
                 continue
-            value = meter_value(view.report, names, "Trigger", now)
+            value = self._readings.triggered(view, view.report, now)
             if value:
-                self._meter_message(view.config.id, value, now, while_gated=True)
+                self._desk.send(
+                    "MeterValues",
+                    {"evseId": view.config.id, "meterValue": [value]},
+                    now,
+                    self._desk.queue_class(),
+                    while_gated=True,
+                )
                 sent = True
         return sent
 
@@ -448,16 +440,13 @@ class Transactions(Block):
         """TransactionEvent Updated of the running transactions (F06.FR.07)."""
         sent = False
         for view in self._chosen(evse_id):
-            watch = self._watch[view.config.id]
+            watch = self.watches[view.config.id]
             if watch.tx is None or view.report is None:
                 continue
-            names = self._measurands(
-                "TxUpdatedMeasurands", watch.tx.mode, view.config.id
-            )
-            value = meter_value(view.report, names, "Trigger", now)
-            self._send(
-                view, watch, "Updated", "Trigger", [value], now, while_gated=True
-            )
+            self.update(
+                view, watch, view.report, "Trigger", now,
+                context="Trigger", while_gated=True,
+            )  # fmt: skip
             sent = True
         return sent
 
@@ -467,77 +456,76 @@ class Transactions(Block):
         view = self._desk.evses.get(evse_id)
         return [view] if view else []
 
-    # Answers.
+    # Questions and answers of the CSMS.
+
+    def status(self, request: Payload, now: Now) -> Answer:
+        """GetTransactionStatus (E14)."""
+        number = request.get("transactionId")
+        if number is None:
+            return {"messagesInQueue": any(self._queued.values())}
+        return {
+            "ongoingIndicator": self._desk.evse_of_transaction(number) is not None,
+            "messagesInQueue": self._queued[number] > 0,
+        }
+
+    def queued(self, waiting: Counter[str]) -> None:
+        """What waits on disk, by transaction: of the last run, or after thinning."""
+        self._queued = Counter(waiting)
 
     def result(self, request: Payload, answer: Answer, now: Now) -> None:
         """TransactionEvent's answer, matched by the request: it may be of the last run.
 
         An invalid token stops the transaction, or its energy (E05, C10.FR.05).
         """
-        if not isinstance(answer, dict) or "idTokenInfo" not in answer:
-            return
-        info = answer["idTokenInfo"]
-        token = request.get("idToken")
-        if token is not None:
-            self._authorization.learn(token, info, now)
         number = request["transactionInfo"]["transactionId"]
+        self._queued[number] -= 1
+        if self._queued[number] <= 0:
+            del self._queued[number]
+        if isinstance(answer, CallError):
+            return
+        token, info = request.get("idToken"), answer.get("idTokenInfo")
+        if token is not None and info is not None:
+            self._authorization.learn(token, info, now)
         view = self._desk.evse_of_transaction(number)
-        if view is None or info["status"] == "Accepted":
+        if view is None:
             return
-        tx = self._watch[view.config.id].tx
-        if tx is None or (token is not None and token != tx.token):
+        if "totalCost" in answer and not view.cost_is_local:
+            view.running_cost = float(answer["totalCost"])
+        if "transactionLimit" in answer:
+            self._limit(view.config.id, answer["transactionLimit"], now, of_csms=True)
+        tx = self.watches[view.config.id].tx
+        if tx is None or info is None or info["status"] == "Accepted":
             return
+        if token is None or token == tx.token:
+            self._invalid(view, tx, now)
+
+    def _invalid(self, view: EvseView, tx: Transaction, now: Now) -> None:
+        """E05: deauthorise, or hold the energy back, at once or after some more."""
+        watch = self.watches[view.config.id]
+        ends = "EnergyTransfer" in self._stop_points()
         if self._desk.model.flag("TxCtrlr", "StopTxOnInvalidId"):
             self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
-        else:
-            self._charging.suspend(view.config.id, "token", now)
-
-    # After a restart.
-
-    def _close_orphan(self, watch: _Watch, report: EvseReport, now: Now) -> bool:
-        """Ended for the transaction a restart cut off, with the first fresh value.
-
-        Returns False while it still waits for that value.
-        """
-        tx = watch.orphan
-        if tx is None:
-            return True
-        if watch.orphan_mono is None:
-            watch.orphan_mono = now.mono
-        waited = now.mono - watch.orphan_mono
-        if fresh_meter(report, now) is None and waited < ORPHAN_WAIT_S:
-            return False
-        trigger, reason = rules.interrupted_reason(self._boot_reason)
-        tx.charging_state = rules.charging_state(report.snapshot.session)
-        tx.mode = ""
-        event = tx.event(
-            "Ended",
-            trigger,
-            stamp(now.utc),
-            offline=not (self._desk.online and self._desk.accepted),
-            now_mono=now.mono,
-        )
-        event["transactionInfo"]["stoppedReason"] = reason
-        names = self._desk.model.members("SampledDataCtrlr", "TxEndedMeasurands")
-        fresh = meter_value(report, names, "Transaction.End", now)
-        last = tx.last_value
-        begin = _relabelled(last, "Interruption.Begin" if fresh else "Transaction.End")
-        values = [value for value in (tx.first_value, begin, fresh) if value]
-        if values:
-            event["meterValue"] = values
-        watch.orphan = None
-        self._desk.send(
-            "TransactionEvent", event, now, Durability.DURABLE,
-            save=Save("transaction", str(tx.evse_id), None),
-        )  # fmt: skip
-        return True
+        elif view.report is not None and self._may_go_on(
+            _progress(tx, view, view.report, now)
+        ):
+            tx.invalid = True
+        elif ends:
+            self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
+        elif view.report is not None:
+            self._hold(view, watch, view.report, "token", "ChargingStateChanged", now)
 
 
-def _relabelled(
-    value: Payload | None, context: str = "Transaction.End"
-) -> Payload | None:
-    """The last known value, said to be what it now is; its own timestamp stays."""
-    if value is None:
-        return None
-    samples = [{**sample, "context": context} for sample in value["sampledValue"]]
-    return {**value, "sampledValue": samples}
+def _progress(
+    tx: Transaction, view: EvseView, report: EvseReport, now: Now
+) -> limits.Progress:
+    reading = fresh_meter(report, now)
+    energy_wh = None
+    if reading is not None and tx.first_wh is not None:
+        energy_wh = reading.value.import_wh - tx.first_wh
+    return limits.Progress(
+        time_s=tx.age_s(now.mono),
+        energy_wh=energy_wh,
+        power_w=reading.value.power_w if reading else 0.0,
+        soc_pct=report.snapshot.vehicle.soc_pct,
+        cost=view.running_cost,
+    )

@@ -8,10 +8,21 @@ from chargerd.ocpp.table.row import (
     Row,
     flag,
     measurands,
+    read,
     seconds,
 )
 
+KEY_RULES = ("Never", "OncePerTransaction", "EveryMeterValue")
+
 ROWS: tuple[Row, ...] = (
+    read("SampledDataCtrlr", "Available", "boolean", "true"),
+    flag("SampledDataCtrlr", "Enabled", default=True),
+    flag("SampledDataCtrlr", "SignReadings", default=False),
+    read("SampledDataCtrlr", "RegisterValuesWithoutPhases", "boolean", "true"),
+    Row("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", "OptionList",
+        "OncePerTransaction", values=KEY_RULES),
+    read("AlignedDataCtrlr", "Available", "boolean", "true"),
+    flag("AlignedDataCtrlr", "Enabled", default=True),
     measurands("SampledDataCtrlr", "TxStartedMeasurands", REGISTERS),
     measurands("SampledDataCtrlr", "TxUpdatedMeasurands", f"{REGISTERS},{POWERS},SoC"),
     measurands("SampledDataCtrlr", "TxEndedMeasurands", f"{REGISTERS},SoC"),
@@ -22,4 +33,4 @@ ROWS: tuple[Row, ...] = (
     flag("AlignedDataCtrlr", "SendDuringIdle", default=False),
     measurands("AlignedDataCtrlr", "TxEndedMeasurands", REGISTERS),
     seconds("AlignedDataCtrlr", "TxEndedInterval", "0", 0, 86_400),
-)
+)  # fmt: skip

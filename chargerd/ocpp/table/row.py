@@ -68,6 +68,7 @@ class Row:
     summary: bool = False  # B07: part of the SummaryInventory
     monitored: bool = False  # N04: monitors can be set on it
     more: tuple[More, ...] = ()
+    only: Callable[[Place], bool] | None = None  # places that have it; None = all
 
 
 STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
@@ -76,20 +77,23 @@ MODES = (
     "ChargingOnly", "CentralSetpoint", "CentralFrequency", "LocalFrequency", "Idle",
 )  # fmt: skip
 MEASURANDS = (
-    "Energy.Active.Import.Register",
-    "Energy.Active.Export.Register",
-    "Energy.Active.Net",
-    "Power.Active.Import",
-    "Power.Active.Export",
-    "Power.Active.Setpoint",
-    "Power.Active.Residual",
-    "Power.Offered",
-    "Current.Import",
-    "Current.Export",
-    "Voltage",
-    "Frequency",
-    "SoC",
-)
+    "Energy.Active.Import.Register", "Energy.Active.Export.Register",
+    "Energy.Active.Net", "Energy.Active.Import.Interval",
+    "Energy.Active.Export.Interval", "Energy.Active.Setpoint.Interval",
+    "Energy.Reactive.Import.Register", "Energy.Reactive.Export.Register",
+    "Energy.Reactive.Net", "Energy.Reactive.Import.Interval",
+    "Energy.Reactive.Export.Interval",
+    "Power.Active.Import", "Power.Active.Export", "Power.Active.Setpoint",
+    "Power.Active.Residual", "Power.Reactive.Import", "Power.Reactive.Export",
+    "Power.Factor", "Power.Offered", "Power.Import.Offered", "Power.Import.Minimum",
+    "Power.Export.Offered", "Power.Export.Minimum",
+    "Current.Import", "Current.Export", "Voltage", "Voltage.Minimum",
+    "Voltage.Maximum", "Frequency", "SoC",
+    "Display.PresentSOC", "Display.MinimumSOC", "Display.TargetSOC",
+    "Display.MaximumSOC", "Display.BatteryEnergyCapacity",
+    "EnergyRequest.Target", "EnergyRequest.Minimum", "EnergyRequest.Maximum",
+    "EnergyRequest.Minimum.V2X", "EnergyRequest.Maximum.V2X",
+)  # fmt: skip  # at most 1,000 characters as one list
 REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
 POWERS = "Power.Active.Import,Power.Active.Export"
 SETPOINTS = "Power.Active.Setpoint,Power.Active.Residual"
@@ -139,12 +143,13 @@ def read(
     summary: bool = False,
     monitored: bool = False,
     more: tuple[More, ...] = (),
+    only: Callable[[Place], bool] | None = None,
 ) -> Row:
     """A ReadOnly row."""
     return Row(
         component, variable, kind, default, instance, scope, "ReadOnly", unit,
         high=high, values=values, live=live, summary=summary, monitored=monitored,
-        more=more,
+        more=more, only=only,
     )  # fmt: skip
 
 

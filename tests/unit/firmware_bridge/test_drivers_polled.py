@@ -38,7 +38,7 @@ async def test_meter_asks_its_unit_and_keeps_the_sign() -> None:
     assert reading is not None
     assert reading.value.power_w == -3000.0
     assert reading.at_mono == clock.now
-    assert link.asked == [(7, 0x34, 2), (7, 0x00, 18), (7, 0x46, 6)]
+    assert link.asked == [(7, 0x34, 2), (7, 0, 18), (7, 0x46, 6), (7, 0x3C, 4)]
 
 
 @pytest.mark.asyncio

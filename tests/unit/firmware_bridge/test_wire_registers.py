@@ -36,7 +36,7 @@ VALUES = {
     0x00: 230.0, 0x02: 231.0, 0x04: 229.0,
     0x06: 10.0, 0x08: 8.0, 0x0A: 0.0,
     0x0C: -2300.0, 0x0E: 1848.0, 0x10: 0.0,
-    0x34: -452.0, 0x46: 50.02, 0x48: 12.5, 0x4A: 3.25,
+    0x34: -452.0, 0x3C: 120.0, 0x3E: -0.97, 0x46: 50.02, 0x48: 12.5, 0x4A: 3.25,
 }  # fmt: skip
 
 
@@ -51,6 +51,8 @@ def test_meter_reading() -> None:
     assert reading.frequency_hz == pytest.approx(50.02)
     assert reading.voltage_v == (230.0, 231.0, 229.0)
     assert reading.phase_power_w == (-2300.0, 1848.0, 0.0)
+    assert reading.reactive_var == 120.0
+    assert reading.power_factor == pytest.approx(-0.97)
     assert reading.current_a == (-10.0, 8.0, 0.0)  # magnitudes get the phase's sign
 
 
@@ -58,6 +60,7 @@ def test_small_meter_has_no_phases() -> None:
     reading = sdm630.decode(meter_blocks({0x34: 77.0, 0x48: 1.0}, sdm630.SDM72))
     assert (reading.power_w, reading.import_wh) == (77.0, 1000.0)
     assert (reading.voltage_v, reading.frequency_hz) == ((), None)
+    assert reading.reactive_var is None
 
 
 @pytest.mark.parametrize("address", sorted(VALUES))

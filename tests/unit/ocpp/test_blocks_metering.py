@@ -74,7 +74,10 @@ def test_charge_is_import() -> None:
 @pytest.mark.parametrize(("reading", "age_s"), [(None, 0.0), (DISCHARGE, 10.5)])
 def test_no_meter_no_measurement(reading: MeterReading | None, age_s: float) -> None:
     found = sampled(reading, age_s)
-    assert set(found) == {"SoC", "Power.Active.Setpoint", "Power.Offered"}
+    assert set(found) == {
+        "SoC", "Power.Active.Setpoint", "Power.Offered", "Power.Import.Offered",
+        "Power.Export.Offered", "Display.PresentSOC",
+    }  # fmt: skip
 
 
 def test_a_value_that_is_not_finite_is_left_out() -> None:

@@ -123,7 +123,7 @@ def test_held_token_that_times_out_ends_its_transaction() -> None:
         (StopReason.EV_DISCONNECTED, "EVCommunicationLost"),
         (StopReason.DEAUTHORIZED, "Deauthorized"),
         (StopReason.EMERGENCY_STOP, "AbnormalCondition"),
-        (StopReason.STOPPED_BY_EV, "ChargingStateChanged"),
+        (StopReason.STOPPED_BY_EV, "StopAuthorized"),
         (StopReason.IMMEDIATE_RESET, "ResetCommand"),
         (StopReason.GROUND_FAULT, "AbnormalCondition"),
     ],

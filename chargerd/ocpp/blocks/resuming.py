@@ -1,0 +1,270 @@
+"""Transactions across a restart: taken up again (E17, B13), or ended honestly.
+
+Owns what is on disk of a transaction that ran when the daemon ended, how long that was
+ago, and the setting that lets a session outlive a pulled plug (E10). The session itself
+is the heart's: it is asked to take it up, and decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime
+
+from chargerd.clock import Now
+from chargerd.model import (
+    EvseReport,
+    KeepRequest,
+    ResumeRequest,
+    SessionPhase,
+    Token,
+)
+from chargerd.ocpp.blocks import transaction_rules as rules
+from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
+from chargerd.ocpp.blocks.metering import fresh_meter, relabelled
+from chargerd.ocpp.blocks.readings import Readings
+from chargerd.ocpp.blocks.smart_charging import SmartCharging
+from chargerd.ocpp.blocks.transaction import Transaction
+from chargerd.ocpp.blocks.transactions import Transactions
+from chargerd.ocpp.blocks.watch import Watch
+from chargerd.ocpp.effects import Payload
+
+ORPHAN_WAIT_S = 20.0  # for the first fresh meter value after a restart
+CLOCK_WAIT_S = 60.0  # for a clock that can say how long it was away
+PLUG_WAIT_S = 5.0  # for the pilot to say whether a vehicle is there
+HEART_WAIT_S = 5.0  # for the session to be taken up
+SEEN_EVERY_S = 60.0  # how exactly the moment of a power loss is known
+WHY = "resumption"
+
+
+class Resuming(Block):
+    def __init__(
+        self,
+        desk: Desk,
+        transactions: Transactions,
+        charging: SmartCharging,
+        readings: Readings,
+        boot_reason: str,
+    ) -> None:
+        self._desk = desk
+        self._transactions = transactions
+        self._charging = charging
+        self._readings = readings
+        self._boot_reason = boot_reason
+        self._asked_mono: dict[int, float] = {}  # EVSE -> the heart was asked
+        self._energy_mono: dict[int, float] = {}  # EVSE -> energy may flow again
+        self._seen_mono = -math.inf
+        self._keep_s: float | None = None  # as told to the heart
+        for key, value in desk.saved.get("transaction", {}).items():
+            orphan = Transaction.restored(value)
+            if orphan is not None and orphan.evse_id in transactions.watches:
+                transactions.watches[orphan.evse_id].orphan = orphan
+            else:
+                desk.save("transaction", key, None)
+
+    # After a restart.
+
+    def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
+        watch = self._transactions.watches[view.config.id]
+        tx = watch.orphan
+        if tx is None:
+            return
+        if watch.orphan_mono is None:
+            watch.orphan_mono = now.mono
+        waited_s = now.mono - watch.orphan_mono
+        evse_id = view.config.id
+        if evse_id in self._asked_mono:
+            if _taken_up(tx, report):
+                self._go_on(view, watch, tx, report, now)
+            elif now.mono - self._asked_mono[evse_id] >= HEART_WAIT_S:
+                del self._asked_mono[evse_id]
+                self._close(view, watch, tx, report, now)
+            return
+        plugged = report.snapshot.session.phase is not SessionPhase.IDLE
+        if not plugged and waited_s < PLUG_WAIT_S and self._may_resume:
+            return
+        if fresh_meter(report, now) is None and waited_s < ORPHAN_WAIT_S:
+            return
+        if self._may_resume and not now.trusted and waited_s < CLOCK_WAIT_S:
+            return
+        if not self._in_time(tx, now):
+            self._close(view, watch, tx, report, now)
+        elif not plugged and self._unplugged_ends():
+            self._close(view, watch, tx, report, now, unplugged=True)
+        else:
+            self._take_up(tx, now)
+
+    @property
+    def _may_resume(self) -> bool:
+        return self._desk.model.number("TxCtrlr", "ResumptionTimeout") > 0
+
+    def _in_time(self, tx: Transaction, now: Now) -> bool:
+        """A Reset's own interruption may be of any length (B13.FR.12, .23)."""
+        if not self._may_resume or not tx.session.get("id"):
+            return False
+        if tx.resetting:
+            return True
+        longest_s = self._desk.model.number("TxCtrlr", "ResumptionTimeout")
+        away_s = self._away_s(tx, now)
+        return now.trusted and away_s is not None and away_s <= longest_s
+
+    def _away_s(self, tx: Transaction, now: Now) -> float | None:
+        """Since it was last known to run; None = nobody can tell."""
+        seen = str(self._desk.saved.get("transaction_seen", {}).get("utc", ""))
+        at = _time(max(tx.seen_utc, seen))
+        away_s = None if at is None else (now.utc - at).total_seconds()
+        return away_s if away_s is not None and away_s >= 0.0 else None
+
+    def _unplugged_ends(self) -> bool:
+        """Whether a pulled plug is the end (E17.FR.16, .17)."""
+        model = self._desk.model
+        points = set(model.members("TxCtrlr", "TxStopPoint"))
+        waits = {"EVConnected", "PowerPathClosed", "EnergyTransfer"}
+        return bool(points & waits) or model.flag("TxCtrlr", "StopTxOnEVSideDisconnect")
+
+    def _take_up(self, tx: Transaction, now: Now) -> None:
+        """Ask the heart; first of all, no energy where none may flow (E17.FR.12)."""
+        self._asked_mono[tx.evse_id] = now.mono
+        kept = tx.session
+        wait_s = self._energy_wait_s(tx)
+        if wait_s > 0.0:
+            self._charging.suspend(tx.evse_id, WHY, now)
+            self._energy_mono[tx.evse_id] = now.mono + wait_s
+        if tx.reached:
+            self._charging.suspend(tx.evse_id, "limit", now)
+        token = kept.get("token")
+        self._desk.ask(
+            ResumeRequest(
+                tx.evse_id,
+                str(kept["id"]),
+                Token(*token) if token else None,
+                plugged_utc=_time(kept.get("plugged_utc")),
+                discharge_allowed=bool(kept.get("discharge", True)),
+                remote_start_id=tx.remote_start_id,
+                energy_in_wh=float(kept.get("in_wh", 0.0)),
+                energy_out_wh=float(kept.get("out_wh", 0.0)),
+                connect_s=self._desk.connect_s(),
+            )
+        )
+
+    def _energy_wait_s(self, tx: Transaction) -> float:
+        """Infinity: energy may not be resumed. A part of the random range by the
+        transaction's id: stations that lost power together start apart (E17.FR.18)."""
+        model = self._desk.model
+        if not model.flag("TxCtrlr", "AllowEnergyTransferResumption"):
+            return math.inf if tx.authorised else 0.0
+        if tx.charging_state != "Charging" or tx.resetting:
+            return 0.0
+        longest_s = model.number("TxCtrlr", "EnergyTransferResumptionRandomRange")
+        digest = hashlib.sha256(tx.id.encode()).digest()
+        return longest_s * int.from_bytes(digest[:4]) / 2**32
+
+    def _go_on(
+        self,
+        view: EvseView,
+        watch: Watch,
+        tx: Transaction,
+        report: EvseReport,
+        now: Now,
+    ) -> None:
+        """TxResumed (E17.FR.14): the transaction is the EVSE's again."""
+        del self._asked_mono[tx.evse_id]
+        session = report.snapshot.session
+        tx.aged_s += self._away_s(tx, now) or 0.0
+        tx.since_mono = now.mono
+        tx.resetting = False
+        if session.phase is not SessionPhase.IDLE:
+            held = tx.evse_id in self._energy_mono
+            flowed = tx.charging_state in ("Charging", "SuspendedEV")
+            tx.resumed_state = "SuspendedEVSE" if held and flowed else tx.charging_state
+        watch.orphan, watch.tx = None, tx
+        watch.session = session
+        watch.holding = watch.started_with = rules.points_of(session).holding()
+        watch.mode = tx.mode = report.decision.mode.value
+        view.transaction_id = tx.id
+        view.transaction_authorised = tx.authorised
+        self._readings.begin(view, report, watch, now)
+        self._transactions.follow(tx, session, now)
+        self._transactions.update(
+            view, watch, report, "TxResumed", now, context="Interruption.End"
+        )
+        self._charging.transaction_started(view, tx.remote_start_id, now)
+
+    def _close(
+        self,
+        view: EvseView,
+        watch: Watch,
+        tx: Transaction,
+        report: EvseReport,
+        now: Now,
+        *,
+        unplugged: bool = False,
+    ) -> None:
+        """Ended for a transaction a restart cut off, with the first fresh value."""
+        trigger, stopped = rules.interrupted_reason(self._boot_reason)
+        if unplugged:
+            trigger, stopped = "EVCommunicationLost", "EVDisconnected"
+        tx.charging_state = rules.charging_state(report.snapshot.session)
+        tx.mode = ""
+        fresh = None
+        if fresh_meter(report, now) is not None:
+            fresh = self._readings.sampled(
+                "TxEndedMeasurands", view, report, "", "Transaction.End", now
+            )
+        begin = relabelled(
+            tx.last_value, "Interruption.Begin" if fresh else "Transaction.End"
+        )
+        values: list[Payload | None] = [tx.first_value, begin, fresh]
+        watch.orphan = None
+        self._transactions.close(view, watch, tx, trigger, stopped, values, now)
+
+    # Before one.
+
+    def interrupt(self, now: Now) -> None:
+        """A Reset with type ImmediateAndResume comes (B13.FR.04): each transaction says
+        so, and what ends its session from now on does not end it."""
+        for view, report, watch, tx in list(self._transactions.running()):
+            tx.resetting = True
+            self._transactions.update(
+                view, watch, report, "ResetCommand", now, context="Interruption.Begin"
+            )
+            watch.interrupted = True
+
+    @property
+    def available(self) -> bool:
+        """Whether ImmediateAndResume may be accepted (B13.FR.01)."""
+        return self._may_resume
+
+    def on_second(self, now: Now) -> None:
+        self._tell_heart()
+        for evse_id, at_mono in list(self._energy_mono.items()):
+            if now.mono >= at_mono:
+                del self._energy_mono[evse_id]
+                self._charging.unsuspend(evse_id, WHY, now)
+        running = any(watch.tx for watch in self._transactions.watches.values())
+        due = now.mono - self._seen_mono >= SEEN_EVERY_S
+        if running and due and self._may_resume:  # E17.FR.01, .02
+            self._seen_mono = now.mono
+            self._desk.save("transaction_seen", "utc", stamp(now.utc))
+
+    def _tell_heart(self) -> None:
+        """What a pulled plug means for the session (E09, E10)."""
+        ends = self._desk.model.flag("TxCtrlr", "StopTxOnEVSideDisconnect")
+        keep_s = None if ends else self._desk.connect_s()
+        if keep_s != self._keep_s:
+            self._keep_s = keep_s
+            self._desk.ask(KeepRequest(0, keep_s))
+
+
+def _taken_up(tx: Transaction, report: EvseReport) -> bool:
+    session = report.snapshot.session
+    wanted = bool(tx.session.get("authorised"))
+    return session.id == tx.session.get("id") and session.authorised == wanted
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
