@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chargerd.cli import client, records, report, times, v2g
+from chargerd.cli import client, proof, records, report, times, v2g
 from chargerd.cli.client import CliError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ app.add_typer(config, name="config")
 app.add_typer(v2g.app, name="v2g")
 app.add_typer(records.app, name="records")
 app.command()(report.report)
+app.command()(proof.proof)
 
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]

@@ -44,6 +44,12 @@ class Format(StrEnum):
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
 
 
+Key = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="A meter's public key, known from elsewhere; for each."),
+]
+
+
 @app.callback()
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """What is kept, from when to when, and whether the disk takes it."""
@@ -110,10 +116,7 @@ def verify(
     head: Annotated[
         str, typer.Option(help="A hash noted before, e.g. from the journal.")
     ] = "",
-    key: Annotated[
-        list[str] | None,
-        typer.Option(help="A meter's public key, known from elsewhere; for each."),
-    ] = None,
+    key: Key = None,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -128,7 +131,7 @@ def verify(
     ledger = Ledger(where(context, folder))
     try:
         verdict = ledger.verify(head)
-        count, wrong = (0, []) if verdict.broken else _signatures(ledger, key or [])
+        count, wrong = signatures(ledger, key or [], verdict.links)
     except OSError as error:
         raise CliError(f"verify: {error}") from error
     if as_json:
@@ -145,12 +148,14 @@ def verify(
         raise CliError(f"{len(wrong)} WRONG: " + "; ".join(wrong[:5]))
 
 
-def _signatures(ledger: Ledger, keys: list[str]) -> tuple[int, list[str]]:
-    """How many hold, and the records whose do not."""
+def signatures(ledger: Ledger, keys: list[str], links: int) -> tuple[int, list[str]]:
+    """Of the first `links` records: how many hold, and the records whose do not."""
+    from itertools import islice
+
     from chargerd.records.signatures import check
 
     count, wrong = 0, []
-    for link in ledger.links():
+    for link in islice(ledger.links(), links):
         good, why = check(link.record, tuple(keys))
         count += good
         if why:

@@ -14,9 +14,9 @@ from typing import Any
 
 from chargerd.records.carbon import METHOD, Carbon
 from chargerd.records.chain import Record
+from chargerd.records.page import document, facts, table
 from chargerd.records.plot import STEPS, Band, Line, Panel, Trace, svg
 from chargerd.records.sample import Row
-from chargerd.records.style import CSS
 
 _LONGEST_STEP_MS = 5000  # a longer one between two samples is missing time
 _KILO = ("power_w", "setpoint_w", "baseline_w", "low_w", "high_w", "grid_w")
@@ -211,17 +211,13 @@ def page(
         body.append("<p>Nothing was recorded in this time.</p>")
     if sessions:
         body.append(_sessions(sessions, zone))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title><style>{CSS}</style></head>\n"
-        f"<body>{''.join(body)}</body></html>\n"
-    )
+    return document(title, "".join(body))
 
 
 def _facts(sums: Sums) -> str:
     told = sums.told()
     rms = told["tracking_rms_w"]
-    facts = [
+    shown = [
         ("into the vehicle", f"{told['import_wh'] / 1000.0:.2f} kWh"),
         ("out of it", f"{told['export_wh'] / 1000.0:.2f} kWh"),
         ("highest", f"{told['power_max_w'] / 1000.0:.2f} kW"),
@@ -230,15 +226,14 @@ def _facts(sums: Sums) -> str:
         ("recorded", _time(told["recorded_s"])),
     ]
     if told["co2"] is not None:
-        facts += carbon_facts(sums.carbon)
+        shown += _carbon_facts(sums.carbon)
     if sums.clock_not_set_s:
-        facts.append(("clock not set", _time(sums.clock_not_set_s)))
-    cells = "".join(f"<div><b>{value}</b>{name}</div>" for name, value in facts)
+        shown.append(("clock not set", _time(sums.clock_not_set_s)))
     method = f"<p>{METHOD}</p>" if told["co2"] is not None else ""
-    return f'<div class="facts">{cells}</div>{method}'
+    return facts(shown) + method
 
 
-def carbon_facts(carbon: Carbon) -> list[tuple[str, str]]:
+def _carbon_facts(carbon: Carbon) -> list[tuple[str, str]]:
     """Of energy whose grid's intensity was known."""
     avoided_g = carbon.avoided_g or 0.0
     net_g = carbon.import_g - carbon.export_g
@@ -253,7 +248,7 @@ def _deciders(sums: Sums) -> str:
         (source, _time(parts["seconds"]), *_energies(parts))
         for source, parts in sums.told()["by_source"].items()
     ]
-    return _table(("decided by", "for", "in", "out"), rows)
+    return table(("decided by", "for", "in", "out"), rows)
 
 
 def _sessions(sessions: Sequence[Record], zone: tzinfo) -> str:
@@ -277,7 +272,7 @@ def _sessions(sessions: Sequence[Record], zone: tzinfo) -> str:
             )
         )
     names = ("session", "EVSE", "from", "to", "in", "out", "SoC", "ended by")
-    return "<h2>Sessions that ended</h2>" + _table(names, rows)
+    return "<h2>Sessions that ended</h2>" + table(names, rows)
 
 
 def _time(seconds: float) -> str:
@@ -286,12 +281,3 @@ def _time(seconds: float) -> str:
 
 def _energies(parts: dict[str, Any]) -> tuple[str, str]:
     return f"{parts['import_wh']:.0f} Wh", f"{parts['export_wh']:.0f} Wh"
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in names)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"

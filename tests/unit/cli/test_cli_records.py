@@ -127,3 +127,56 @@ def test_a_chain_without_signatures_says_so(
     _chained(tmp_path)
     ran = _run(capsys, "records", "verify", "--folder", str(tmp_path))
     assert "no signature of a meter" in ran.out
+
+
+def test_a_proof_as_page_and_as_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _chained(tmp_path)
+    out = tmp_path / "proof.html"
+    args = ["proof", "--folder", str(tmp_path), "--zone", "UTC", "--out"]
+    days = ["--from", "2026-11-01", "--to", "2026-11-30"]
+    ran = _run(capsys, *args, str(out), *days)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{out}: 1 days with records, 2026-11-01 to 2026-11-30\n"
+    assert "All 4 records" in out.read_text()
+    table = tmp_path / "proof.csv"
+    told = json.loads(_run(capsys, *args, str(table), *days, "--json").out)
+    assert told["total"]["sessions"] == "1"
+    assert table.read_text().startswith("day,")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["--from", "April"], 2, "write 2026-04-01"),
+        (["--zone", "Mars/North"], 2, "write e.g. Asia/Tokyo"),
+        (["--from", "2026-12-01", "--to", "2026-11-01"], 2, "is after"),
+        (["--out", "/none/x.html"], 1, "No such file"),
+    ],
+)
+def test_a_proof_says_the_next_step(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+    expected: str,
+) -> None:
+    _chained(tmp_path)
+    ran = _run(capsys, "proof", "--folder", str(tmp_path), *words)
+    assert (ran.code, expected in ran.err) == (code, True), ran.err
+
+
+def test_a_proof_of_a_broken_chain_says_so_and_counts_what_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _chained(tmp_path)
+    path = tmp_path / "00000001.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], lines[2].replace("S-1", "S-2"), *lines[3:]]))
+    out = tmp_path / "proof.html"
+    days = ["--from", "2026-11-01", "--to", "2026-11-30", "--zone", "UTC"]
+    ran = _run(capsys, "proof", "--folder", str(tmp_path), "--out", str(out), *days)
+    assert ran.code == 1
+    assert "not whole" in ran.err
+    assert "BROKEN: 00000001.jsonl:3: record 3 was changed" in out.read_text()
