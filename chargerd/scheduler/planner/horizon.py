@@ -14,7 +14,6 @@ from itertools import pairwise
 
 from chargerd.config_plan import SitePlan
 from chargerd.plan import PricePart, PriceSeries
-from chargerd.scheduler.battery import RATE_MAX
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
 from chargerd.scheduler.planner.reserve import Window
@@ -32,7 +31,6 @@ LADDERS: tuple[Ladder, ...] = (
     ((3_600.0, 900.0), (HORIZON_S, 1_800.0)),
 )
 CELLS_MAX = 4_000  # steps of all packs together
-RATE = RATE_MAX / (1.0 + MARGIN_SHARE)  # as the must-charge line counts
 _SAME_S = 1.0
 _KW = 1000.0
 
@@ -229,7 +227,7 @@ def _pack(
         give_kw=-evse.discharge_w / _KW,
         efficiency=evse.efficiency,
         knee=battery.knee_pct / 100.0 * capacity,
-        rate=RATE,
+        rate=evse.rate / (1.0 + MARGIN_SHARE),  # as the must-charge line counts
         left=left_per_kwh / evse.efficiency,
         wear=wear or 0.0,
         calendar=_first(battery.calendar_per_kwh_h, settings.calendar_per_kwh_h) or 0.0,

@@ -12,6 +12,7 @@ from typing import Protocol
 from chargerd.config import Site
 from chargerd.config_battery import ANY, Battery
 from chargerd.model import Promise, Snapshot
+from chargerd.scheduler.battery import RATE_MAX
 from chargerd.scheduler.terms import Context, Unit, Verdict
 from chargerd.scheduler.wishes import floor_pct
 
@@ -33,6 +34,7 @@ class Outlook:
     promise: Promise | None
     profile: Battery = ANY
     session_id: str = ""
+    rate: float = RATE_MAX  # share of `charge_w` that the promise counts on
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def of_evse(seen: Seen) -> Outlook | None:
         snap.session.promise,
         seen.context.profile,
         snap.session.id,
+        seen.context.rate,
     )
 
 

@@ -115,6 +115,14 @@ def test_without_a_price_of_wear_nothing_is_taken_out() -> None:
     assert make(settings=SitePlan()).problem.packs[0].discharge_kw == 0.0
 
 
+@pytest.mark.parametrize("rate", [0.95, 0.98, 0.7])
+def test_the_plan_counts_with_the_rate_that_the_promise_counts_with(
+    rate: float,
+) -> None:
+    found = make(replace(SITE, evses=(replace(EVSE, rate=rate),)))
+    assert found.problem.packs[0].rate == pytest.approx(rate / 1.02)
+
+
 def test_nobody_with_a_departure_is_no_problem() -> None:
     free = replace(SITE, evses=(replace(EVSE, promise=None),))
     assert horizon.make(free, PRICES, WEAR, NOW) is None
