@@ -15,6 +15,7 @@ from chargerd.records.carbon import METHOD, Carbon, of
 from chargerd.records.chain import Record
 from chargerd.records.page import document, facts, table
 
+_METER = ("serial", "accuracy_class", "notification")
 COLUMNS = (
     ("sessions", "接続回数"),
     ("days in use", "使用日数"),
@@ -86,14 +87,15 @@ class Proof:
         elif record["kind"] == "session":
             sums.sessions += 1
         self.signatures += len(record.get("meter_signatures") or ())
-        if sums.import_wh + sums.export_wh > 0.0 or sums.sessions:
+        if sums.sessions or sums.import_wh + sums.export_wh > 0.0:
             sums.used.add(day)
 
     def _slot(self, sums: Sums, record: Record) -> None:
         """Records of versions that did not count a thing yet have none of it."""
-        self.meters.add(tuple(value for value in record["meter"].values() if value))
-        sums.import_wh += record["import_wh"]
-        sums.export_wh += record["export_wh"]
+        self.meters.add(tuple(record["meter"].get(name, "") for name in _METER))
+        if record["sessions"]:  # without a vehicle it is the station's own use
+            sums.import_wh += record["import_wh"]
+            sums.export_wh += record["export_wh"]
         sums.dispatched_s += record.get("dispatched_s", 0.0)
         sums.island_s += record.get("island_s", 0.0)
         sums.covered_s += record["covered_s"]
@@ -210,8 +212,8 @@ def told(proof: Proof, check: Check) -> dict[str, Any]:
 
 
 def _meters(proof: Proof) -> str:
-    named = [" / ".join(meter) for meter in sorted(proof.meters) if meter]
-    return ", ".join(named) or "not named: [records.meter]"
+    named = [" / ".join(filter(None, meter)) for meter in sorted(proof.meters)]
+    return ", ".join(filter(None, named)) or "not named: [records.meter]"
 
 
 def _integrity(proof: Proof, check: Check) -> str:
@@ -234,6 +236,6 @@ def _integrity(proof: Proof, check: Check) -> str:
         lines.append(f"In {proof.untrusted} half hours the clock was not set.")
     lines.append(
         "Recorded: the share of time in which the meter answered, since the first "
-        "record of this time. Hours of dispatch and island count in whole seconds."
+        "record of this time. Energy counts while a vehicle is there, at the meter."
     )
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)

@@ -207,6 +207,8 @@ def page(
             for panel in picture.panels()
         ]
         body.append(_deciders(picture.sums))
+        if picture.sums.carbon.known_s > 0.0:
+            body.append(f"<p>{METHOD}</p>")
     if not found:
         body.append("<p>Nothing was recorded in this time.</p>")
     if sessions:
@@ -229,8 +231,7 @@ def _facts(sums: Sums) -> str:
         shown += _carbon_facts(sums.carbon)
     if sums.clock_not_set_s:
         shown.append(("clock not set", _time(sums.clock_not_set_s)))
-    method = f"<p>{METHOD}</p>" if told["co2"] is not None else ""
-    return facts(shown) + method
+    return facts(shown)
 
 
 def _carbon_facts(carbon: Carbon) -> list[tuple[str, str]]:

@@ -30,5 +30,7 @@ svg .y{text-anchor:end}svg .x{text-anchor:middle}
 table{border-collapse:collapse;margin:8px 0 18px;font-size:13px}
 th,td{text-align:left;padding:3px 18px 3px 0;border-bottom:1px solid var(--grid)}
 th{color:var(--soft);font-weight:500}
-td{font-variant-numeric:tabular-nums}
+th{vertical-align:bottom}
+td{font-variant-numeric:tabular-nums;white-space:nowrap}
+@media print{svg,tr{break-inside:avoid}}
 """

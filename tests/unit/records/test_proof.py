@@ -28,7 +28,7 @@ def slot(local: datetime, **values: Any) -> Record:
         "from_utc": begin.isoformat(),
         "to_utc": (begin + timedelta(minutes=30)).isoformat(),
         "import_wh": 0.0, "export_wh": 0.0, "covered_s": 1800.0,
-        "clock_trusted": True, **values,
+        "clock_trusted": True, "sessions": ["S-1"], **values,
     }  # fmt: skip
 
 
@@ -53,6 +53,7 @@ def test_days_and_months_are_those_of_the_zone() -> None:
         slot(at(6, 1, 0, 0), import_wh=999.0),  # the day after
         slot(at(4, 2, 9, 0), kind="session"),
         slot(at(4, 3, 9, 0), kind="battery"),
+        slot(at(4, 4, 9, 0), import_wh=20.0, sessions=[]),  # standby is no use
     )
     months = found.months()
     assert list(months) == ["2026-04", "2026-05"]
