@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Protocol
@@ -78,6 +79,7 @@ class Station(Protocol):
     def connection(self) -> Connection: ...
     def unreachable(self, now: Now) -> None: ...
     def work_over(self, handle: int) -> None: ...
+    def queued(self, waiting: Counter[str]) -> None: ...
     def to_send(self) -> list[Effect]: ...
     def number(self, component: str, variable: str, instance: str = "") -> int: ...
 
@@ -107,7 +109,9 @@ class OcppClient:
         self._queue = Queue()
         self._wake = asyncio.Event()
         self._deadline_mono = math.inf  # until when the pump sleeps
-        self._durable = Durable(outbox, self._queue, self._wake.set, save)
+        self._durable = Durable(
+            outbox, self._queue, self._wake.set, save, station.queued
+        )
         self._workers = Workers(workers or {}, self._worked, station.work_over)
         self._session: link.Session | None = None
         self._back_off = link.BackOff()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ MAX_UNWRITTEN = 2_000
 DISK_TIMEOUT_S = 10.0
 RETRY_S = 1.0
 COUNT_EVERY = 100
+COUNT_SLICE = 50  # about 2 ms of work
 
 
 class Outbox(Protocol):
@@ -49,7 +50,8 @@ class Outbox(Protocol):
 
 class Durable:
     """Feeds `queue`; `wake` is called when it has something new to send, `save` for
-    the record of a message that does not reach the disk."""
+    the record of a message that does not reach the disk. `waiting` gets the number of
+    messages by transaction that an earlier run, or thinning, left here."""
 
     def __init__(
         self,
@@ -57,13 +59,16 @@ class Durable:
         queue: Queue,
         wake: Callable[[], None],
         save: Callable[[Save], None],
+        waiting: Callable[[Counter[str]], None],
     ) -> None:
         self._outbox = outbox
         self._queue = queue
         self._wake = wake
         self._save = save
+        self._waiting = waiting
         self._unwritten: deque[tuple[Send, bytes]] = deque()
         self._removals: list[int] = []
+        self._answered: set[int] | None = None  # while the backlog is counted
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._uncounted = 0
@@ -85,6 +90,8 @@ class Durable:
     def remove(self, entry_id: int) -> None:
         """Forget a message; those of one disk access go together."""
         self._removals.append(entry_id)
+        if self._answered is not None:
+            self._answered.add(entry_id)
         self.nudge()
 
     def nudge(self) -> None:
@@ -103,9 +110,13 @@ class Durable:
 
     async def run(self) -> None:
         """For ever. Disk trouble is logged and tried again."""
+        is_counted = False
         while True:
             self._work.clear()
             try:
+                if not is_counted:
+                    await self._count_waiting()
+                    is_counted = True
                 async with asyncio.timeout(DISK_TIMEOUT_S):
                     await self._remove()
                     await self._load()
@@ -142,12 +153,34 @@ class Durable:
     async def _thin(self) -> None:
         if self._uncounted < COUNT_EVERY:
             return
+        thinned = 0
         async with asyncio.timeout(DISK_TIMEOUT_S):
             if await self._outbox.count() > MAX_STORED:
                 thinned = await self._outbox.thin(MAX_STORED * 9 // 10)
-                self.lost += thinned
-                log.warning("ocpp.outbox_thinned", messages=thinned)
         self._uncounted = 0
+        if thinned:
+            self.lost += thinned
+            log.warning("ocpp.outbox_thinned", messages=thinned)
+            await self._count_waiting()
+
+    async def _count_waiting(self) -> None:
+        """Tell which transactions have messages here (E14): after a start, and when
+        thinning took some. In slices: it may be ten thousand."""
+        gone = self._answered = set(self._removals)
+        found: dict[int, str] = {}
+        after = 0
+        while True:
+            async with asyncio.timeout(DISK_TIMEOUT_S):
+                entries = await self._outbox.batch(after, COUNT_SLICE)
+            found |= {entry.id: _transaction(unpack(entry)) for entry in entries}
+            if len(entries) < COUNT_SLICE:
+                break
+            after = entries[-1].id
+        count = Counter(t for n, t in found.items() if n not in gone)
+        count.update(_transaction(send) for send, _ in self._unwritten)
+        del count[""]
+        self._answered = None
+        self._waiting(count)
 
     async def _remove(self) -> None:
         ids = tuple(self._removals)
@@ -166,6 +199,12 @@ class Durable:
             loaded.append((entry, unpack(entry, handle)))
         self._queue.load(loaded, WINDOW)
         self._wake()
+
+
+def _transaction(send: Send) -> str:
+    """The id of the transaction it tells of, "" = none."""
+    info = send.payload.get("transactionInfo")
+    return str(info.get("transactionId", "")) if isinstance(info, dict) else ""
 
 
 def unpack(entry: Stored, handle: int = 0) -> Send:

@@ -7,9 +7,10 @@ A link that dies under a message uses up none of its attempts.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from chargerd.ocpp.effects import Answer, CallError, Durability, Gate, Send
@@ -79,6 +80,8 @@ class Queue:
         self._loaded_id = 0  # newest id that was in the window
         self._more_on_disk = True  # what an earlier run left behind
         self._handles: dict[int, int] = {}  # entry id -> handle, of this run
+        self._newest_id: float = -math.inf  # known to be on disk
+        self._old_id: float = math.inf  # up to here, stored before the link came up
         self.dropped = 0
 
     # In
@@ -105,6 +108,9 @@ class Queue:
         """A durable message is on disk now. Call in the order of the ids."""
         if send.handle:
             self._handles[entry_id] = send.handle
+        self._newest_id = entry_id
+        if self._up and self._old_id == math.inf:
+            self._old_id = entry_id - 1
         if not self._more_on_disk and len(self._window) < WINDOW:
             self._window.append(_Durable(Item(send, entry_id)))
             self._loaded_id = entry_id
@@ -123,6 +129,7 @@ class Queue:
         for entry, send in messages:
             self._window.append(_Durable(Item(send, entry.id), entry.attempts))
             self._loaded_id = entry.id
+            self._newest_id = max(self._newest_id, entry.id)
         self._more_on_disk = len(messages) >= limit
 
     def handle(self, entry_id: int) -> int:
@@ -164,6 +171,8 @@ class Queue:
         """Returns what died with the link. What was in flight must have `ended`."""
         self._up = up
         if up:
+            known = self._newest_id > -math.inf
+            self._old_id = self._newest_id if known else math.inf
             return []
         dead = [*self._first, *(i for i in self._memory if _dies_with_link(i.send))]
         self._first.clear()
@@ -199,9 +208,18 @@ class Queue:
         durable = bool(self._window) and now_mono >= self._retry_mono
         if durable and (self._durable_next or not self._memory):
             self._durable_next = False
-            return self._window[0].item
+            return self._late(self._window[0].item)
         self._durable_next = True
         return self._memory.popleft() if self._memory else None
+
+    def _late(self, item: Item) -> Item:
+        """A TransactionEvent that a link did not take happened offline to the CSMS,
+        whatever it says itself (E11.FR.07)."""
+        send = item.send
+        if send.action != "TransactionEvent" or item.entry_id > self._old_id:
+            return item
+        payload = {**send.payload, "offline": True}
+        return replace(item, send=replace(send, payload=payload))
 
     def _durable_ended(
         self, item: Item, how: How, answer: Answer, now_mono: float, retry: Retry

@@ -8,6 +8,7 @@ finite numbers; `to_send()` is to be drained after every other call.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -175,6 +176,10 @@ class OcppStation:
         for view in self._desk.evses.values():
             if view.report is not None:
                 self._availability.observe(view, view.report, now)
+    def queued(self, waiting: Counter[str]) -> None:
+        """Messages on disk by transaction, those of earlier runs included (E14)."""
+        self._transactions.queued(waiting)
+
 
     # The heart.
 

@@ -19,6 +19,8 @@ from chargerd.ocpp.blocks.transaction import Transaction
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.watch import Watch
 from chargerd.ocpp.effects import Payload
+from chargerd.ocpp.table.metering import signs
+from chargerd.ocpp.table.row import Place
 
 DAY_S = 86_400.0
 LONGEST_STEP_S = 5.0  # between two reports; more says nothing about the setpoint
@@ -44,6 +46,7 @@ class Sampling(Block):
         watch.wish_mono = now.mono
 
     def on_second(self, now: Now) -> None:
+        self._tell_keys()
         running = list(self._transactions.running())
         ids = {tx.id for _, _, _, tx in running}
         self._sampled_mono = {
@@ -55,6 +58,15 @@ class Sampling(Block):
             at_utc = self._grid_time(variable, now)
             if at_utc is not None:
                 self._aligned(variable, at_utc, now)
+
+    def _tell_keys(self) -> None:
+        """The public keys of meters that sign, as they tell them."""
+        for evse_id, view in self._desk.evses.items():
+            told = view.report.snapshot.telemetry.signed if view.report else None
+            if told is not None and signs(Place(self._desk.config, view.config)):
+                self._desk.model.update(
+                    "FiscalMetering", "PublicKey", told.value.public_key, evse_id
+                )
 
     # Sampled.
 

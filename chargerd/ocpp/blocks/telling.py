@@ -18,6 +18,8 @@ from chargerd.ocpp.blocks.transaction import Transaction
 from chargerd.ocpp.blocks.transaction_limits import as_told
 from chargerd.ocpp.blocks.watch import Ending, Watch
 from chargerd.ocpp.effects import Durability, Payload, Save
+from chargerd.ocpp.table.metering import signs
+from chargerd.ocpp.table.row import Place
 
 SIGN_WAIT_S = 15.0  # a meter's driver gives up after 10 s
 PHASE_A = 1.0  # a phase with less is not used
@@ -28,6 +30,7 @@ class Teller:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._can_sign = signs(Place(desk.config))
 
     def tell(
         self,
@@ -78,8 +81,10 @@ class Teller:
         if ending is None:
             return
         report = view.report
-        signed = report and signing.signed_reading(report, ending.session_id)
-        if signed and self._desk.model.flag("SampledDataCtrlr", "SignReadings"):
+        signed = None
+        if report is not None and self._wanted_signed:
+            signed = signing.signed_reading(report, ending.session_id)
+        if signed is not None:
             rule = self._desk.model.text(
                 "OCPPCommCtrlr", "PublicKeyWithSignedMeterValue"
             )
@@ -94,10 +99,15 @@ class Teller:
         watch.ending = None
         self._send(ending.tx, ending.event, now, Durability.DURABLE, None)
 
+    @property
+    def _wanted_signed(self) -> bool:
+        return self._can_sign and self._desk.model.flag(
+            "SampledDataCtrlr", "SignReadings"
+        )
+
     def _signs(self, report: EvseReport, tx: Transaction) -> bool:
         told = report.snapshot.telemetry.signed
-        wanted = self._desk.model.flag("SampledDataCtrlr", "SignReadings")
-        return wanted and told is not None and bool(tx.session.get("id"))
+        return self._wanted_signed and told is not None and bool(tx.session.get("id"))
 
     def _event(
         self,

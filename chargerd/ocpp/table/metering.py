@@ -5,6 +5,7 @@ from __future__ import annotations
 from chargerd.ocpp.table.row import (
     POWERS,
     REGISTERS,
+    Place,
     Row,
     flag,
     measurands,
@@ -14,13 +15,25 @@ from chargerd.ocpp.table.row import (
 
 KEY_RULES = ("Never", "OncePerTransaction", "EveryMeterValue")
 
+# Drivers that are firmware_bridge.api.SigningMeter; a test compares them.
+SIGNING_METERS = frozenset({"eastron_sdm630ev"})
+
+
+def signs(place: Place) -> bool:
+    """Whether the EVSE's meter signs; of the station: any of them."""
+    evses = [place.evse] if place.evse else place.config.evse
+    return any(evse.devices.meter.driver in SIGNING_METERS for evse in evses)
+
+
 ROWS: tuple[Row, ...] = (
     read("SampledDataCtrlr", "Available", "boolean", "true"),
     flag("SampledDataCtrlr", "Enabled", default=True),
-    flag("SampledDataCtrlr", "SignReadings", default=False),
+    Row("SampledDataCtrlr", "SignReadings", "boolean", "false", only=signs),
     read("SampledDataCtrlr", "RegisterValuesWithoutPhases", "boolean", "true"),
     Row("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", "OptionList",
-        "OncePerTransaction", values=KEY_RULES),
+        "OncePerTransaction", values=KEY_RULES, only=signs),
+    read("FiscalMetering", "PublicKey", "string", "", scope="evse", live=True,
+         only=signs),
     read("AlignedDataCtrlr", "Available", "boolean", "true"),
     flag("AlignedDataCtrlr", "Enabled", default=True),
     measurands("SampledDataCtrlr", "TxStartedMeasurands", REGISTERS),

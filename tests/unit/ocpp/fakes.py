@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class FakeStation:
     questions: list[AuthQuestion] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
     works: list[tuple[int, object]] = field(default_factory=list)
+    waiting: Counter[str] = field(default_factory=Counter)
     link_to: Connection = NOWHERE
     failures: int = 0
     timer: float | None = None
@@ -69,6 +71,9 @@ class FakeStation:
     ) -> None:
         self.results.append((handle, action, answer))
         self.changed.set()
+
+    def queued(self, waiting: Counter[str]) -> None:
+        self.waiting = waiting
 
     def observe(self, report: EvseReport, now: Now) -> None:
         self.changed.set()

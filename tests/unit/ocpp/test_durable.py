@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from chargerd.ocpp import durable
 from chargerd.ocpp.durable import Durable, unpack
 from chargerd.ocpp.effects import Durability, Gate, OcppError, Save, Send
+from chargerd.ocpp.frame import dump
 from chargerd.ocpp.queue import Queue, Retry
 from chargerd.ocpp.rpc import How
 from chargerd.store.database import StoreError
@@ -60,12 +62,16 @@ class Counting(FakeOutbox):
         return 3
 
 
+def unwaited(waiting: Counter[str]) -> None:
+    """Nobody asks."""
+
+
 @asynccontextmanager
 async def running(outbox: FakeOutbox) -> AsyncIterator[tuple[Durable, Queue]]:
     queue = Queue()
     queue.link(True)
     queue.set_gate(Gate.OPEN)
-    one = Durable(outbox, queue, lambda: None, unwanted)
+    one = Durable(outbox, queue, lambda: None, unwanted, unwaited)
     task = asyncio.create_task(one.run())
     try:
         yield one, queue
@@ -151,9 +157,8 @@ async def test_a_dead_disk_bounds_memory_and_keeps_what_must_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(durable, "MAX_UNWRITTEN", 10)
-    one = Durable(
-        FakeOutbox(), Queue(), lambda: None, unwanted
-    )  # its task does not run
+    # Its task does not run.
+    one = Durable(FakeOutbox(), Queue(), lambda: None, unwanted, unwaited)
     for number in range(20):
         one.add(message(number, Durability.THINNABLE))
     one.add(message(20))
@@ -163,7 +168,7 @@ async def test_a_dead_disk_bounds_memory_and_keeps_what_must_stay(
 
 
 def test_what_is_not_json_is_refused() -> None:
-    one = Durable(FakeOutbox(), Queue(), lambda: None, unwanted)
+    one = Durable(FakeOutbox(), Queue(), lambda: None, unwanted, unwaited)
     with pytest.raises(OcppError, match="not JSON"):
         one.add(Send("TransactionEvent", {"x": object()}, Durability.DURABLE))
 
@@ -176,7 +181,7 @@ def test_a_damaged_entry_becomes_a_message_nobody_knows(body: bytes) -> None:
 @pytest.mark.asyncio
 async def test_a_record_goes_with_its_message_or_alone_when_the_disk_fails() -> None:
     outbox, queue, saved = FakeOutbox(), Queue(), list[Save]()
-    one = Durable(outbox, queue, lambda: None, saved.append)
+    one = Durable(outbox, queue, lambda: None, saved.append, unwaited)
     task = asyncio.create_task(one.run())
     first, second = (Save("transaction", "1", {"seq_no": n}) for n in (1, 2))
     one.add(replace(message(1), save=first))
@@ -188,3 +193,51 @@ async def test_a_record_goes_with_its_message_or_alone_when_the_disk_fails() -> 
     assert saved == [second]  # its message goes on from memory
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def of(transaction: str) -> Send:
+    info = {"transactionInfo": {"transactionId": transaction}}
+    return Send("TransactionEvent", info, Durability.DURABLE, 1)
+
+
+@pytest.mark.asyncio
+@pytest.mark.req("E14.FR.04", "E14.FR.05")
+async def test_the_station_learns_what_an_earlier_run_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In slices, and without what was answered meanwhile."""
+    monkeypatch.setattr(durable, "COUNT_SLICE", 2)
+    outbox = FakeOutbox()
+    for name in ("a", "a", "b"):
+        await outbox.append(
+            "TransactionEvent", dump(of(name).payload).encode(), thinnable=False
+        )
+    await outbox.append("SecurityEventNotification", b"{}", thinnable=False)
+    told: list[Counter[str]] = []
+    one = Durable(outbox, Queue(), lambda: None, unwanted, told.append)
+    one.add(of("c"))
+    one.remove(3)
+    task = asyncio.create_task(one.run())
+    assert await one.flush(5.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told == [Counter(a=2, c=1)]
+
+
+@pytest.mark.asyncio
+async def test_after_thinning_it_is_counted_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(durable, "COUNT_EVERY", 4)
+    monkeypatch.setattr(durable, "MAX_STORED", 3)
+    outbox = Counting()
+    told: list[Counter[str]] = []
+    one = Durable(outbox, Queue(), lambda: None, unwanted, told.append)
+    for name in ("a", "b", "a", "a"):
+        one.add(of(name))
+    task = asyncio.create_task(one.run())
+    assert await one.flush(5.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told[-1] == Counter(a=3, b=1)
+    assert len(told) == 2

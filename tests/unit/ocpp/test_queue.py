@@ -146,6 +146,7 @@ def test_a_refused_message_in_memory_is_over(how: How) -> None:
 
 
 @pytest.mark.parametrize("how", [How.REFUSED, How.TIMEOUT])
+@pytest.mark.req("E13.FR.01", "E13.FR.02", "E13.FR.03", "E13.FR.04")
 def test_durable_retry_waits_longer_each_time_then_gives_up(how: How) -> None:
     """E13: interval x preceding transmissions, then the next message."""
     queue = make()
@@ -247,3 +248,70 @@ def test_memory_is_bounded() -> None:
     assert len(queue) == MAX_WAITING + 1
     queue.set_gate(Gate.OPEN)
     assert drain(queue)[:2] == ["BootNotification", "M1"]
+
+
+OFFLINE_ROWS = [
+    # stored before the link, stored while it stands, and what leaves as offline
+    ([1, 2], [3], [1, 2]),
+    ([], [1], []),
+    ([5], [], [5]),
+]
+
+
+@pytest.mark.req("E11.FR.07", "E11.FR.02", "E12.FR.02")
+@pytest.mark.parametrize(("before", "after", "offline"), OFFLINE_ROWS)
+def test_what_waited_for_the_link_is_offline(
+    before: list[int], after: list[int], offline: list[int]
+) -> None:
+    """Also what was made in time, but did not leave before the link fell."""
+    queue = make()
+    for number in before:
+        queue.stored(number, durable())
+    queue.link(False)
+    queue.link(True)
+    for number in after:
+        queue.stored(number, durable())
+    left = []
+    while (item := queue.next(0.0)) is not None:
+        if item.send.payload.get("offline"):
+            left.append(item.entry_id)
+        queue.ended(How.ANSWERED, {}, 0.0, RETRY)
+    assert left == offline
+
+
+def test_what_an_earlier_run_left_is_offline() -> None:
+    queue = Queue()
+    queue.link(True)
+    queue.set_gate(Gate.OPEN)
+    queue.load([(Row(7), durable())], WINDOW)
+    queue.stored(8, durable())
+    marks = []
+    while (item := queue.next(0.0)) is not None:
+        marks.append((item.entry_id, item.send.payload))
+        queue.ended(How.ANSWERED, {}, 0.0, RETRY)
+    assert marks == [(7, {"offline": True}), (8, {})]
+
+
+@pytest.mark.req("E11.FR.07")
+def test_a_resend_after_the_link_fell_is_offline() -> None:
+    queue = make()
+    queue.stored(1, durable())
+    first = queue.next(0.0)
+    assert first is not None
+    assert first.send.payload == {}
+    queue.ended(How.LINK_LOST, NO, 0.0, RETRY)
+    queue.link(False)
+    queue.link(True)
+    again = queue.next(0.0)
+    assert again is not None
+    assert again.send.payload == {"offline": True}
+
+
+def test_only_transaction_events_know_the_mark() -> None:
+    queue = make()
+    queue.stored(1, durable("SecurityEventNotification"))
+    queue.link(False)
+    queue.link(True)
+    item = queue.next(0.0)
+    assert item is not None
+    assert item.send.payload == {}
