@@ -169,6 +169,7 @@ class PilotOutputs:
     chademo_d2: bool = False
     lock: bool = False
     open_grid: bool = False  # keep house and grid apart (blackout); firmware decides
+    form_grid: bool = False  # let the stage make the house's voltage; firmware decides
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ def actuate(
         chademo_d2=demand.d2 and live,
         lock=(demand.lock or _holds(intent, vehicle)) and not intent.unlock,
         open_grid=intent.open_grid,
+        form_grid=setpoint.form_grid,
     )
     until = min(intent.valid_until_mono, intent.now_mono + ratings.lifetime_s)
     # What still flows until the contactor is open belongs to the session, too.

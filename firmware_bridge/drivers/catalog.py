@@ -67,9 +67,12 @@ def _chargebyte(spec: DeviceSpec, ports: Ports, stats: Stats) -> StoppablePilot:
     return ChargebytePilot(ports.serial(spec.at), stats, ports.clock)
 
 
-def _infypower(spec: DeviceSpec, ports: Ports, stats: Stats) -> StoppableStage:
-    poll_s = spec.poll_s or INFY_POLL_S
-    return InfypowerBeg(ports.can(spec.at), stats, ports.clock, poll_s)
+def _infypower(*, islands: bool) -> Factory[StoppableStage]:
+    def make(spec: DeviceSpec, ports: Ports, stats: Stats) -> StoppableStage:
+        bus, poll_s = ports.can(spec.at), spec.poll_s or INFY_POLL_S
+        return InfypowerBeg(bus, stats, ports.clock, poll_s, islands=islands)
+
+    return make
 
 
 def _eastron_poll_s(spec: DeviceSpec, stats: Stats) -> float:
@@ -107,7 +110,10 @@ def _ascii_reader(spec: DeviceSpec, ports: Ports, stats: Stats) -> TokenReader:
 
 
 PILOTS: dict[str, Factory[StoppablePilot]] = {"chargebyte": _chargebyte}
-STAGES: dict[str, Factory[StoppableStage]] = {"infypower_beg": _infypower}
+STAGES: dict[str, Factory[StoppableStage]] = {
+    "infypower_beg": _infypower(islands=False),
+    "infypower_beg_island": _infypower(islands=True),
+}
 METERS: dict[str, Factory[Meter]] = {
     "eastron_sdm630": _eastron(sdm630.SDM630),
     "eastron_sdm630ev": _signing_eastron,

@@ -62,6 +62,7 @@ class ChargebytePilot:
         self._state_mono = -math.inf
         self._temperatures: tuple[wire.Temperatures, float] | None = None
         self._chademo: tuple[wire.ChademoState, float] | None = None
+        self._grid: tuple[wire.GridState, float] | None = None  # a board with the relay
         self._reading: Reading[PilotReading] | None = None
         port.subscribe(self._on_bytes)
 
@@ -106,18 +107,23 @@ class ChargebytePilot:
         """Pins to send now; None = silence, the grace of a lease that just ended."""
         if now < self._valid_until_mono:
             if self._must_open:
-                return replace(self._pins, close_dc=False, close_ac=False)
+                return replace(
+                    self._pins, close_dc=False, close_ac=False, form_grid=False
+                )
             return self._pins
         closed = self._pins.close_dc or self._pins.close_ac
         if closed and now < self._valid_until_mono + CONTACTOR_GRACE_S:
             return None
-        return PilotOutputs(lock=self._pins.lock)  # the lock stays as it was
+        # Lock and grid relay stay as they were: an island ends, and nothing closes.
+        return PilotOutputs(lock=self._pins.lock, open_grid=self._pins.open_grid)
 
     def _refresh(self, now: float) -> None:
         pins = self._outputs(now)
         if pins is None:
             return
         data = wire.encode_charge_control(pins) + wire.encode_chademo_control(pins)
+        if self._grid is not None:
+            data += wire.encode_grid_control(pins)
         # Half a tick early rather than late: 100 ms is what the MCU was promised.
         if data == self._sent and now - self._tried_mono < PERIOD_S - TICK_S / 2:
             return
@@ -142,6 +148,8 @@ class ChargebytePilot:
                 self._temperatures = wire.decode_temperatures(frame.data), at_mono
             elif frame.com == wire.Com.CHADEMO_STATE:
                 self._chademo = wire.decode_chademo_state(frame.data), at_mono
+            elif frame.com == wire.Com.GRID_STATE:
+                self._grid = wire.decode_grid_state(frame.data), at_mono
         if self._framer.bad > bad:
             self._stats.failed("pilot frame with a wrong CRC or end mark")
 
@@ -152,8 +160,9 @@ class ChargebytePilot:
             self._must_open = True
         chademo = _fresh(self._chademo, now)
         heat = _fresh(self._temperatures, now)
-        pins_gone = chademo is None and self._chademo is not None
-        if pins_gone or (heat is None and self._temperatures is not None):
+        grid = _fresh(self._grid, now)
+        told = (self._chademo, chademo), (self._temperatures, heat), (self._grid, grid)
+        if any(young is None and held is not None for held, young in told):
             return  # half of what this board tells is no reading: "no plug" is a word
         held = self._must_open and (self._pins.close_dc or self._pins.close_ac)
         lapsed = held and not state.safe_state
@@ -169,6 +178,7 @@ class ChargebytePilot:
             faults=_faults(state, chademo, heat) | self._weld(state, now),
             chademo_proximity=chademo is not None and chademo.proximity,
             chademo_permission=chademo is not None and chademo.permission,
+            grid_open=None if grid is None else grid.relay_open,
             locked=None if chademo is None else chademo.locked,
             temperature_c=None if heat is None else heat.hottest_c,
         )

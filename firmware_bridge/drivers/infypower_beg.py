@@ -1,8 +1,9 @@
 """Driver of InfyPower BEG1K075G modules on CAN, 1..N in parallel: `api.PowerStage`.
 
 Owns the order of writes (current first), the change of direction through zero current,
-the refresh before the modules forget, and the fall to off when a lease ends. Protocol
-from two public drivers, not verified on hardware.
+the refresh before the modules forget, and the fall to off when a lease ends. `islands`:
+the MCU's island line is wired to the modules' off-grid input [K]; without it they run
+beside a grid only. Protocol from two public drivers, not verified on hardware.
 """
 
 from __future__ import annotations
@@ -55,10 +56,13 @@ class InfypowerBeg:
         stats: Stats,
         clock: Callable[[], float] = time.monotonic,
         poll_s: float = POLL_S,
+        *,
+        islands: bool = False,
     ) -> None:
         self._bus = bus
         self._stats = stats
         self._clock = clock
+        self._islands = islands
         self._view = ModulesView()
         self._target = OFF
         self._valid_until_mono = -math.inf
@@ -130,7 +134,7 @@ class InfypowerBeg:
             raise BridgeError(f"stage {voltage_v} V {current_a} A: must be magnitudes")
         if setpoint.mode is StageMode.DISCHARGE:
             voltage_v = max(voltage_v, CUTOFF_MIN_V)
-        if setpoint.form_grid:  # it runs beside a grid only
+        if setpoint.form_grid and not self._islands:
             raise BridgeError("stage: this module cannot make the house's voltage")
         if setpoint.mode is StageMode.OFF or voltage_v < VOLTAGE_V.low:
             return OFF

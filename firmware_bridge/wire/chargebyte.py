@@ -45,7 +45,7 @@ _REASONS |= {code: f"emergency stop {code - 0xF}" for code in range(0x10, 0x13)}
 
 
 class Com(IntEnum):
-    """Frame types; the two CHAdeMO ones are this project's extension."""
+    """Frame types; those of CHAdeMO and the grid are this project's extension."""
 
     CHARGE_CONTROL = 0x06
     CHARGE_STATE = 0x07
@@ -54,6 +54,8 @@ class Com(IntEnum):
     GIT_HASH = 0x0B
     CHADEMO_CONTROL = 0x20
     CHADEMO_STATE = 0x21
+    GRID_CONTROL = 0x22
+    GRID_STATE = 0x23
     INQUIRY = 0xFF
 
 
@@ -108,6 +110,16 @@ class ChademoState:
     lock_fault: bool
     proximity: bool
     permission: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GridState:
+    """COM 23: the disconnecting relay, and the island behind it."""
+
+    relay_open: bool  # its mirror contact
+    line_alive: bool  # before the relay: the grid
+    house_alive: bool  # behind it
+    island: bool  # the stage is let make the house's voltage
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +201,12 @@ def encode_chademo_control(pins: PilotOutputs) -> bytes:
     return encode_frame(Com.CHADEMO_CONTROL, word.to_bytes(8, "big"))
 
 
+def encode_grid_control(pins: PilotOutputs) -> bytes:
+    """COM 22: asks for the relay to open, and for an island behind it."""
+    word = pins.open_grid << 63 | pins.form_grid << 62
+    return encode_frame(Com.GRID_CONTROL, word.to_bytes(8, "big"))
+
+
 def encode_inquiry(com: Com) -> bytes:
     """COM FF: asks for firmware version or git hash."""
     return encode_frame(Com.INQUIRY, bytes((com, 0, 0, 0, 0, 0, 0, 0)))
@@ -240,6 +258,12 @@ def decode_chademo_state(data: bytes) -> ChademoState:
     """COM 21."""
     word = _word(data)
     return ChademoState(*(bool(_bits(word, bit, 1)) for bit in range(63, 56, -1)))
+
+
+def decode_grid_state(data: bytes) -> GridState:
+    """COM 23."""
+    word = _word(data)
+    return GridState(*(bool(_bits(word, bit, 1)) for bit in range(63, 59, -1)))
 
 
 def decode_firmware(data: bytes) -> Firmware:

@@ -35,6 +35,7 @@ class GridStart:
     frequency_hz: float = 50.0
     voltage_v: float = 230.0
     house_load_w: float = 500.0
+    relay: bool = False  # between grid and house, driven by the MCUs
 
 
 @dataclass(frozen=True, slots=True)

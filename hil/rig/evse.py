@@ -7,7 +7,7 @@ leave on the wires. Must never reach for a clock or a wire itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hil.ev.base import Ev, Given, Seen
 from hil.rig import infy, isocha, sdm630, sdm630ev
@@ -16,12 +16,13 @@ from hil.rig.faults import WIRE_KINDS, Faults, RigError
 from hil.rig.infy import Infy
 from hil.rig.isocha import IsoCha
 from hil.rig.mcu import Inputs, Mcu
-from hil.rig.plant import Plant, Source
+from hil.rig.plant import Drive, Plant, Source
 from hil.rig.sdm630 import Sdm630
 from hil.rig.sdm630ev import Sdm630Ev
 
 CEILING_MARGIN = 1.02  # what a measurement may be off before it counts as exceeding
 MAINS_MIN_V = 50.0
+ISLAND_A_PER_S = 10_000.0  # a made voltage follows its load at once
 
 MCU_KINDS: Mapping[str, str] = {
     **WIRE_KINDS,
@@ -54,11 +55,23 @@ CABLE_LIMIT_PP = 3  # 32 A, for vehicles that use the pilot
 
 @dataclass(slots=True)
 class Grid:
-    """The grid connection: values all EVSEs share."""
+    """The grid connection and the house behind it: values all EVSEs share."""
 
     frequency_hz: float
     voltage_v: float
     house_load_w: float
+    relay: bool = False  # fitted
+    relay_open: bool = False
+    island_v: float = 0.0  # what an EVSE makes behind the open relay
+
+    @property
+    def house_v(self) -> float:
+        return self.island_v if self.relay_open else self.voltage_v
+
+    @property
+    def load_w(self) -> float:
+        """What the house takes: nothing without voltage."""
+        return self.house_load_w if self.house_v > MAINS_MIN_V else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,9 @@ class EvseRig:
         self.given = Given()
         self.ceiling_hit = ""
         self.pulled_under_load = 0
+        self.island_load_w = 0.0  # what all others would take from our island
+        self.island_trips = 0
+        self._tripped = False
         self._event = event
 
     # -- the vehicle ------------------------------------------------------------
@@ -155,7 +171,7 @@ class EvseRig:
 
     @property
     def mains(self) -> bool:
-        live = self.grid.voltage_v > MAINS_MIN_V
+        live = self.grid.house_v > MAINS_MIN_V
         return live and "off" not in self.faults["mains"]
 
     def step(self, now: float, dt_s: float) -> Outbox:
@@ -170,11 +186,43 @@ class EvseRig:
         self._sense()
         self.stage.step(now)
         source = Source(given.contactor_closed, given.emf_v, given.resistance_ohm)
-        plant.step(dt_s, self.stage.drive(now), source, given.ac_power_w, self.mains)
+        drive = self._feed(self.stage.drive(now))
+        powered = self.mains or self.forming
+        plant.step(dt_s, drive, source, given.ac_power_w, powered)
         self._check_ceiling()
         self._measure(now, dt_s)
         frames = () if self.faults["vehicle"].mute else given.frames
         return Outbox(mcu_out, frames)
+
+    @property
+    def forming(self) -> bool:
+        """This stage makes the house's voltage."""
+        return self.stage.measured.island and not self._tripped
+
+    def _feed(self, drive: Drive) -> Drive:
+        """In an island the loads say what flows, the setpoint what may. Too much of it
+        and the voltage is gone until the firmware lets a new island begin."""
+        if not self.mcu.island:
+            self._tripped = False
+        if not (self.forming and drive.on and drive.discharge):
+            return drive
+        plant = self.plant
+        volts = max(plant.connector_v, 1.0)
+        dc_w = (self.island_load_w + plant.IDLE_W + plant.AUX_W) / (
+            1.0 - plant.LOSS_RATIO
+        )
+        if dc_w / volts > drive.current_a:
+            self._tripped = True
+            self.island_trips += 1
+            self._event("island_tripped", load_w=round(self.island_load_w, 1))
+            return Drive()
+        return replace(drive, current_a=dc_w / volts, ramp_a_per_s=ISLAND_A_PER_S)
+
+    @property
+    def feeds(self) -> bool:
+        """There is voltage at the house from here now."""
+        joined = self.plant.dc.closed and self.given.contactor_closed
+        return self.forming and joined and self.stage.setpoint.on
 
     def _seen(self) -> Seen:
         plant, mcu = self.plant, self.mcu
@@ -206,6 +254,9 @@ class EvseRig:
             cp_short="cp_short" in faults,
             pilot_invalid="pilot_invalid" in faults,
             lock_jammed="lock_jammed" in faults,
+            grid_open=self.grid.relay_open if self.grid.relay else None,
+            line_alive=self.grid.voltage_v > MAINS_MIN_V,
+            house_alive=self.grid.house_v > MAINS_MIN_V,
             temperature_c=faults.number("temperature", "celsius", 110.0)
             if "temperature" in faults
             else warm_c,
@@ -232,7 +283,8 @@ class EvseRig:
     def _sense(self) -> None:
         seen, plant = self.stage.measured, self.plant
         seen.voltage_v, seen.current_a = plant.output_v, plant.current_a
-        seen.line_v, seen.frequency_hz = self.grid.voltage_v, self.grid.frequency_hz
+        seen.line_v, seen.frequency_hz = self.grid.house_v, self.grid.frequency_hz
+        seen.island = self.mcu.island
         seen.ac_w = plant.ac_w - plant.outlet_w - plant.AUX_W
         seen.mains = self.mains
         seen.ambient_c = 75.0 if "over_temperature" in self.faults["stage"] else 30.0
@@ -257,6 +309,6 @@ class EvseRig:
     def _measure(self, now: float, dt_s: float) -> None:
         grid = self.grid
         self.meter.step(
-            now, dt_s, self.phases_w(), grid.voltage_v, grid.frequency_hz
+            now, dt_s, self.phases_w(), grid.house_v, grid.frequency_hz
         )  # fmt: skip
         self.insulation.step(now, self.ev is not None, self.plant.connector_v)

@@ -68,6 +68,7 @@ class Measured:
     frequency_hz: float = 50.0
     ac_w: float = 0.0
     mains: bool = True
+    island: bool = False  # the off-grid input: it makes the voltage itself
     ambient_c: float = 30.0
 
 
@@ -267,9 +268,9 @@ class Infy:
         word[6] |= int(self.setpoint.walk_in) << 6
         word[6] |= int(self.lost) << 7
         word[5] |= int("derate" in self.faults)
-        if not self.measured.mains:
+        if not self._fed():
             word[5] |= 1 << 3 | 1 << 5 | 1 << 7
-        elif self.measured.line_v < 180.0:
+        elif not self.measured.island and self.measured.line_v < 180.0:
             word[5] |= 1 << 5
         return bytes(word)
 
@@ -297,7 +298,9 @@ class Infy:
         return self.setpoint.on and ready and not tripped and self._fed()
 
     def _fed(self) -> bool:
-        return self.measured.mains and self.measured.line_v > 150.0
+        seen = self.measured
+        made = seen.island and self.setpoint.discharge and self.setpoint.on
+        return made or (seen.mains and seen.line_v > 150.0)
 
     def drive(self, now: float) -> Drive:
         """What the power circuit does now."""

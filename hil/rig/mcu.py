@@ -14,6 +14,7 @@ START, END, FRAME_BYTES = 0xA5, 0x03, 12
 CONTROL, STATE, TEMPERATURES = 0x06, 0x07, 0x08
 FIRMWARE, GIT_HASH, INQUIRY = 0x0A, 0x0B, 0xFF
 CHADEMO_CONTROL, CHADEMO_STATE = 0x20, 0x21
+GRID_CONTROL, GRID_STATE = 0x22, 0x23
 PERIOD_S = 0.1
 CP_CODE = {"?": 0, "A": 1, "B": 2, "C": 3, "D": 4, "E": 5, "F": 6}
 REASONS = {
@@ -60,10 +61,14 @@ class Inputs:
     pilot_invalid: bool = False
     lock_jammed: bool = False
     temperature_c: float = 25.0
+    grid_open: bool | None = None  # mirror of the grid relay; None: none fitted
+    line_alive: bool = True  # before it
+    house_alive: bool = True  # behind it
 
 
 class Mcu:
-    """One board. Read `duty`, `close_dc`, `close_ac`, `d1`, `d2`, `locked` from it."""
+    """One board. Read `duty`, `close_dc`, `close_ac`, `d1`, `d2`, `locked`, `open_grid`
+    and `island` from it."""
 
     def __init__(self, bench: McuBench, now: float) -> None:
         self.bench = bench
@@ -75,6 +80,8 @@ class Mcu:
         self.reason = 0x02
         self.locked = False  # feedback
         self.lock_command = False
+        self.open_grid = False  # outlives a reset: the relay is bistable
+        self._open_asked = False
         self._lock_due = now
         self._buffer = b""
         self._diode_seen = False
@@ -93,6 +100,7 @@ class Mcu:
         self.pwm, self.duty_permille = False, 1000
         self.close_dc = self.close_ac = False
         self.d1 = self.d2 = False
+        self.island = self._island_asked = False
 
     @property
     def safe(self) -> bool:
@@ -137,6 +145,9 @@ class Mcu:
             self._control(word, now)
         elif com == CHADEMO_CONTROL and self.bench.chademo_pins:
             self._chademo(word, now)
+        elif com == GRID_CONTROL and self.inputs.grid_open is not None:
+            self._open_asked = bool(word >> 63)
+            self._island_asked = bool(word >> 62 & 1)
         elif com == INQUIRY and content[0] == FIRMWARE:
             return frame(FIRMWARE, FIRMWARE_VERSION)
         elif com == INQUIRY and content[0] == GIT_HASH:
@@ -190,6 +201,7 @@ class Mcu:
             self._off()
         if cause:
             self.reason = cause
+        self._watch_grid()
         if not self.inputs.lock_jammed and now >= self._lock_due:
             self.locked = self.lock_command
         if now < self._next_send:
@@ -198,7 +210,28 @@ class Mcu:
         out = frame(STATE, self._state()) + frame(TEMPERATURES, self._temperatures())
         if self.bench.chademo_pins:
             out += frame(CHADEMO_STATE, self._chademo_state())
+        if self.inputs.grid_open is not None:
+            out += frame(GRID_STATE, self._grid_state())
         return out
+
+    def _watch_grid(self) -> None:
+        """The interlock: an island begins behind an open relay on a dead house alone,
+        and ends when the mirror does. The relay closes onto a living line only, and
+        never onto an island."""
+        seen = self.inputs
+        behind = seen.grid_open is True and self._island_asked and not self.safe
+        self.island = behind and (self.island or not seen.house_alive)
+        may_close = seen.line_alive and not self.island and not self.safe
+        if self._open_asked and not self.safe:
+            self.open_grid = True
+        elif may_close and not self._open_asked:
+            self.open_grid = False
+
+    def _grid_state(self) -> bytes:
+        seen = self.inputs
+        bits = seen.grid_open, seen.line_alive, seen.house_alive, self.island
+        word = sum(int(bool(bit)) << (63 - i) for i, bit in enumerate(bits))
+        return word.to_bytes(8, "big")
 
     def _watch_diode(self) -> None:
         """A missing diode shows only while a square wave meets a vehicle; it latches

@@ -35,6 +35,7 @@ STEP_MAX_S = 0.02  # a late step is cut into pieces this long
 CATCH_UP_S = 1.0  # ... but no more than this much of it
 MakeEv = Callable[..., Ev]
 STX = b"\x02"
+ISLAND_V = 230.0
 
 
 class Rig:
@@ -51,7 +52,9 @@ class Rig:
         self.ready = asyncio.Event()
         self.started = monotonic()
         start = bench.grid
-        self.grid = Grid(start.frequency_hz, start.voltage_v, start.house_load_w)
+        self.grid = Grid(
+            start.frequency_hz, start.voltage_v, start.house_load_w, start.relay
+        )
         self.evses = {
             part.id: self._evse(part, seed + 100 * part.id) for part in bench.evses
         }
@@ -165,8 +168,9 @@ class Rig:
                 await asyncio.wait_for(stop.wait(), max(due - monotonic(), 0.0005))
 
     def _step(self, now: float, dt_s: float) -> None:
-        house_w = self.grid.house_load_w
-        sums = [house_w, 0.0, 0.0]
+        grid = self.grid
+        self._switch_grid()
+        sums = [grid.load_w, 0.0, 0.0]
         for number, evse in self.evses.items():
             out = evse.step(now, dt_s)
             bus_off = "bus_off" in evse.faults["vehicle"]
@@ -178,10 +182,24 @@ class Rig:
                 frames = [Frame(ident, data) for ident, data in out.vehicle]
                 self.buses[f"{number}.vehicle"].put(frames)
             sums = [s + w for s, w in zip(sums, evse.phases_w(), strict=True)]
+        if grid.relay_open:  # the meter sits before it
+            sums = [0.0, 0.0, 0.0]
         self.site_meter.step(
-            now, dt_s, (sums[0], sums[1], sums[2]), self.grid.voltage_v,
-            self.grid.frequency_hz,
-        )  # fmt: skip
+            now, dt_s, (sums[0], sums[1], sums[2]), grid.voltage_v, grid.frequency_hz
+        )
+
+    def _switch_grid(self) -> None:
+        """The relay, and who makes the voltage behind it: one, or none."""
+        grid, evses = self.grid, list(self.evses.values())
+        is_open = grid.relay and any(evse.mcu.open_grid for evse in evses)
+        if is_open != grid.relay_open:
+            grid.relay_open = is_open
+            self.trace.event("grid_relay", open=is_open, line_v=grid.voltage_v)
+        feeding = [evse for evse in evses if evse.feeds] if is_open else []
+        grid.island_v = ISLAND_V if len(feeding) == 1 else 0.0
+        for evse in evses:
+            others = sum(e.plant.ac_w for e in evses if e is not evse)
+            evse.island_load_w = grid.house_load_w + others
 
     # -- wires ------------------------------------------------------------------
 

@@ -25,7 +25,9 @@ def orders(evse: EvseRig) -> dict[str, Any]:
 
 def grid_power_w(grid: Grid, evses: Mapping[int, EvseRig]) -> float:
     """True power at the grid connection, positive = import."""
-    return grid.house_load_w + sum(e.plant.ac_w for e in evses.values())
+    if grid.relay_open:
+        return 0.0
+    return grid.load_w + sum(e.plant.ac_w for e in evses.values())
 
 
 def sample(grid: Grid, evses: Mapping[int, EvseRig]) -> dict[str, Any]:
@@ -63,6 +65,8 @@ def grid_state(
 ) -> dict[str, Any]:
     return {
         **asdict(grid),
+        "house_v": grid.house_v,
+        "house_w": grid.load_w,
         "power_w": grid_power_w(grid, evses),
         "import_wh": meter.import_kwh * 1000,
         "export_wh": meter.export_kwh * 1000,
