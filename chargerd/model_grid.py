@@ -147,6 +147,8 @@ NO_RULES = GridRules()
 
 @dataclass(frozen=True, slots=True)
 class GridRulesRequest:
-    """From now on these rules hold, until the next ones come."""
+    """From now on these rules hold for an EVSE (0: for all), until the next ones come.
+    """
 
     rules: GridRules
+    evse_id: int = 0

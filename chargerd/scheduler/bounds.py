@@ -184,7 +184,7 @@ def _rules(
     if rules.reactive is not None and unit.plate.max_var > 0.0 and not on_ac(snap):
         rule, rating_w = rules.reactive, unit.discharge_w
         for power_w in (ledger.low, ledger.high):
-            var = grid_rules.reactive(rule, unit.plate, grid, power_w, rating_w)
+            var = grid_rules.reactive(rule, unit.plate, state, power_w, rating_w)
             left_w = grid_rules.beside_w(unit.plate, var)
             if abs(power_w) > left_w:
                 bounds = (-left_w, math.inf) if power_w < 0.0 else (-math.inf, left_w)
@@ -192,14 +192,15 @@ def _rules(
     return state
 
 
-def reactive(snap: Snapshot, unit: Unit, ctx: Context, power_w: float) -> float | None:
+def reactive(
+    snap: Snapshot, unit: Unit, ctx: Context, state: grid_rules.State, power_w: float
+) -> float | None:
     """The reactive power that the network operator wants beside what flows."""
     rule = ctx.rules.reactive
     if rule is None or unit.plate.max_var <= 0.0 or on_ac(snap):
         return None
-    grid = grid_rules.see(snap, unit.code, unit.mains_v, unit.discharge_w)
     flows_w = ctx.power_w if ctx.power_w * power_w > 0.0 else power_w
-    return grid_rules.reactive(rule, unit.plate, grid, flows_w, unit.discharge_w)
+    return grid_rules.reactive(rule, unit.plate, state, flows_w, unit.discharge_w)
 
 
 def site(ledger: Ledger, snap: Snapshot, unit: Unit, ctx: Context) -> None:

@@ -43,7 +43,7 @@ from chargerd.model import (
     VehicleDoor,
     VehicleState,
 )
-from chargerd.model_grid import NO_RULES
+from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.plan import Plan, PriceSeries
 from chargerd.scheduler import droop, month, promise
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
@@ -134,7 +134,7 @@ class Cycle:
         self._prices = Prices(site.tariff, self.zone)
         self._plans: dict[int, Plan] = {}
         self._service = _service(site)
-        self._rules = NO_RULES  # the network operator's
+        self._rules: dict[int, GridRules] = {}  # the network operator's
         self._month, self._keep_month = discharged, keep_month
         self._kept_month = discharged
         self._stop_since_mono: float | None = None
@@ -342,8 +342,9 @@ class Cycle:
             case IslandRequest():
                 self.blackout.ask()
                 return ()
-            case GridRulesRequest(rules=rules):
-                self._rules = rules
+            case GridRulesRequest(rules=rules, evse_id=evse_id):
+                ids = (evse_id,) if evse_id else every
+                self._rules |= dict.fromkeys(ids, rules)
                 return ()
             case TokenRead(evse_ids=evse_ids, token=token):
                 if self._closing:
@@ -428,7 +429,7 @@ class Cycle:
             departure_mono=departure,
             certificate_service=self._certificate_service(),
             schedule=self._schedule(runner, now),
-            rules=self._rules,
+            rules=self._rules.get(runner.evse_id, NO_RULES),
             ramp_down=self._stop_since_mono is not None,
         )
 

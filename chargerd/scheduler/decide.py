@@ -59,7 +59,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     mode = OperationMode.CHARGING_ONLY if binder == "promise" else choice.mode
     var = choice.setpoint_var
     if not ctx.islanded:
-        ordered = bounds.reactive(snap, unit, ctx, power)
+        ordered = bounds.reactive(snap, unit, ctx, ruled, power)
         var = var if ordered is None else ordered
     if gate:
         ledger.entries.append(("safety", gate, 0.0, 0.0, None, words.gate(gate)))

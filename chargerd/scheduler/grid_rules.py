@@ -34,6 +34,7 @@ class Share:
 class State:
     trips: grid_trips.State = grid_trips.IN_SERVICE
     shares: tuple[tuple[str, Share], ...] = ()
+    var: Share | None = None  # of a reactive curve over voltage
 
 
 REST = State()
@@ -109,7 +110,25 @@ def step(
         for rule in rules.feed_curves
     )
     trips = grid_trips.step(state.trips, rules, grid, now_mono, reenter_s)
-    return State(trips, shares)
+    return State(trips, shares, _var_share(state.var, rules.reactive, grid, now_mono))
+
+
+def _var_share(
+    held: Share | None, rule: Reactive | None, grid: Grid, now_mono: float
+) -> Share | None:
+    volts = grid.volts_high
+    if rule is None or rule.over_volts is None or volts is None:
+        return None
+    target = rule.over_volts.at(volts)
+    return _lag(held or Share(0.0, now_mono), target, rule.response_s, now_mono)
+
+
+def _lag(held: Share, target: float, response_s: float, now_mono: float) -> Share:
+    """At 90 % of the way after `response_s`; 0: at once."""
+    tau_s = response_s / _TO_90_PCT
+    gone_s = max(0.0, now_mono - held.at_mono)
+    left = math.exp(-gone_s / tau_s) if tau_s > 0.0 else 0.0
+    return Share(target + (held.share - target) * left, now_mono, held.calm_mono)
 
 
 def _x(curve: Curve, grid: Grid) -> float | None:
@@ -137,9 +156,7 @@ def _share(
         if back.gradient_per_s is not None:
             grown = min(target, held.share + back.gradient_per_s * dt_s)
             return Share(grown, now_mono, calm)
-    tau_s = rule.response_s / _TO_90_PCT
-    left = math.exp(-dt_s / tau_s) if tau_s > 0.0 else 0.0
-    return Share(target + (held.share - target) * left, now_mono, calm)
+    return _lag(replace(held, calm_mono=calm), target, rule.response_s, now_mono)
 
 
 def caps(state: State, rules: GridRules, grid: Grid, now_mono: float) -> Iterator[Cap]:
@@ -170,7 +187,7 @@ def _seen(grid: Grid) -> str:
 
 
 def reactive(
-    rule: Reactive, plate: Plate, grid: Grid, power_w: float, rating_w: float
+    rule: Reactive, plate: Plate, state: State, power_w: float, rating_w: float
 ) -> float:
     """The reactive power (+ as a coil takes it) beside `power_w`; unknown: none."""
     factor = _factor(rule, power_w, rating_w)
@@ -179,8 +196,7 @@ def reactive(
         return math.copysign(abs(power_w) * math.sqrt(1.0 - size**2) / size, factor)
     share = rule.share
     if share is None and rule.over_volts is not None:
-        volts = grid.volts_high
-        share = None if volts is None else rule.over_volts.at(volts)
+        share = None if state.var is None else state.var.share
     if share is None and rule.over_power is not None and rating_w > 0.0:
         share = rule.over_power.at(-power_w / rating_w)
     if share is None:

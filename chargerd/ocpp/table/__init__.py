@@ -9,6 +9,7 @@ from __future__ import annotations
 from chargerd.ocpp.table import (
     auth,
     comm,
+    der,
     device_data,
     hardware,
     metering,
@@ -32,5 +33,6 @@ TABLE: tuple[Row, ...] = (
     *security.ROWS,
     *smart.ROWS,
     *v2x.ROWS,
+    *der.ROWS,
     *hardware.ROWS,
 )

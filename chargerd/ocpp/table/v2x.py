@@ -31,6 +31,11 @@ def _modes(place: Place) -> str:
     return ",".join(MODES) if discharges(place) else "ChargingOnly,Idle"
 
 
+def _sampled(mode: str) -> str:
+    """In modes with a setpoint: how well it is followed."""
+    return SETPOINTS if mode not in ("ChargingOnly", "Idle") else ""
+
+
 ROWS: tuple[Row, ...] = (
     read("V2XChargingCtrlr", "Available", "boolean", lambda p: yes(discharges(p)),
           scope="evse"),
@@ -42,13 +47,17 @@ ROWS: tuple[Row, ...] = (
           scope="evse", values=MODES),
     *(
     row
-    for mode in ("CentralSetpoint", "CentralFrequency")
+    for mode in MODES
     for row in (
-        Row("V2XChargingCtrlr", "TxUpdatedMeasurands", "MemberList", SETPOINTS, mode,
-            "evse", values=MEASURANDS),
+        Row("V2XChargingCtrlr", "TxStartedMeasurands", "MemberList", "", mode, "evse",
+            values=MEASURANDS),
+        Row("V2XChargingCtrlr", "TxUpdatedMeasurands", "MemberList", _sampled(mode),
+            mode, "evse", values=MEASURANDS),
         Row("V2XChargingCtrlr", "TxEndedMeasurands", "MemberList", "", mode, "evse",
             values=MEASURANDS),
         Row("V2XChargingCtrlr", "TxUpdatedInterval", "integer", "0", mode, "evse",
+            unit="s", low=0, high=86_400),
+        Row("V2XChargingCtrlr", "TxEndedInterval", "integer", "0", mode, "evse",
             unit="s", low=0, high=86_400),
     )
     ),

@@ -355,8 +355,19 @@ def test_a_curve_s_response_time_is_to_90_pct_and_its_return_waits() -> None:
 def test_reactive_power_beside_what_flows(
     rule: Reactive, power_w: float, grid: Grid, var: float
 ) -> None:
-    found = grid_rules.reactive(rule, PLATE, grid, power_w, 6000.0)
+    state = grid_rules.step(grid_rules.REST, GridRules(reactive=rule), grid, 0.0, 0.0)
+    found = grid_rules.reactive(rule, PLATE, state, power_w, 6000.0)
     assert found == pytest.approx(var, abs=0.1)
+
+
+def test_a_reactive_curve_has_its_response_time() -> None:
+    curve = Curve("voltage", ((1.0, 0.0), (1.1, 0.5)))
+    rules = GridRules(reactive=Reactive("x", over_volts=curve, response_s=5.0))
+    state = grid_rules.step(grid_rules.REST, rules, volts(1.0), 0.0, 0.0)
+    for n in range(1, 51):
+        state = grid_rules.step(state, rules, volts(1.1), n * 0.1, 0.0)
+    assert state.var is not None
+    assert state.var.share == pytest.approx(0.45, abs=0.005)
 
 
 def test_reactive_power_goes_to_the_stage_and_leaves_less_active() -> None:
