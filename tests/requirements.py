@@ -6,7 +6,8 @@
     python -m tests.requirements sync                take over the marks of the tests
 
 A row is "done" when a test carries its id by `@pytest.mark.req("B05.FR.01")` (on the
-function, or on a `pytest.param` of its table), and by nothing else.
+function, or on a `pytest.param` of its table), and by nothing else. `req =
+pytest.mark.req` is a short way to write it.
 """
 
 from __future__ import annotations
@@ -79,13 +80,15 @@ def locked() -> Iterator[None]:
 
 
 def _ids(node: ast.AST) -> Iterator[str]:
-    """Arguments of each `...mark.req(...)` under `node`."""
+    """Arguments of each `...mark.req(...)`, or `req(...)`, under `node`."""
     for call in ast.walk(node):
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and call.func.attr == "req"
-        ):
+        if not isinstance(call, ast.Call):
+            continue
+        called = call.func
+        name = called.attr if isinstance(called, ast.Attribute) else ""
+        if isinstance(called, ast.Name):
+            name = called.id
+        if name == "req":
             for value in call.args:
                 if isinstance(value, ast.Constant) and isinstance(value.value, str):
                     yield value.value
