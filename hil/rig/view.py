@@ -103,6 +103,7 @@ def evse_state(evse: EvseRig, now: float) -> dict[str, Any]:
             "export_wh": evse.meter.export_kwh * 1000,
         },
         "mains": evse.mains,
+        "island": {"on": evse.mcu.island, "trips": evse.island_trips},
         "ceiling_hit": evse.ceiling_hit,
         "ev": None if evse.ev is None else {"kind": evse.ev.kind, **evse.ev.state()},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from firmware_bridge.api import PilotOutputs, PilotState
@@ -297,3 +299,61 @@ def test_garbage_is_counted() -> None:
     bench.deliver(b"\xa5" * 40)
     assert bench.stats.bad == 1
     assert bench.pilot.reading() is None
+
+
+RELAY_OPEN = encode_frame(0x23, bytes((0x80, 0, 0, 0, 0, 0, 0, 0)))
+RELAY_SHUT = encode_frame(0x23, bytes((0x60, 0, 0, 0, 0, 0, 0, 0)))
+ISLAND = PilotOutputs(close_dc=True, open_grid=True, form_grid=True)
+
+
+def grid_words(sent: list[bytes]) -> list[int]:
+    """First data byte of each GridControl."""
+    found = []
+    for data in sent:
+        parts = [data[n : n + 12] for n in range(0, len(data), 12)]
+        found += [part[2] for part in parts if part[1] == 0x22]
+    return found
+
+
+def test_a_board_without_the_relay_is_not_asked_for_one() -> None:
+    bench = Bench()
+    bench.deliver(NORMAL)
+    bench.pilot.drive(replace(OPEN, open_grid=True), bench.clock.now + 0.3)
+    assert grid_words(bench.port.take()) == []
+    reading = bench.pilot.reading()
+    assert reading is not None
+    assert reading.value.grid_open is None
+
+
+def test_the_relay_and_its_mirror() -> None:
+    bench = Bench()
+    seen = []
+    for told in (RELAY_SHUT, RELAY_OPEN):
+        bench.deliver(told + NORMAL)
+        reading = bench.pilot.reading()
+        assert reading is not None
+        seen.append(reading.value.grid_open)
+    assert seen == [False, True]
+    bench.pilot.drive(replace(OPEN, open_grid=True), bench.clock.now + 0.3)
+    bench.pilot.drive(ISLAND, bench.clock.now + 0.3)
+    assert grid_words(bench.port.take()) == [0x80, 0xC0]
+
+
+def test_a_dead_lease_ends_the_island_and_keeps_house_and_grid_apart() -> None:
+    bench = Bench()
+    bench.deliver(RELAY_OPEN + NORMAL)
+    bench.pilot.drive(replace(OPEN, open_grid=True), bench.clock.now + 0.3)
+    bench.pilot.drive(ISLAND, bench.clock.now + 0.1)
+    bench.port.take()
+    sent = bench.pass_time(0.4, RELAY_OPEN + NORMAL)
+    assert grid_words(sent)[-1] == 0x80
+    assert not sent[-1][4] & 1  # the contactor is open
+
+
+def test_a_mirror_that_is_not_told_any_more_is_no_reading() -> None:
+    bench = Bench()
+    bench.deliver(RELAY_OPEN + NORMAL)
+    whole = bench.pilot.reading()
+    bench.clock.step(0.6)
+    bench.deliver(NORMAL)
+    assert bench.pilot.reading() is whole

@@ -361,3 +361,12 @@ def test_without_a_power_factor_nothing_is_said_of_it() -> None:
     codes = [code for code, _ in bench.pass_time(1.0)]
     assert CURRENT in codes
     assert POWER_FACTOR not in codes
+
+
+def test_an_island_is_made_where_the_modules_can_be_told_to() -> None:
+    bench = Bench()
+    bench.stage = InfypowerBeg(bench.bus, bench.stats, bench.clock, islands=True)
+    bench.drive(StageSetpoint(StageMode.DISCHARGE, 300.0, 5.0, form_grid=True), 5.0)
+    bench.pass_time(0.5)
+    assert bench.modules.on
+    assert all(bench.modules.inverting)

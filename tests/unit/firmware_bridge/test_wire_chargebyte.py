@@ -194,3 +194,25 @@ def test_replay_is_indistinguishable() -> None:
     frame = wire.encode_frame(0x07, bytes(8))
     framer = wire.Framer()
     assert framer.receive(frame) == framer.receive(frame) != []
+
+
+@pytest.mark.parametrize(
+    ("pins", "first"),
+    [
+        (PilotOutputs(), 0x00),
+        (PilotOutputs(open_grid=True), 0x80),
+        (PilotOutputs(open_grid=True, form_grid=True), 0xC0),
+    ],
+)
+def test_grid_control(pins: PilotOutputs, first: int) -> None:
+    assert wire.encode_grid_control(pins)[1:10] == bytes((0x22, first, *bytes(7)))
+
+
+@pytest.mark.parametrize(
+    ("bit", "field"),
+    [(63, "relay_open"), (62, "line_alive"), (61, "house_alive"), (60, "island")],
+)
+def test_grid_state(bit: int, field: str) -> None:
+    decoded = wire.decode_grid_state((1 << bit).to_bytes(8, "big"))
+    told = {name for name in decoded.__slots__ if getattr(decoded, name)}
+    assert told == {field}

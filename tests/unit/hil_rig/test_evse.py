@@ -273,3 +273,34 @@ def test_state_and_sample_tell_the_truth() -> None:
     assert line["ac_w"] < -4000
     assert line["soc_pct"] == 60.0
     assert line["stage"]["discharge"] is True
+
+
+def islanded(load_w: float, amps: float) -> Bench:
+    """A battery behind an open relay, asked to make the house's voltage."""
+    bench = Bench()
+    grid = bench.evse.grid
+    grid.relay, grid.relay_open, grid.voltage_v = True, True, 0.0
+    bench.evse.island_load_w = load_w
+    bench.power(amps, discharge=True)
+    assert bench.evse.plant.current_a == 0.0  # dead: no firmware has allowed it
+    asked = (0b11 << 62).to_bytes(8, "big")
+    bench.evse.mcu.receive(frame(0x22, asked), bench.now)
+    bench.run(0.5)
+    return bench
+
+
+def test_in_an_island_the_loads_say_what_flows() -> None:
+    bench = islanded(2000.0, 15.0)
+    assert bench.evse.feeds
+    assert bench.evse.plant.ac_w == pytest.approx(-2000.0, abs=1.0)
+    bench.evse.island_load_w = 3500.0
+    bench.run(0.1)
+    assert bench.evse.plant.ac_w == pytest.approx(-3500.0, abs=1.0)
+
+
+def test_too_much_load_and_the_voltage_is_gone() -> None:
+    bench = islanded(6000.0, 15.0)  # 15 A at 370 V are 5.5 kW
+    assert not bench.evse.feeds
+    assert bench.evse.plant.current_a == 0.0
+    assert bench.evse.island_trips == 1
+    assert "island_tripped" in dict(bench.events)

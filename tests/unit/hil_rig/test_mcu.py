@@ -202,3 +202,65 @@ def test_inquiry_and_reboot() -> None:
     assert not mcu.close_dc
     assert mcu.receive(control(0), T0 + 1.2) == b""
     assert mcu.safe
+
+
+OPEN_GRID, MAKE_ISLAND = 1 << 63, 1 << 62
+
+
+def grid_control(word: int) -> bytes:
+    return frame(0x22, word.to_bytes(8, "big"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "island"),
+    [
+        (OPEN_GRID | MAKE_ISLAND, {"grid_open": True, "house_alive": False}, True),
+        (OPEN_GRID, {"grid_open": True, "house_alive": False}, False),
+        (OPEN_GRID | MAKE_ISLAND, {"grid_open": False, "house_alive": False}, False),
+        (OPEN_GRID | MAKE_ISLAND, {"grid_open": True, "house_alive": True}, False),
+        (OPEN_GRID | MAKE_ISLAND, {"house_alive": False}, False),  # no relay fitted
+    ],
+)
+def test_an_island_begins_behind_an_open_relay_on_a_dead_house_alone(
+    asked: int, seen: dict[str, bool], island: bool
+) -> None:
+    mcu = board(line_alive=False, **seen)
+    mcu.receive(grid_control(asked), T0 + 1.05)
+    mcu.step(T0 + 1.06)
+    assert mcu.island is island
+
+
+def test_an_island_ends_with_the_mirror_and_with_the_host() -> None:
+    for gone in ("mirror", "host"):
+        mcu = board(grid_open=True, house_alive=False, line_alive=False)
+        mcu.receive(grid_control(OPEN_GRID | MAKE_ISLAND), T0 + 1.05)
+        mcu.step(T0 + 1.06)
+        mcu.inputs.house_alive = True  # by itself: it goes on
+        mcu.step(T0 + 1.1)
+        assert mcu.island
+        if gone == "mirror":
+            mcu.inputs.grid_open = False
+        mcu.step(T0 + (1.15 if gone == "mirror" else 1.5))
+        assert not mcu.island
+        assert mcu.open_grid  # nothing closes because of that
+
+
+def test_the_relay_closes_onto_a_living_line_only_and_never_onto_an_island() -> None:
+    mcu = board(grid_open=True, house_alive=False, line_alive=False)
+    mcu.receive(grid_control(OPEN_GRID), T0 + 1.05)
+    mcu.step(T0 + 1.06)
+    mcu.receive(grid_control(0), T0 + 1.07)
+    mcu.step(T0 + 1.08)
+    assert mcu.open_grid
+    mcu.inputs.line_alive = True
+    mcu.step(T0 + 1.1)
+    assert not mcu.open_grid
+
+
+def test_a_reset_leaves_the_relay_where_it_is() -> None:
+    mcu = board(grid_open=True, house_alive=False, line_alive=True)
+    mcu.receive(grid_control(OPEN_GRID), T0 + 1.05)
+    mcu.step(T0 + 1.06)
+    mcu.power_up(T0 + 1.1)
+    mcu.step(T0 + 1.5)
+    assert mcu.open_grid
