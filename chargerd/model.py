@@ -389,7 +389,10 @@ class FaultNotice:
 
 @dataclass(frozen=True, slots=True)
 class ResetRequest:
-    """Restart of the daemon. `evse_id` 0 = all; scheduled waits for sessions to end."""
+    """Restart of the daemon (`evse_id` 0), or of one EVSE without one.
+
+    Immediate ends the sessions that run; else it waits until none does.
+    """
 
     evse_id: int = 0
     immediate: bool = False

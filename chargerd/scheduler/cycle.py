@@ -49,6 +49,7 @@ from chargerd.scheduler import droop, month, promise
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.blackout import Blackout
 from chargerd.scheduler.connection import Connection
+from chargerd.scheduler.evse_reset import EvseResets
 from chargerd.scheduler.planner import outlook
 from chargerd.scheduler.planner.outlook import SiteOutlook
 from chargerd.scheduler.runner import Runner
@@ -141,6 +142,7 @@ class Cycle:
         self._stop_reason = StopReason.OTHER
         self._stop_sent = False
         self._reset: ResetRequest | None = None
+        self._evse_resets = EvseResets()
         self._late_until_mono = 0.0
         self._signalled_mono: float | None = None  # the oldest signal not yet acted on
         self.on_reset: Callable[[ResetRequest], None] = lambda request: None
@@ -268,6 +270,9 @@ class Cycle:
         self.stats.ticks += 1
         requests = self._drain()
         self._stop_step(now, requests)
+        anew = self._evse_resets.due(self._runners)
+        for stop in self._evse_resets.stops(self._runners):
+            requests.setdefault(stop.evse_id, []).append(stop)
         site_meter = self._bridge.site_meter()
         caps = self._signals.station_caps(now.mono)
         self._connection.look(site_meter, self._runners, now.mono, caps)
@@ -278,7 +283,7 @@ class Cycle:
             vehicle = door.state() if door is not None else _NO_VEHICLE
             telemetry = self._bridge.telemetry(evse_id)
             self._flag(runner, "SchedulerOverrun", now.mono < self._late_until_mono)
-            around = self._surroundings(runner, now)
+            around = self._surroundings(runner, now, reset=evse_id in anew)
             mine = tuple(requests.get(evse_id, ()))
             closings = runner.wear.total
             result = runner.tick(now, telemetry, vehicle, mine, around)
@@ -336,8 +341,12 @@ class Cycle:
     def _targets(self, request: Request) -> tuple[int, ...]:
         every = tuple(self._runners)
         match request:
-            case ResetRequest():
+            case ResetRequest(evse_id=0):
                 self._reset = request
+                return ()
+            case ResetRequest(evse_id=evse_id):
+                if evse_id in self._runners:
+                    self._evse_resets.ask(request)
                 return ()
             case IslandRequest():
                 self.blackout.ask()
@@ -347,12 +356,14 @@ class Cycle:
                 self._rules |= dict.fromkeys(ids, rules)
                 return ()
             case TokenRead(evse_ids=evse_ids, token=token):
-                if self._closing:
-                    return ()
-                sessions = {i: r.state.session for i, r in self._runners.items()}
+                sessions = {
+                    i: r.state.session
+                    for i, r in self._runners.items()
+                    if not self._closing(i)
+                }
                 chosen = authorize.take(token, evse_ids, sessions)
                 return (chosen,) if chosen else ()
-            case StartRequest() if self._closing:
+            case StartRequest(evse_id=evse_id) if self._closing(evse_id):
                 return ()
             case FaultNotice():
                 self._notice(request, every)
@@ -365,9 +376,9 @@ class Cycle:
                 return every
         return (request.evse_id,) if request.evse_id in self._runners else ()
 
-    @property
-    def _closing(self) -> bool:
-        return self._stop_since_mono is not None or self._reset is not None
+    def _closing(self, evse_id: int) -> bool:
+        whole = self._stop_since_mono is not None or self._reset is not None
+        return whole or self._evse_resets.closing(evse_id)
 
     def _notice(self, notice: FaultNotice, every: tuple[int, ...]) -> None:
         ids = every if notice.evse_id == 0 else (notice.evse_id,)
@@ -405,7 +416,9 @@ class Cycle:
 
     # -- surroundings ----------------------------------------------------------
 
-    def _surroundings(self, runner: Runner, now: Now) -> Surroundings:
+    def _surroundings(
+        self, runner: Runner, now: Now, *, reset: bool = False
+    ) -> Surroundings:
         others = [r for r in self._runners.values() if r is not runner]
         running = sum(1 for r in self._runners.values() if r.state.energise)
         free = (SessionPhase.IDLE, SessionPhase.FINISHED)
@@ -431,6 +444,7 @@ class Cycle:
             schedule=self._schedule(runner, now),
             rules=self._rules.get(runner.evse_id, NO_RULES),
             ramp_down=self._stop_since_mono is not None,
+            reset=reset,
         )
 
     def _plan_of(self, runner: Runner) -> Plan | None:
