@@ -38,7 +38,12 @@ def _text(value: Any, unit: str = "", digits: int = 0) -> str:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(
-        title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     for name in columns:
         numeric = name in {"power", "setpoint", "SoC", "in", "out", "low", "high"}
@@ -169,29 +174,36 @@ def why_then(answer: Json) -> RenderableType:
 
 
 def flex(answer: Json) -> RenderableType:
-    columns = ("EVSE", "power", "up", "down", "energy up", "energy down", "until (UTC)")
-    table = _table("flexibility", *columns, "reserve", "bounded by")
+    table = _table("flexibility", "EVSE", "power", "", "up", "down")
+    lines: list[RenderableType] = []
     for row in answer["evses"]:
-        found = row["flexibility"]
+        name, found = str(row["evse_id"]), row["flexibility"]
         if found is None:
-            table.add_row(str(row["evse_id"]), *["-"] * 8)
+            table.add_row(name, "-", "", "-", "-")
             continue
-        table.add_row(
-            str(row["evse_id"]),
-            watts(row["power_w"]),
-            _text(found["up_w"], "W"),
-            _text(found["down_w"], "W"),
-            _text(found["up_wh"], "Wh"),
-            _text(found["down_wh"], "Wh"),
-            (found["until_utc"] or "no departure known")[:19],
-            f"{found['reserve_up_w']:.0f} / {found['reserve_down_w']:.0f} W",
-            ", ".join(found["bounded_by"]),
-        )
+        kwh = [f"{found[key] / 1000:.2f} kWh" for key in ("up_wh", "down_wh")]
+        kept = [f"{found[f'reserve_{way}_w']:.0f} W" for way in ("up", "down")]
+        table.add_row(name, watts(row["power_w"]), "power", *_ways(found))
+        table.add_row("", "", "energy", *kwh)
+        if kept != ["0 W", "0 W"]:
+            table.add_row("", "", "of it reserve", *kept)
+        until = found["until_utc"]
+        end = f"until {_local(until)}" if until else "no departure known"
+        by = ", ".join(dict.fromkeys(found["bounded_by"])) or "nothing"
+        lines.append(Text(f"EVSE {name}: {end}; bounded by {by}"))
     note = (
-        "up = more into the grid (charge less, discharge more), down = more out of it; "
-        "reserve = of both, kept free by the plan"
+        "up = more into the grid (charge less, discharge more), down = more out of it"
     )
-    return Group(table, Text(note, style="dim"))
+    return Group(table, *lines, Text(note, style="dim"))
+
+
+def _ways(found: Json) -> tuple[str, str]:
+    return f"{found['up_w'] / 1000:.2f} kW", f"{found['down_w'] / 1000:.2f} kW"
+
+
+def _local(utc: str) -> str:
+    """In the machine's own zone."""
+    return datetime.fromisoformat(utc).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def grid(answer: Json) -> RenderableType:

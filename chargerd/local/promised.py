@@ -32,7 +32,7 @@ def promised(report: EvseReport) -> Json:
             {"source": r.source, "note": r.note, "won": r.won}
             for r in report.decision.reasons
             if r.stage == "promise" and r.note
-        ],
+        ][-1:],  # the strongest word comes last
     }
     if promise is None:
         return told
@@ -76,6 +76,10 @@ def _line(report: EvseReport, promise: Promise) -> list[Json]:
     if soc_pct >= target_pct or needs_s <= 0.0:
         return []
     rate = (target_pct - soc_pct) / needs_s
+    can_pct, can_rate = target_pct, rate
+    if promise.reachable_soc_pct is not None and promise.slack_s < 0.0:
+        can_pct = promise.reachable_soc_pct
+        can_rate = (can_pct - soc_pct) / left_s
     points = []
     for step in range(STEPS + 1):
         in_s = left_s * step / STEPS
@@ -84,7 +88,7 @@ def _line(report: EvseReport, promise: Promise) -> list[Json]:
                 "utc": now.utc_at(now.mono + in_s).isoformat("T", "seconds"),
                 "in_s": round(in_s, 1),
                 "must_soc_pct": round(max(0.0, target_pct - (left_s - in_s) * rate), 1),
-                "can_soc_pct": round(min(target_pct, soc_pct + in_s * rate), 1),
+                "can_soc_pct": round(min(can_pct, soc_pct + in_s * can_rate), 1),
             }
         )
     return points

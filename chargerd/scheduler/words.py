@@ -89,7 +89,9 @@ def slack(slack_s: float) -> str:
     """How long charging may still wait."""
     if not math.isfinite(slack_s):
         return "no power to count on"
-    return f"{abs(slack_s):.0f} s {'short' if slack_s < 0.0 else 'to spare'}"
+    seconds = abs(slack_s)
+    size = f"{seconds:.0f} s" if seconds < 600.0 else f"{seconds / 60.0:.0f} min"
+    return f"{size} {'short' if slack_s < 0.0 else 'to spare'}"
 
 
 def plan(wish_w: float, prices: str) -> str:
