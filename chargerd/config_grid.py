@@ -38,6 +38,7 @@ Command = Literal[
     "charge_limit_w",
     "discharge_limit_w",
     "max_current_a",
+    "generation_w",
     "mode",
     "enable",
     "promise",
@@ -85,8 +86,8 @@ class Mqtt(Broker):
     ttl_s: Annotated[float, Field(ge=1, le=86_400)] = 900.0  # of a command without one
     ttl_max_s: Annotated[float, Field(ge=1, le=604_800)] = 86_400.0
     commands_per_s: Annotated[float, Field(ge=0.1, le=50)] = 5.0
-    # What may be commanded. "session" (start and stop without a card) and "operative"
-    # are not allowed until they are named here.
+    # What may be commanded. "session" (start and stop without a card), "operative" and
+    # "generation_w" are not allowed until they are named here.
     commands: tuple[Command, ...] = (
         "setpoint_w",
         "charge_limit_w",

@@ -92,6 +92,8 @@ class Segment:
     signal: float | None = None  # x of a "signal" curve, e.g. aFRR's number
     follow_w: float | None = None  # LocalLoadBalancing: power wished at the connection
     setpoint_var: float | None = None  # reactive power, + = as a coil takes it
+    # Made on the site (>= 0). It bounds nothing: the central system's limits rise by it.
+    generation_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,9 @@ class Commands:
             case "discharge_limit_w":  # a magnitude on this wire
                 limit_w = number(values, "value", 0.0, 2e6)
                 return Segment(start, external, discharge_limit_w=-limit_w)
+            case "generation_w":
+                made_w = number(values, "value", 0.0, 2e6)
+                return Segment(start, external, generation_w=made_w)
         current_a = number(values, "value", 0.0, 2000.0)
         limit_w = current_a * self._volts(evse_id)
         return Segment(start, external, limit_w=limit_w)

@@ -17,7 +17,8 @@ from chargerd.ocpp.profiles import Period, Profile, delayed
 
 NEVER = math.inf
 DAY_S = 86_400
-STATION_CAPS = ("ChargingStationMaxProfile", "ChargingStationExternalConstraints")
+MAXIMUM = "ChargingStationMaxProfile"
+CONSTRAINTS = "ChargingStationExternalConstraints"
 TX_PURPOSES = ("PriorityCharging", "TxProfile", "TxDefaultProfile")
 
 
@@ -254,8 +255,12 @@ class Composite:
         """Caps of the station and of external systems: never a setpoint."""
         caps: Demand | None = None
         until = NEVER
-        for purpose in STATION_CAPS:
-            period, end = self._period(purpose, at_s)
+        # External systems know nothing of each other's stack levels: each one counts.
+        external = self._of.get(CONSTRAINTS, ())
+        for period, end in (
+            self._period(MAXIMUM, at_s),
+            *(running(profile, self.ctx, at_s) for profile in external),
+        ):
             until = min(until, end)
             if period is None:
                 continue

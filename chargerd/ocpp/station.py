@@ -21,6 +21,7 @@ from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
+from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.blocks.network_settings import NetworkSettings
@@ -102,6 +103,9 @@ class OcppStation:
             self._charging,
             DynamicProfiles(desk, store, self._charging.refresh),
             self._priority,
+            ExternalLimits(
+                desk, store, self._charging.refresh, self._transactions.rate_changed
+            ),
             DerControl(desk),
             self._remote,
         )

@@ -59,6 +59,7 @@ def _check_segment(segment: Segment, where: str) -> None:
         ("signal", segment.signal, -math.inf, math.inf),
         ("follow_w", segment.follow_w, -MAX_W, MAX_W),
         ("setpoint_var", segment.setpoint_var, -MAX_W, MAX_W),
+        ("generation_w", segment.generation_w, 0.0, MAX_W),
     )
     for name, value, low, high in low_high:
         if value is None:

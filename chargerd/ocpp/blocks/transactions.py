@@ -257,6 +257,12 @@ class Transactions(Block):
             view, watch, "Updated", trigger, [value], now, while_gated=while_gated
         )
 
+    def rate_changed(self, view: EvseView, now: Now) -> None:
+        """An external limit has moved the power (K11.FR.04, K13.FR.03)."""
+        if view.report is not None:
+            watch = self.watches[view.config.id]
+            self.update(view, watch, view.report, "ChargingRateChanged", now)
+
     def sample(
         self, view: EvseView, watch: Watch, trigger: str, value: Payload, now: Now
     ) -> None:

@@ -11,8 +11,13 @@ ROWS: tuple[Row, ...] = (
           high=MAX_PROFILES, live=True),
     read("SmartChargingCtrlr", "PeriodsPerSchedule", "integer", str(MAX_PERIODS)),
     Row("SmartChargingCtrlr", "ProfileStackLevel", "integer", "9", low=0, high=100),
-    read("SmartChargingCtrlr", "LimitChangeSignificance", "decimal", "0",
-          unit="Percent"),  # required; NotifyChargingLimit is never sent
+    Row("SmartChargingCtrlr", "LimitChangeSignificance", "decimal", "5",
+        unit="Percent", low=0, high=100),
+    flag("SmartChargingCtrlr", "NotifyChargingLimitWithSchedules", default=True),
+    read("SmartChargingCtrlr", "ExternalControlSignalsEnabled", "boolean", "true"),
+    # A grid's limit is never ignored: this cannot be switched on.
+    read("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", "boolean",
+          "false"),
     read("SmartChargingCtrlr", "RateUnit", "MemberList", "W,A", values=("A", "W")),
     Row("SmartChargingCtrlr", "IgnoredProfilePurposesOffline", "MemberList", "",
         values=PURPOSES),

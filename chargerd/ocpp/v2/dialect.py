@@ -168,6 +168,16 @@ def _report_profiles(payload: Payload) -> Payload | None:
     return {**payload, "chargingProfile": kept} if kept else None
 
 
+def _charging_limit(payload: Payload) -> Payload | None:
+    """Without the field that says so, generation would be read as a limit."""
+    if payload["chargingLimit"].get("isLocalGeneration"):
+        return None
+    out = dict(payload)
+    if "chargingSchedule" in out:
+        out["chargingSchedule"] = [_schedule(row) for row in out["chargingSchedule"]]
+    return out
+
+
 def known_201(profile: Payload) -> bool:
     """True when a 2.0.1 CSMS can be told about this profile."""
     return profile["chargingProfileKind"] != "Dynamic" and profile[
@@ -179,13 +189,15 @@ def _profile(profile: Payload) -> Payload | None:
     """The profile without what 2.0.1 lacks; None when nothing true is left of it."""
     if not known_201(profile):
         return None
-    schedules = []
-    for schedule in profile["chargingSchedule"]:
-        kept = {k: v for k, v in schedule.items() if k in _SCHEDULE_201}
-        kept["chargingSchedulePeriod"] = _periods(schedule["chargingSchedulePeriod"])
-        schedules.append(kept)
+    schedules = [_schedule(schedule) for schedule in profile["chargingSchedule"]]
     out = {k: v for k, v in profile.items() if k not in _PROFILE_21}
     return {**out, "chargingSchedule": schedules}
+
+
+def _schedule(schedule: Payload) -> Payload:
+    kept = {k: v for k, v in schedule.items() if k in _SCHEDULE_201}
+    kept["chargingSchedulePeriod"] = _periods(schedule["chargingSchedulePeriod"])
+    return kept
 
 
 def _periods(periods: list[Payload]) -> list[Payload]:
@@ -209,6 +221,7 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "Authorize": _authorize,
     "Get15118EVCertificate": _ev_certificate,
     "MeterValues": _meter_message,
+    "NotifyChargingLimit": _charging_limit,
     "NotifyEvent": _notify_event,
     "NotifyReport": _notify_report,
     "ReportChargingProfiles": _report_profiles,

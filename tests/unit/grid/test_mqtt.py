@@ -125,6 +125,13 @@ def test_withdrawn(name: str, payload: str, source: str) -> None:
     assert signal.valid_until_mono == NOW
 
 
+def test_local_generation_bounds_nothing_and_must_be_named() -> None:
+    signal = told(core(commands=("generation_w",)), "generation_w", "1500", evse=0)
+    assert signal.segments == (Segment(NOW, LIMITS, generation_w=1500.0),)
+    with pytest.raises(Refused, match="not in grid.mqtt.commands"):
+        told(core(), "generation_w", "1500")
+
+
 def test_the_whole_station() -> None:
     signal = told(core(), "setpoint_w", "-12000", evse=0)
     assert signal.evse_id == 0

@@ -16,6 +16,7 @@ from chargerd.config import Config
 from chargerd.model import (
     ActiveFault,
     Decision,
+    DispatchSignal,
     EvseReport,
     OperationMode,
     Session,
@@ -101,6 +102,10 @@ def report(
     faults: tuple[ActiveFault, ...] = (),
     operative: bool = True,
     meter: bool = True,
+    signals: tuple[DispatchSignal, ...] = (),
+    vehicle: VehicleState | None = None,
+    telemetry: Telemetry | None = None,
+    kept: bool = False,
 ) -> EvseReport:
     reading = MeterReading(
         power_w, import_wh, export_wh, 50.0, (230.0,), (power_w / 230.0,)
@@ -108,21 +113,23 @@ def report(
     session = Session(
         evse_id,
         phase=phase,
-        id="" if phase is SessionPhase.IDLE else session_id,
+        id=session_id if kept or phase is not SessionPhase.IDLE else "",
         token=token or (CARD if authorised else None),
         stop_token=stop_token,
         authorised=authorised,
         stop_reason=stop,
         remote_start_id=remote_start_id,
     )
-    telemetry = Telemetry(meter=Reading(reading, now.mono) if meter else None)
+    measured = Reading(reading, now.mono) if meter else None
+    telemetry = telemetry or Telemetry(meter=measured)
     snapshot = Snapshot(
         now,
         evse_id,
         telemetry,
-        VehicleState(soc_pct=soc),
+        vehicle or VehicleState(soc_pct=soc),
         session,
         SiteState(10_000.0, -6000.0, True),
+        signals=signals,
         faults=faults,
         operative=operative,
     )
