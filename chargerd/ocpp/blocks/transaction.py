@@ -38,6 +38,7 @@ class Transaction:
     seen_utc: str = ""  # it ran then, for certain
     session: dict[str, Any] = field(default_factory=dict)  # to take it up again
     limits: dict[str, float] = field(default_factory=dict)  # transactionLimit in force
+    limits_told: dict[str, float] = field(default_factory=dict)
     limits_of_csms: dict[str, float] = field(default_factory=dict)
     reached: str = ""  # triggerReason of the limit that holds its energy back
     invalid: bool = False  # its token is, and energy may flow up to a limit
@@ -49,7 +50,6 @@ class Transaction:
     seen_reason: StopReason | None = None  # the session may be gone when we end
     stop_token: Payload | None = None
     stop_token_told: bool = False
-    limits_told: dict[str, float] = field(default_factory=dict)
     ending_by_limit: bool = False  # `reached` ends it, not only its energy
     resumed_state: str = ""  # chargingState it returns to after an interruption
     phases_told: int | None = None
@@ -111,7 +111,7 @@ class Transaction:
 
 _UNSAVED = {
     "values", "charging_mono", "since_mono", "seen_reason", "stop_token",
-    "stop_token_told", "limits_told", "ending_by_limit", "resumed_state", "phases_told",
+    "stop_token_told", "ending_by_limit", "resumed_state", "phases_told",
 }  # fmt: skip
 _SAVED = {f.name for f in fields(Transaction)} - _UNSAVED
 

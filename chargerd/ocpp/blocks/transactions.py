@@ -13,21 +13,21 @@ from collections.abc import Iterator, Mapping
 
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Session, StopReason, StopRequest
-from chargerd.ocpp.blocks import transaction_limits as limits
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.authorization import Authorization, id_token
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
-from chargerd.ocpp.blocks.metering import fresh_meter, relabelled
+from chargerd.ocpp.blocks.limiter import Limiter, note_meter
+from chargerd.ocpp.blocks.metering import relabelled
 from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.telling import Teller
 from chargerd.ocpp.blocks.transaction import Transaction, as_session
+from chargerd.ocpp.blocks.transaction_limits import STOPPED
 from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
 from chargerd.ocpp.effects import Answer, CallError, Durability, Payload
 
 MODE_HOLD_S = 1.0  # a mode must hold this long before it is told
-OF_SESSION = "token", "limit"
 
 
 class Transactions(Block):
@@ -45,6 +45,7 @@ class Transactions(Block):
         self._authorization = authorization
         self._readings = readings
         self._teller = Teller(desk)
+        self._limiter = Limiter(desk, charging, self._told_state)
         self.watches = {evse_id: Watch() for evse_id in desk.evses}
         self._queued: Counter[str] = Counter()  # messages by transaction (E14)
 
@@ -164,7 +165,7 @@ class Transactions(Block):
             self._readings.sampled(name, view, report, tx.mode, context, now)
             for name in ("TxStartedMeasurands", "TxEndedMeasurands")
         )
-        self._note_meter(tx, report, now)
+        note_meter(tx, report, now)
         self._tell(view, watch, "Started", first, [value], now)
         self._charging.transaction_started(view, tx.remote_start_id, now)
 
@@ -211,7 +212,7 @@ class Transactions(Block):
         """The event of a stop that is not Ended itself (E06, E07)."""
         tx, reason = watch.tx, report.snapshot.session.stop_reason
         known = watch.session.stop_reason if watch.session else None
-        if tx is None or reason is None or known is not None:
+        if tx is None or reason is None or known is not None or tx.ending_by_limit:
             return
         if rules.told_before_end(reason, self._stop_points()):
             self.update(view, watch, report, rules.stop_trigger(reason), now)
@@ -305,8 +306,8 @@ class Transactions(Block):
         session = report.snapshot.session
         trigger, reason = rules.end_cause(session, tx.seen_reason, fallen)
         stopped = reason.value
-        if tx.reached and tx.ending_by_limit:  # E16.FR.06
-            trigger, stopped = tx.reached, limits.STOPPED[tx.reached]
+        if tx.ending_by_limit:  # E16.FR.06
+            trigger, stopped = tx.reached, STOPPED[tx.reached]
         if fallen and session.authorised and session.stop_reason is None:
             self._desk.ask(StopRequest(view.config.id, reason))  # E06.FR.07
         self.follow(tx, session, now)
@@ -340,87 +341,22 @@ class Transactions(Block):
     def on_second(self, now: Now) -> None:
         for evse_id, watch in self.watches.items():
             self._teller.settle(self._desk.evses[evse_id], watch, now)
-        for view, report, watch, tx in self.running():
-            self._note_meter(tx, report, now)
-            self._check_limits(view, watch, report, now)
-
-    def _note_meter(self, tx: Transaction, report: EvseReport, now: Now) -> None:
-        reading = fresh_meter(report, now)
-        if tx.first_wh is None and reading is not None:
-            tx.first_wh = reading.value.import_wh
-
-    def _check_limits(
-        self, view: EvseView, watch: Watch, report: EvseReport, now: Now
-    ) -> None:
-        """E16.FR.05, .06, and E05.FR.03: the energy an invalid token may still have."""
-        tx = watch.tx
-        if tx is None:
-            return
-        progress = _progress(tx, view, report, now)
-        if tx.invalid and not self._may_go_on(progress):
-            tx.invalid = False
-            self._hold(view, watch, report, "token", "ChargingStateChanged", now)
-        trigger = "" if tx.reached else limits.reached(tx.limits, progress)
-        if not trigger:
-            return
-        tx.reached = trigger
-        if "EnergyTransfer" in self._stop_points():
-            tx.ending_by_limit = True
-            self._desk.ask(StopRequest(view.config.id, StopReason.LOCAL))
-        else:
-            self._hold(view, watch, report, "limit", trigger, now)
-
-    def _may_go_on(self, progress: limits.Progress) -> bool:
-        most_wh = self._desk.model.number("TxCtrlr", "MaxEnergyOnInvalidId")
-        return not limits.reached({"maxEnergy": float(most_wh)}, progress)
-
-    def _hold(
-        self,
-        view: EvseView,
-        watch: Watch,
-        report: EvseReport,
-        why: str,
-        trigger: str,
-        now: Now,
-    ) -> None:
-        """No energy from now on, told at once."""
-        tx = watch.tx
-        if tx is None:
-            return
-        self._charging.suspend(view.config.id, why, now)
-        self.follow(tx, report.snapshot.session, now)
-        self.update(view, watch, report, trigger, now)
+        for view, report, watch, _ in self.running():
+            self._limiter.check(view, watch, report, now)
 
     def set_limits(self, evse_id: int, told: Mapping[str, float], now: Now) -> bool:
         """The driver's limits (E16.FR.01), e.g. from a payment terminal. False: there
         is no transaction, or none of them can be kept."""
-        return self._limit(evse_id, told, now, of_csms=False)
-
-    def _limit(
-        self, evse_id: int, told: Mapping[str, float], now: Now, *, of_csms: bool
-    ) -> bool:
         view, watch = self._desk.evses[evse_id], self.watches[evse_id]
-        tx, report = watch.tx, view.report
-        supported = self._desk.model.members("TxCtrlr", "SupportedLimits")
-        known = limits.understood(told, supported)
-        if tx is None or report is None or not known:
-            return False
-        if of_csms:
-            tx.limits_of_csms |= known
-        else:
-            known = limits.capped(known, tx.limits_of_csms)
-        tx.limits |= known
-        if of_csms:
-            tx.limits_told = {}  # confirmed even when it is what was known (E16.FR.03)
-        if tx.reached and not limits.reached(
-            tx.limits, _progress(tx, view, report, now)
-        ):
-            tx.reached = ""  # E16.FR.14
-            self._charging.unsuspend(evse_id, "limit", now)
-        self.follow(tx, report.snapshot.session, now)
-        self.update(view, watch, report, "LimitSet", now)
-        self._check_limits(view, watch, report, now)  # E16.FR.10
-        return True
+        return self._limiter.set(view, watch, told, now, of_csms=False)
+
+    def _told_state(
+        self, view: EvseView, watch: Watch, report: EvseReport, trigger: str, now: Now
+    ) -> None:
+        """Updated, with the state as it is now."""
+        if watch.tx is not None:
+            self.follow(watch.tx, report.snapshot.session, now)
+            self.update(view, watch, report, trigger, now)
 
     # TriggerMessage.
 
@@ -495,43 +431,14 @@ class Transactions(Block):
         view = self._desk.evse_of_transaction(number)
         if view is None:
             return
+        watch = self.watches[view.config.id]
         if "totalCost" in answer and not view.cost_is_local:
             view.running_cost = float(answer["totalCost"])
         if "transactionLimit" in answer:
-            self._limit(view.config.id, answer["transactionLimit"], now, of_csms=True)
-        tx = self.watches[view.config.id].tx
+            told = answer["transactionLimit"]
+            self._limiter.set(view, watch, told, now, of_csms=True)
+        tx = watch.tx
         if tx is None or info is None or info["status"] == "Accepted":
             return
         if token is None or token == tx.token:
-            self._invalid(view, tx, now)
-
-    def _invalid(self, view: EvseView, tx: Transaction, now: Now) -> None:
-        """E05: deauthorise, or hold the energy back, at once or after some more."""
-        watch = self.watches[view.config.id]
-        ends = "EnergyTransfer" in self._stop_points()
-        if self._desk.model.flag("TxCtrlr", "StopTxOnInvalidId"):
-            self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
-        elif view.report is not None and self._may_go_on(
-            _progress(tx, view, view.report, now)
-        ):
-            tx.invalid = True
-        elif ends:
-            self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
-        elif view.report is not None:
-            self._hold(view, watch, view.report, "token", "ChargingStateChanged", now)
-
-
-def _progress(
-    tx: Transaction, view: EvseView, report: EvseReport, now: Now
-) -> limits.Progress:
-    reading = fresh_meter(report, now)
-    energy_wh = None
-    if reading is not None and tx.first_wh is not None:
-        energy_wh = reading.value.import_wh - tx.first_wh
-    return limits.Progress(
-        time_s=tx.age_s(now.mono),
-        energy_wh=energy_wh,
-        power_w=reading.value.power_w if reading else 0.0,
-        soc_pct=report.snapshot.vehicle.soc_pct,
-        cost=view.running_cost,
-    )
+            self._limiter.invalid(view, watch, now)
