@@ -176,14 +176,14 @@ class OcppStation:
         """The job has ended; `worked` has had all it gave."""
         self._desk.work_over(handle)
 
-    def _report_again(self, now: Now) -> None:
-        for view in self._desk.evses.values():
-            if view.report is not None:
-                self._availability.observe(view, view.report, now)
     def queued(self, waiting: Counter[str]) -> None:
         """Messages on disk by transaction, those of earlier runs included (E14)."""
         self._transactions.queued(waiting)
 
+    def _report_again(self, now: Now) -> None:
+        for view in self._desk.evses.values():
+            if view.report is not None:
+                self._availability.observe(view, view.report, now)
 
     # The heart.
 
