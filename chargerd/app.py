@@ -126,15 +126,7 @@ class App:
         )
         self._grid: list[GridDoor] = []
         self._cycle = self._heart(saved)
-        self._plan = PlanDoor(
-            config.site.plan,
-            self._cycle.outlook,
-            self._cycle.plan,
-            self._clock.now,
-            tariff=self._cycle.prices,
-            reserves=partial(reserve.windows, config.site, self._cycle.zone),
-            house=self._house_load(saved),
-        )
+        self._plan = self._plan_door(saved)
         ports = GridPorts(
             self._signal,
             self._request,
@@ -186,6 +178,18 @@ class App:
         )
         cycle.on_reset = self._reset
         return cycle
+
+    def _plan_door(self, saved: Mapping[str, Mapping[str, Any]]) -> PlanDoor:
+        site = self._config.site
+        return PlanDoor(
+            site.plan,
+            self._cycle.outlook,
+            self._cycle.plan,
+            self._clock.now,
+            tariff=self._cycle.prices,
+            reserves=partial(reserve.windows, site, self._cycle.zone),
+            house=self._house_load(saved),
+        )
 
     def _house_load(self, saved: Mapping[str, Mapping[str, Any]]) -> house.House | None:
         """What the site meter has taught; None where there is none, or by choice."""

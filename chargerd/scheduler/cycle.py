@@ -110,16 +110,10 @@ class Cycle:
         self._certificate_service = certificate_service
         started = now()
         started_mono, worn = started.mono, worn or {}
+        spent = {e.id: wear.read(worn.get(e.id), started) for e in evses}
         self._keep_wear = keep_wear
         self._runners = {
-            e.id: Runner(
-                e,
-                owner,
-                site,
-                started_mono,
-                profiles,
-                wear.read(worn.get(e.id), started),
-            )
+            e.id: Runner(e, owner, site, started_mono, profiles, spent[e.id])
             for e in evses
         }
         self._signals = Signals()

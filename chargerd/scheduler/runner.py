@@ -47,7 +47,7 @@ from chargerd.scheduler import (
     flex,
     follow,
     grid_rules,
-    promise,
+    heed,
     ramp,
     share,
 )
@@ -119,7 +119,7 @@ class Runner:
         self._verdict: Verdict | None = None
         self._session_id = ""
         self._promised_mono = 0.0
-        self._vehicle_said: tuple[float | None, ...] | None = None  # of its wish
+        self._vehicle_said: heed.Said = None  # of its wish
         self._asked_number: int | None = None  # of the last certificate question
         self._certificate: CertificateAnswer | None = None
         self._discharged_wh = 0.0  # of the session, as last counted
@@ -421,31 +421,16 @@ class Runner:
         )
 
     def _heed_vehicle(self, snap: Snapshot) -> Snapshot:
-        """The vehicle's own wish is a promise, unless the owner made one here. It is
-        counted anew only when the vehicle says something new."""
-        held, vehicle = snap.session, snap.vehicle
-        needs = vehicle.needs
-        if not self._owner.from_vehicle or not held.authorised or needs is None:
-            return snap
-        if held.promise is not None and not held.promise.by_vehicle:
-            return snap
-        said = (vehicle.departure_mono, needs.target_soc_pct, needs.target_wh)
-        if said == self._vehicle_said:
-            return snap
-        wish = promise.of_vehicle(
-            vehicle, self._battery.soc_pct, self._owner.floor_soc_pct
+        """The vehicle's own wish is a promise, unless the owner made one here."""
+        held, self._vehicle_said = heed.heed(
+            snap.session,
+            snap.vehicle,
+            self._vehicle_said,
+            self._battery.soc_pct,
+            self._owner,
         )
-        if wish is None:
+        if held is snap.session:
             return snap
-        self._vehicle_said = said
-        if held.promise is not None:  # what was found out about it stays
-            wish = replace(
-                held.promise,
-                departure_mono=wish.departure_mono,
-                target_soc_pct=wish.target_soc_pct,
-                floor_soc_pct=wish.floor_soc_pct,
-            )
-        held = replace(held, promise=wish)
         self.state = replace(self.state, session=held)
         return replace(snap, session=held)
 
