@@ -10,7 +10,6 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import h11
@@ -37,22 +36,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]  # names in lower case
     body: bytes = field(repr=False)
-
-
-def trust(
-    ca: Path | None, certificate: Path | None, key: Path | None
-) -> ssl.SSLContext:
-    """Believes `ca` (None = the machine's roots), shows our certificate if there is
-    one. TLS 1.2 or newer. Raises GridError."""
-    try:
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if certificate is not None:
-            context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(path) for path in (ca, certificate, key) if path)
-        raise GridError(f"{files}: cannot be loaded: {error}") from error
-    return context
 
 
 class Http:

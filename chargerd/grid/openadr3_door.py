@@ -15,11 +15,12 @@ import structlog
 from chargerd.config import Config
 from chargerd.grid import openadr3_words as words
 from chargerd.grid.errors import GridError
-from chargerd.grid.http_client import Answer, Http, HttpError, trust
+from chargerd.grid.http_client import Answer, Http, HttpError
 from chargerd.grid.openadr3 import Ven
 from chargerd.grid.openadr3_calls import Call
 from chargerd.grid.openadr3_words import Refused
 from chargerd.grid.ports import GridDoor, Ports
+from chargerd.grid.trust import trust
 from chargerd.model import EvseReport
 
 log = structlog.get_logger(__name__)

@@ -20,14 +20,15 @@ OUT = Path(__file__).parents[2] / "out" / "interop"
 LINE_MAX = 1 << 20
 
 
-def install(name: str, version: str) -> Path:
-    """The Python of a venv with `name`; skips where it cannot be had."""
+def install(name: str, version: str, *more: str) -> Path:
+    """The Python of a venv with `name` (as its .dist-info spells it) and what else its
+    script needs; skips where it cannot be had."""
     venv = OUT / name
     python = venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True, timeout=120)
     if not list(venv.glob(f"lib/python3*/site-packages/{name}-{version}.dist-info")):
-        pip = [python, "-m", "pip", "install", "--quiet", f"{name}=={version}"]
+        pip = [python, "-m", "pip", "install", "--quiet", f"{name}=={version}", *more]
         done = subprocess.run(pip, capture_output=True, timeout=180, check=False)
         if done.returncode:
             pytest.skip(f"{name} {version} cannot be installed here")

@@ -9,7 +9,8 @@ import pytest
 
 from chargerd.grid import http_client
 from chargerd.grid.errors import GridError
-from chargerd.grid.http_client import Http, HttpError, trust
+from chargerd.grid.http_client import Http, HttpError
+from chargerd.grid.trust import trust
 from tests.unit.grid.http_stand import answer, server
 
 Respond = Callable[[str, str, bytes], bytes]
