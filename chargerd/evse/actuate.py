@@ -60,10 +60,12 @@ class Intent:
     form_grid: bool = False  # and make the house's voltage
     setpoint_var: float = 0.0  # + = as a coil takes it
     charge_factor: float = 1.0  # cos phi that the grid code wants while charging
+    sleep: bool = False  # the stage is off while nothing is to flow
     over: bool = False  # the session has ended, in order or after its time
     ac_path: bool = False
     operative: bool = True
     unlock: bool = False
+    keep_locked: bool = False  # a cable in our socket waits for its vehicle, or driver
     show: hlc.Show = hlc.Show.NOMINAL  # what the pilot is for
     session_id: str = ""  # of the session that may move energy now
 
@@ -126,7 +128,7 @@ def actuate(
         close_ac=ac.closed,
         chademo_d1=demand.d1 and live,
         chademo_d2=demand.d2 and live,
-        lock=(demand.lock or _holds(intent, vehicle)) and not intent.unlock,
+        lock=_locks(intent, vehicle) and not intent.unlock,
         open_grid=intent.open_grid,
         form_grid=setpoint.form_grid,
     )
@@ -142,9 +144,11 @@ def actuate(
     return kept, command, offer
 
 
-def _holds(intent: Intent, vehicle: VehicleState) -> bool:
+def _locks(intent: Intent, vehicle: VehicleState) -> bool:
     """The lock is ours to ask for: by PWM, and while a vehicle of the pilot is greeted,
     until its own session asks; so it does not move twice."""
+    if vehicle.demand.lock or intent.keep_locked:
+        return True
     by_pilot = vehicle.protocol.startswith(("iso15118", "din"))
     greeted = by_pilot and vehicle.phase is VehiclePhase.HANDSHAKE
     return intent.energise and (intent.ac_path or greeted)
@@ -169,7 +173,8 @@ def _stage(
     permitted = intent.energise and intent.power_permitted
     if not (permitted or _preparing(intent, vehicle)):
         return StageSetpoint()
-    if intent.unplugged or intent.ac_path:
+    asleep = intent.sleep and vehicle.phase is VehiclePhase.ENERGY
+    if intent.unplugged or intent.ac_path or asleep:
         return StageSetpoint()
     if vehicle.phase is VehiclePhase.ENERGY:
         setpoint = _energy(intent.power_w, vehicle, volts, mode, ratings)

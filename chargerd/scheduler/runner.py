@@ -89,6 +89,7 @@ class Runner:
         self._envelope_ac = envelope.Ratings(
             self.unit.ac_current_max_a * self.unit.ac_volts, 0.0
         )
+        self._socket = any(c.type.startswith("s") for c in evse.connectors)
         connector = evse.connectors[0].id
         self.state = session.fresh(evse.id, connector_id=connector)
         self.faults = faultset.EMPTY
@@ -563,6 +564,7 @@ class Runner:
             operative=self.state.operative,
             unlock=now_mono < self.state.unlock_until_mono,
             show=hlc.show(self._talk),
+            keep_locked=self.state.away and self._socket,
             session_id=held.id if runs else "",
         )
         self._memory, command, offer = actuate(

@@ -55,7 +55,7 @@ class Resuming(Block):
         self._asked_mono: dict[int, float] = {}  # EVSE -> the heart was asked
         self._energy_mono: dict[int, float] = {}  # EVSE -> energy may flow again
         self._seen_mono = -math.inf
-        self._keep_s: float | None = None  # as told to the heart
+        self._keep_s: dict[int, float] = {}  # as told to the heart, by EVSE
         for key, value in desk.saved.get("transaction", {}).items():
             orphan = Transaction.restored(value)
             if orphan is not None and orphan.evse_id in transactions.watches:
@@ -249,12 +249,20 @@ class Resuming(Block):
             self._desk.save("transaction_seen", "utc", stamp(now.utc))
 
     def _tell_heart(self) -> None:
-        """What a pulled plug means for the session (E09, E10)."""
+        """What a pulled plug means for a session (E09, E10). A cable of its own waits
+        as long as another may be plugged in; one in a socket is locked until the token
+        comes (E10.FR.01)."""
         ends = self._desk.model.flag("TxCtrlr", "StopTxOnEVSideDisconnect")
-        keep_s = None if ends else self._desk.connect_s()
-        if keep_s != self._keep_s:
-            self._keep_s = keep_s
-            self._desk.ask(KeepRequest(0, keep_s))
+        for evse_id, view in self._desk.evses.items():
+            socket = any(c.type.startswith("s") for c in view.config.connectors)
+            wait_s = math.inf if socket else self._desk.connect_s()
+            wanted = None if ends else wait_s
+            if wanted != self._keep_s.get(evse_id):
+                self._desk.ask(KeepRequest(evse_id, wanted))
+                if wanted is None:
+                    del self._keep_s[evse_id]
+                else:
+                    self._keep_s[evse_id] = wanted
 
 
 def _taken_up(tx: Transaction, report: EvseReport) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -309,17 +310,29 @@ def test_after_a_reset_energy_flows_where_it_may(allowed: bool, state: str) -> N
 # E09, E10: what the heart is told of a pulled plug.
 
 
-def test_the_heart_learns_what_a_pulled_plug_means() -> None:
-    rig = Rig().boot()
+@pytest.mark.parametrize(
+    ("connector", "wait_s"),
+    [
+        pytest.param("cG105", 60.0, id="cable"),
+        pytest.param(
+            "sType2", math.inf, id="socket", marks=pytest.mark.req("E10.FR.01")
+        ),
+    ],
+)
+def test_the_heart_learns_what_a_pulled_plug_means(
+    connector: str, wait_s: float
+) -> None:
+    rig = Rig(config(evse={"connectors": [{"id": 1, "type": connector}]})).boot()
     rig.observe()
     rig.run_s(3)
     assert not [r for r in rig.asked() if isinstance(r, KeepRequest)]
-    rig.call("SetVariables", {"setVariableData": [{
-        "component": {"name": "TxCtrlr"},
-        "variable": {"name": "StopTxOnEVSideDisconnect"},
-        "attributeValue": "false",
-    }]})  # fmt: skip
-    rig.run_s(3)
-    assert [r for r in rig.asked() if isinstance(r, KeepRequest)] == [
-        KeepRequest(0, 60.0)
-    ]
+    for value, told in (("false", wait_s), ("true", None)):
+        rig.clear()
+        rig.call("SetVariables", {"setVariableData": [{
+            "component": {"name": "TxCtrlr"},
+            "variable": {"name": "StopTxOnEVSideDisconnect"},
+            "attributeValue": value,
+        }]})  # fmt: skip
+        rig.run_s(3)
+        asked = [r for r in rig.asked() if isinstance(r, KeepRequest)]
+        assert asked == [KeepRequest(1, told)]
