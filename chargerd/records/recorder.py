@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -63,7 +64,9 @@ class Recorder:
         self._due: deque[Record] = deque(maxlen=MAX_DUE)
         self._is_due = asyncio.Event()
         self._flush_s, self._price = flush_s, price
-        self._rows: deque[Row] = deque(maxlen=round(WAITING_S * evses / PERIOD_S))
+        # In a reserve service, too, a flush may be as late again as it comes.
+        room = max(WAITING_S / PERIOD_S, 2.0 * flush_s / RESERVE_PERIOD_S)
+        self._rows: deque[Row] = deque(maxlen=math.ceil(room * evses))
         self._spans: deque[Span] = deque(maxlen=round(WAITING_S * evses))
         self._next_mono: dict[int, float] = {}
         self._base_w: dict[int, float] = {}

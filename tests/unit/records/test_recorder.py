@@ -10,6 +10,7 @@ import math
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ async def test_a_session_s_records_are_written_at_once_and_one_by_one(
 async def test_what_waits_is_bounded(tmp_path: Path) -> None:
     folder = tmp_path / "records"
     folder.write_text("not a folder")
-    recorder = a_recorder(folder)
+    recorder = a_recorder(folder, flush_s=30.0)
     total = round(WAITING_S) + 100
     with capture_logs():
         for n in range(total):
@@ -204,6 +205,24 @@ def test_the_baseline() -> None:
     under = signalled(a_report(), curve=curve, setpoint_w=-800.0)
     assert baseline_w(under, 123.0) == -800.0
     assert baseline_w(signalled(a_report(), curve=curve), 123.0) == 0.0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("flush_s", [60.0, 300.0])
+async def test_a_reserve_service_loses_no_sample_while_a_flush_is_late(
+    tmp_path: Path, flush_s: float
+) -> None:
+    """Ten samples a second, and the disk takes as long again as it should."""
+    recorder = a_recorder(tmp_path, flush_s=flush_s)
+    count = round(2 * flush_s * 10)
+    for n in range(count):
+        recorder.report(signalled(a_report(100.05 + n * 0.1)))
+    assert recorder.status()["dropped"] == 0
+    await recorder.flush()
+    rows = _rows(tmp_path)
+    assert len(rows) == count
+    steps = {b["utc_ms"] - a["utc_ms"] for a, b in pairwise(rows)}
+    assert steps == {100}
 
 
 def test_reserve_is_active_by_signal_or_mode() -> None:
