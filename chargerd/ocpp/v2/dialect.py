@@ -47,13 +47,17 @@ _TRIGGERS = {  # 2.1 TriggerReasonEnumType values that 2.0.1 lacks
     "TariffNotAccepted": "Deauthorized",
     "TxResumed": "Trigger",
 }
-_NEW_MEASURANDS = frozenset(
-    {
-        "Power.Active.Setpoint",
-        "Power.Active.Residual",
-        "Energy.Active.Setpoint.Interval",
-    }
-)
+_MEASURANDS_201 = (
+    "Current.Export", "Current.Import", "Energy.Active.Export.Interval",
+    "Energy.Active.Export.Register", "Energy.Active.Import.Interval",
+    "Energy.Active.Import.Register", "Energy.Active.Net",
+    "Energy.Reactive.Export.Interval", "Energy.Reactive.Export.Register",
+    "Energy.Reactive.Import.Interval", "Energy.Reactive.Import.Register",
+    "Energy.Reactive.Net", "Frequency", "Power.Active.Export", "Power.Active.Import",
+    "Power.Factor", "Power.Offered", "Power.Reactive.Export", "Power.Reactive.Import",
+    "SoC", "Voltage",
+)  # fmt: skip
+_SIGNED_201 = 2500  # characters that its signedMeterData and publicKey may have
 _PROFILE_21 = (
     "maxOfflineDuration", "invalidAfterOfflineDuration", "dynUpdateInterval",
     "dynUpdateTime", "priceScheduleSignature",
@@ -121,13 +125,24 @@ def _meter_values(values: list[Payload]) -> list[Payload]:
     kept = []
     for value in values:
         samples = [
-            sample
+            _sample(sample)
             for sample in value["sampledValue"]
-            if sample.get("measurand") not in _NEW_MEASURANDS
+            if sample["measurand"] in _MEASURANDS_201
         ]
         if samples:
             kept.append({**value, "sampledValue": samples})
     return kept
+
+
+def _sample(sample: Payload) -> Payload:
+    """2.0.1 wants method and key with a signature; a longer text it cannot carry."""
+    signed = sample.get("signedMeterValue")
+    if signed is None:
+        return sample
+    full = {"signingMethod": "", "publicKey": "", **signed}
+    if max(len(full[n]) for n in ("signedMeterData", "publicKey")) > _SIGNED_201:
+        return {k: v for k, v in sample.items() if k != "signedMeterValue"}
+    return {**sample, "signedMeterValue": full}
 
 
 def _meter_message(payload: Payload) -> Payload | None:

@@ -113,3 +113,27 @@ def test_a_remote_starts_profile_is_forgotten_in_time() -> None:
 def test_data_transfer_is_answered() -> None:
     rig = Rig().boot()
     assert rig.call("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}
+
+
+@pytest.mark.parametrize(("length", "kept"), [(2500, True), (2501, False)])
+def test_a_signature_too_long_for_2_0_1_is_left_out(length: int, kept: bool) -> None:
+    """The value itself stays."""
+    sample = {
+        "value": 1.0,
+        "measurand": "Energy.Active.Import.Register",
+        "signedMeterValue": {
+            "signedMeterData": "x" * length, "encodingMethod": "OCMF"
+        },
+    }  # fmt: skip
+    message = {
+        "evseId": 1,
+        "meterValue": [
+            {"timestamp": "2026-11-23T08:00:00.000Z", "sampledValue": [sample]}
+        ],
+    }
+    reduced = dialect.outgoing(V201, "MeterValues", message)
+    assert reduced is not None
+    validator(V201, "MeterValuesRequest").validate(reduced)
+    (left,) = reduced["meterValue"][0]["sampledValue"]
+    assert ("signedMeterValue" in left) is kept
+    assert dialect.outgoing(V201, "MeterValues", reduced) == reduced
