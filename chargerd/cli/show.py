@@ -271,6 +271,8 @@ def settlement(found: list[Json]) -> RenderableType:
         session = row.get("session_id") or ", ".join(row.get("sessions", ()))
         notes = [] if row.get("complete", True) else ["not complete"]
         notes += [] if row["clock_trusted"] else ["clock not set"]
+        notes += ["signed by the meter"] if row.get("meter_signatures") else []
+        notes += [row["signature_fault"]] if row.get("signature_fault") else []
         table.add_row(
             str(row["evse_id"]),
             row["from_utc"][5:16].replace("T", " "),

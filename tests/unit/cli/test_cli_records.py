@@ -17,7 +17,7 @@ from chargerd.records.sample import NUMBERS, TEXTS, sample
 from tests.unit.cli.test_cli import _chained, _run
 from tests.unit.local.values import a_report
 from tests.unit.records.test_ocmf import KEY, public
-from tests.unit.records.test_signatures import DONE, HEX, RUN, drive
+from tests.unit.records.test_signatures import DONE, FAILED, HEX, RUN, drive
 
 OTHER = public(KEY).hex()
 SPAN = ["--from", "2026-11-23T09:00:10Z", "--to", "2026-11-23T09:00:20Z"]
@@ -119,6 +119,16 @@ def test_verify_checks_the_meters_signatures(
     assert (ran.code, expected in ran.out + ran.err) == (code, True)
     told = json.loads(_run(capsys, *args, "--json").out)
     assert (told["signatures"], len(told["wrong_signatures"])) == (1 - code, code)
+
+
+def test_settlement_says_what_was_signed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ledger(tmp_path).append(drive([*RUN, (DONE, "")]) + drive([*RUN, (FAILED, "")]))
+    args = ["records", "settlement", "--folder", str(tmp_path), "--kind", "session"]
+    ran = _run(capsys, *args, "--from", "2026-11-23", "--to", "2026-11-24")
+    assert "signed by the meter" in ran.out
+    assert "could not sign: SHA" in ran.out
 
 
 def test_a_chain_without_signatures_says_so(
