@@ -36,6 +36,7 @@ PROFILES: dict[str, dict[str, dict[str, Any]]] = {
             "weld_check_s": 2.9,
         },
         "charge_only": {"discharge_compatible": False},
+        "fuel_cell": {"max_charge_a": 0.0, "min_level_pct": 0.0},  # a source only
     },
     "external": {},
 }

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from chargerd.plan import Plan
 from chargerd.scheduler.planner.outlook import Outlook, SiteOutlook
 
-LEAST_S = 60.0  # at most one solve a minute
+LEAST_S = 60.0  # at most one solve a minute ...
+SOON_S = 10.0  # ... but for what a person did: a plug, a promise
 ASTRAY_SHARE = 0.02  # of capacity
 MOVED_SHARE = 0.10  # of a power
 
@@ -38,10 +39,24 @@ def due(
     if basis is None:
         return "first" if site.evses else ""
     age_s = now_mono - basis.at_mono
+    if age_s < SOON_S or not site.evses:
+        return ""
+    why = _why(basis, plans, site, prices, now_mono)
+    if why in ("plug", "need"):
+        return why
     if age_s < LEAST_S:
         return ""
-    if not site.evses:
-        return ""
+    return why or ("time" if age_s >= every_s else "")
+
+
+def _why(
+    basis: Basis,
+    plans: Mapping[int, Plan],
+    site: SiteOutlook,
+    prices: int,
+    now_mono: float,
+) -> str:
+    """What has moved since, "" = nothing."""
     if set(basis.evses) != {evse.evse_id for evse in site.evses}:
         return "plug"
     if prices != basis.prices:
@@ -52,7 +67,7 @@ def due(
         why = _moved(basis.evses[evse.evse_id], evse, plans, now_mono)
         if why:
             return why
-    return "time" if age_s >= every_s else ""
+    return ""
 
 
 def _moved(
