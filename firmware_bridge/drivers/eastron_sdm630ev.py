@@ -21,6 +21,7 @@ from firmware_bridge.wire import sdm630ev as wire
 
 SIGN_WITHIN_S = 10.0
 LOOK_EVERY_S = 5.0  # at a transaction that runs; and the pause after a failure
+CLOCK_SET_YEAR = 2026  # before: a machine without a clock of its own, just started
 MEASURE_WITHIN_S = 1.0  # while a long document is fetched
 
 
@@ -104,7 +105,7 @@ class SigningEastron:
         if await self._read(wire.SIGNATURE_ALGORITHM, 1) != [wire.ALGORITHM_SECP256R1]:
             raise BridgeError("the meter does not take ECDSA-secp256r1: it cannot sign")
         await self._write(wire.TIME_ZONE, [0, 0])
-        await self._write(wire.TIME, wire.time_registers(self._utc()))
+        await self._set_clock()
         self._key = wire.public_key(key)
         self._tell()
         status = await self._status()
@@ -116,7 +117,7 @@ class SigningEastron:
         """The clock first: without it the meter refuses to sign at the end."""
         self._look_mono = self._clock() + LOOK_EVERY_S
         identity = wire.text_registers(session_id)
-        await self._write(wire.TIME, wire.time_registers(self._utc()))
+        await self._set_clock()
         await self._write(wire.ID_STATUS, [wire.ID_ASSIGNED])
         await self._write(wire.ID_FLAGS, [wire.NO_FLAGS >> 16, wire.NO_FLAGS & 0xFFFF])
         await self._write(wire.ID_TYPE, [wire.ID_LOCAL])
@@ -124,6 +125,12 @@ class SigningEastron:
         await self._write(wire.CONTROL, [wire.BEGIN])
         self._open = session_id
         self._tell()
+
+    async def _set_clock(self) -> None:
+        """From the machine's, unless nobody has set that yet: the meter's is better."""
+        now_utc = self._utc()
+        if now_utc.year >= CLOCK_SET_YEAR:
+            await self._write(wire.TIME, wire.time_registers(now_utc))
 
     async def _look(self) -> None:
         """The meter may have lost its mains meanwhile: what it has is fetched, and the

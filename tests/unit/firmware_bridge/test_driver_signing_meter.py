@@ -53,7 +53,8 @@ class Line:
 class Bench:
     """Meter, line and driver on one clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_utc: datetime = START) -> None:
+        self.start_utc = start_utc
         self.clock = FakeClock(0.0)
         self.faults = Faults("evse1-meter", sdm630ev.KINDS)
         self.meter = Sdm630Ev(self.faults, 1, "SN-7")
@@ -66,7 +67,7 @@ class Bench:
     def new_driver(self) -> SigningEastron:
         return SigningEastron(
             self.line, 1, Stats("m"), clock=self.clock,
-            utc=lambda: START + timedelta(seconds=self.clock.now),
+            utc=lambda: self.start_utc + timedelta(seconds=self.clock.now),
         )  # fmt: skip
 
     def run(self, seconds: float) -> SignedReading:
@@ -193,6 +194,17 @@ def test_a_meter_that_cannot_sign_still_measures() -> None:
     assert bench.driver.reading() is not None
     bench.line.refused = set()
     assert bench.run(7.0).open_id == "S-1"
+
+
+def test_a_clock_that_nobody_set_is_not_given_to_the_meter() -> None:
+    """The meter would sign a wrong time; so it says that it cannot."""
+    bench = Bench(START.replace(year=1970))
+    bench.session = "S-1"
+    bench.run(10)
+    bench.session = ""
+    told = bench.run(3.0)
+    assert (told.text, told.session_id) == ("", "S-1")
+    assert "its clock was not set" in told.fault
 
 
 def test_words_of_the_wire() -> None:
