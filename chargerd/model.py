@@ -27,6 +27,8 @@ from chargerd.model_vehicle import (
     VehicleNeeds,
     VehicleOffer,
     VehiclePhase,
+    VehiclePlan,
+    VehicleSchedule,
     VehicleState,
 )
 from firmware_bridge.api import Telemetry
@@ -48,6 +50,8 @@ __all__ = [  # of model_grid.py and model_vehicle.py; what is defined here needs
     "VehicleNeeds",
     "VehicleOffer",
     "VehiclePhase",
+    "VehiclePlan",
+    "VehicleSchedule",
     "VehicleState",
 ]
 
@@ -429,6 +433,7 @@ Request = (
     | ResetRequest
     | IslandRequest
     | VehicleCertificate
+    | VehicleSchedule
     | GridRulesRequest
 )
 

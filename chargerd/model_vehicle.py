@@ -73,6 +73,22 @@ class VehicleNeeds:
     max_soc_pct: float | None = None
     min_charge_w: float | None = None
     min_discharge_w: float | None = None
+    asked: int = 0  # how often it has asked for a schedule; 0 = it has not, or cannot
+    asked_by_station: bool = False  # the last time because the station wanted it
+    max_entries: int | None = None  # of a schedule
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePlan:
+    """What the vehicle is going to take: (start_mono, W) in order, negative = it gives.
+
+    A new plan has a new `number`. Not `own`: it named the station's schedule alone.
+    """
+
+    number: int
+    parts: tuple[tuple[float, float], ...]
+    until_mono: float
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +176,23 @@ class VehicleState:
     contract: Contract | None = None  # stays until the session ends
     certificate_question: CertificateQuestion | None = None  # stays until answered
     needs: VehicleNeeds | None = None
+    plan: VehiclePlan | None = None
     data_link: DataLink = DataLink.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulePart:
-    """What may flow and what it costs from `start_mono` on. None = no price known."""
+    """What may flow and what it costs from `start_mono` on. None = no price known.
+
+    `level`: a price as a rank from 0 (the cheapest), where no money is told.
+    """
 
     start_mono: float
     charge_w: float  # >= 0
     discharge_w: float  # <= 0
     buy_per_kwh: float | None = None
     sell_per_kwh: float | None = None
+    level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +202,16 @@ class EnergySchedule:
     parts: tuple[SchedulePart, ...]
     until_mono: float
     currency: str = ""  # ISO 4217; "" = no prices
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleSchedule:
+    """The central system's frame for a vehicle; None = it has none. Until
+    `awaited_until_mono` a better one may come: a vehicle that asks may wait for it."""
+
+    evse_id: int
+    schedule: EnergySchedule | None
+    awaited_until_mono: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +247,7 @@ class VehicleOffer:
     certificate_service: bool = False  # certificate questions can be answered now
     certificate_answer: CertificateAnswer | None = None
     schedule: EnergySchedule | None = None  # None = flat: the live bounds, no prices
+    schedule_awaited: bool = False  # a better one is about to come
     promise: Promise | None = None  # the driver told the station, not the vehicle
 
 

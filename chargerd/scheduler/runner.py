@@ -35,6 +35,7 @@ from chargerd.model import (
     Snapshot,
     VehicleCertificate,
     VehicleOffer,
+    VehicleSchedule,
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
@@ -50,6 +51,7 @@ from chargerd.scheduler import (
     heed,
     ramp,
     share,
+    tariff,
 )
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.blackout import Place
@@ -123,6 +125,8 @@ class Runner:
         self._vehicle_said: heed.Said = None  # of its wish
         self._asked_number: int | None = None  # of the last certificate question
         self._certificate: CertificateAnswer | None = None
+        self._central: VehicleSchedule | None = None  # of this session
+        self._awaited_mono = 0.0
         self._discharged_wh = 0.0  # of the session, as last counted
         self.split = share.split(evse.ac_phases, evse.ac_phase)
         self._flexibility: Flexibility | None = None
@@ -166,6 +170,7 @@ class Runner:
         if self._profiles.other.stationary and not around.ramp_down:
             requests = (*permanent.start(self.state, now), *requests)
         asks = self._certificates(vehicle, requests)
+        self._frame(requests, around)
         events = self._step_session(now, telemetry, vehicle, requests, around)
         snap = Snapshot(
             now=now,
@@ -218,15 +223,28 @@ class Runner:
         self._asked_number, self._certificate = question.number, None
         return (CertificateAsk(self.evse_id, question),)
 
+    def _frame(self, requests: tuple[Request, ...], around: Surroundings) -> None:
+        """The central system's schedule, inside what EVSE and site have. The owner's
+        prices hold where it has sent none."""
+        for request in requests:
+            if isinstance(request, VehicleSchedule):
+                self._awaited_mono = request.awaited_until_mono
+                self._central = tariff.inside(
+                    request,
+                    min(self.unit.charge_w, around.site.import_limit_w),
+                    max(-self.unit.discharge_w, around.site.export_limit_w),
+                )
+
     def _tell_vehicle(self, offer: VehicleOffer, around: Surroundings) -> VehicleOffer:
         """What the vehicle may know beyond power."""
-        wish = self.state.session.promise
+        wish, central = self.state.session.promise, self._central
         return replace(
             offer,
             contract_refused=self.state.shown.refused,
             certificate_service=around.certificate_service,
             certificate_answer=self._certificate,
-            schedule=around.schedule,
+            schedule=around.schedule if central is None else central.schedule,
+            schedule_awaited=self._awaited_mono > offer.at_mono,
             promise=None if wish is not None and wish.by_vehicle else wish,
         )
 

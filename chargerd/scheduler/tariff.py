@@ -6,11 +6,12 @@ here is a frame, the live bounds hold at every moment.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta, tzinfo
 
 from chargerd.clock import Now
 from chargerd.config import Tariff, TariffPart
-from chargerd.model import EnergySchedule, SchedulePart
+from chargerd.model import EnergySchedule, SchedulePart, VehicleSchedule
 from chargerd.plan import PricePart, PriceSeries
 
 HORIZON_S = 86_400.0
@@ -62,6 +63,23 @@ def plan(
         for start, row in _rows(tariff, zone, now, until_mono)
     )
     return EnergySchedule(parts, until_mono, tariff.currency)
+
+
+def inside(
+    told: VehicleSchedule, charge_w: float, discharge_w: float
+) -> VehicleSchedule | None:
+    """The central system's schedule within these bounds; None when it has none."""
+    if told.schedule is None:
+        return None
+    parts = tuple(
+        replace(
+            part,
+            charge_w=min(part.charge_w, charge_w),
+            discharge_w=max(part.discharge_w, discharge_w),
+        )
+        for part in told.schedule.parts
+    )
+    return replace(told, schedule=replace(told.schedule, parts=parts))
 
 
 def series(tariff: Tariff, zone: tzinfo, now: Now) -> PriceSeries:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from chargerd.model import CertificateQuestion, Contract, VehicleLimits
+from chargerd.model import CertificateQuestion, Contract, VehicleLimits, VehiclePlan
 from chargerd.vehicle.iso15118.messages.common import PnC_AReqAuthorizationMode
 from chargerd.vehicle.iso15118.messages.common_types import (
     MessageHeader,
@@ -99,6 +99,11 @@ class Course:
     capacity_wh: float | None = None
     departure_mono: float | None = None
     plan: Plan | None = None
+    asked: int = 0  # how often the vehicle has asked for a schedule
+    asking: bool = False  # its question is open
+    asked_by_station: bool = False  # the last time because we wanted it
+    max_entries: int | None = None
+    vehicle_plan: VehiclePlan | None = None
     standby: Standby | None = None
     moved_mono: float = NEVER  # since when the plan is out of date
     confirmed_mono: float | None = None  # newest meter confirmation, or the start

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from chargerd.model import EnergySchedule, SchedulePart
@@ -32,6 +32,7 @@ class Span:
     discharge_w: float
     buy_per_kwh: float | None = None
     sell_per_kwh: float | None = None
+    level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,10 @@ def make(choice: Choice, now: Station, *, points: int, duration_s: int) -> Plan:
         if len(spans) == points or left_s == 0:
             break
         if not spans:
-            span = Span(
-                span.duration_s,
-                min(span.charge_w, charge_w),
-                max(span.discharge_w, discharge_w),
-                span.buy_per_kwh,
-                span.sell_per_kwh,
+            span = replace(
+                span,
+                charge_w=min(span.charge_w, charge_w),
+                discharge_w=max(span.discharge_w, discharge_w),
             )
         spans.append(_cut(span, left_s))
         left_s -= spans[-1].duration_s
@@ -102,11 +101,7 @@ def make(choice: Choice, now: Station, *, points: int, duration_s: int) -> Plan:
 
 
 def _cut(span: Span, most_s: int) -> Span:
-    if span.duration_s <= most_s:
-        return span
-    return Span(
-        most_s, span.charge_w, span.discharge_w, span.buy_per_kwh, span.sell_per_kwh
-    )
+    return replace(span, duration_s=min(most_s, span.duration_s))
 
 
 def _spans(
@@ -129,6 +124,7 @@ def _spans(
                 else 0.0,
                 part.buy_per_kwh,
                 part.sell_per_kwh,
+                part.level,
             )
         done_s = max(done_s, end_s, begin_s)
         if done_s >= duration_s:
@@ -221,7 +217,13 @@ def _alive(
     return [
         (
             max(part.start_mono, now_mono),
-            (part.charge_w, part.discharge_w, part.buy_per_kwh, part.sell_per_kwh),
+            (
+                part.charge_w,
+                part.discharge_w,
+                part.buy_per_kwh,
+                part.sell_per_kwh,
+                part.level,
+            ),
         )
         for part, until_mono in _parts(schedule)
         if until_mono > now_mono + MOVED_S and part.start_mono < end_mono - MOVED_S

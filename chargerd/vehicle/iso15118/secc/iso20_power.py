@@ -140,6 +140,7 @@ def power_delivery(
     if progress == "ScheduleRenegotiation":
         if course.state not in at.STARTED:
             return Refusal("FAILED_ScheduleRenegotiation", Cause.SEQUENCE)
+        course.asked_by_station = iso20_asks.out_of_date(course, now)
         return _delivery(course, now, at.RESCHEDULE_DC if direct else at.RESCHEDULE_AC)
     started = at.STARTED_DC if direct else at.STARTED_AC
     if progress == "Standby":
@@ -180,6 +181,9 @@ def _start(
         wrong = iso20_schedule.check(message.EVPowerProfile, choice, course.plan)
         if wrong is not None:
             return Refusal(wrong, Cause.PARAMETER)
+        course.vehicle_plan = iso20_schedule.told_plan(
+            message.EVPowerProfile, course.plan, course.asked
+        )
     # One channel serves both ways: there is nothing to switch [V2G20-2123].
     if message.BPT_ChannelSelection == "Discharge" and not choice.bidirectional:
         return Refusal("FAILED_PowerDeliveryNotApplied", Cause.PARAMETER)

@@ -8,8 +8,10 @@ limits say what holds at each moment. No signature: a station need not sign pric
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
+from chargerd.model import VehiclePlan
 from chargerd.vehicle.iso15118.messages.common import (
     AbsolutePriceSchedule,
     ChargingSchedule,
@@ -106,6 +108,10 @@ def _prices(plan: Plan, choice: Choice, price: Price) -> dict[str, Any]:
 
     A span without a price ends the price schedule: 0 would be a price.
     """
+    levels = list(takewhile(lambda span: span.level is not None, plan.spans))
+    if levels and choice.pricing is Pricing.LEVELS:
+        ranks = [(span.duration_s, min(255, span.level or 0)) for span in levels]
+        return {"PriceLevelSchedule": _level_schedule(plan, ranks)}
     known: list[tuple[int, float]] = []
     for span in plan.spans:
         fee = price(span)
@@ -149,14 +155,18 @@ def _levels(plan: Plan, known: list[tuple[int, float]]) -> PriceLevelSchedule:
     ranks = sorted({fee for _, fee in known})
     step = max(1.0, len(ranks) / 255.0)
     level = {fee: int(rank / step) for rank, fee in enumerate(ranks)}
+    return _level_schedule(plan, [(spent_s, level[fee]) for spent_s, fee in known])
+
+
+def _level_schedule(plan: Plan, levels: list[tuple[int, int]]) -> PriceLevelSchedule:
     entries = [
-        PriceLevelScheduleEntry(Duration=duration_s, PriceLevel=level[fee])
-        for duration_s, fee in known
+        PriceLevelScheduleEntry(Duration=duration_s, PriceLevel=level)
+        for duration_s, level in levels
     ]
     return PriceLevelSchedule(
         TimeAnchor=plan.anchor_s,
         PriceScheduleID=1,
-        NumberOfPriceLevels=max(level.values()) + 1,
+        NumberOfPriceLevels=min(255, max(level for _, level in levels) + 1),
         PriceLevelScheduleEntries=PriceLevelScheduleEntryList(
             PriceLevelScheduleEntry=entries
         ),
@@ -189,6 +199,31 @@ def check(
     if not iso20_plan.fits(plan, profile.TimeAnchor, entries):
         return "FAILED_EVPowerProfileInvalid"
     return None
+
+
+def told_plan(
+    profile: EVPowerProfile | None, plan: Plan | None, number: int
+) -> VehiclePlan | None:
+    """The vehicle's plan, which fits; in dynamic mode what it may take."""
+    if plan is None:
+        return None
+    at_mono, entries = plan.start_mono, list[tuple[int, float]]()
+    if profile is not None and profile.Scheduled_EVPPTControlMode is not None:
+        offset_s = profile.TimeAnchor - plan.anchor_s
+        inside = 0 <= offset_s < plan.end_mono - plan.start_mono
+        at_mono += offset_s if inside else 0.0
+        entries = [
+            (entry.Duration, _total(entry))
+            for entry in profile.EVPowerProfileEntries.EVPowerProfileEntry
+        ]
+    own = bool(entries)
+    if not own:
+        entries = [(span.duration_s, span.charge_w) for span in plan.spans]
+    parts: list[tuple[float, float]] = []
+    for duration_s, power_w in entries:
+        parts.append((at_mono, power_w))
+        at_mono += duration_s
+    return VehiclePlan(number, tuple(parts), at_mono, own=own)
 
 
 def _total(entry: PowerScheduleEntry) -> float:

@@ -84,6 +84,8 @@ class Choice:
 def pricing(schedule: EnergySchedule | None) -> Pricing:
     """How the schedule's prices can be told."""
     parts = schedule.parts if schedule is not None else ()
+    if any(part.level is not None for part in parts):
+        return Pricing.LEVELS
     if schedule is None or not any(part.buy_per_kwh is not None for part in parts):
         return Pricing.NONE
     return Pricing.ABSOLUTE if schedule.currency else Pricing.LEVELS

@@ -164,6 +164,9 @@ def schedule_exchange(
     if choice.dynamic is (dynamic is None):
         return Refusal("FAILED_WrongChargeParameter", Cause.PARAMETER)
     course.window = schedule_window(course.window, mode)
+    if not course.asking:
+        course.asking, course.asked = True, course.asked + 1
+    course.max_entries = message.MaximumSupportingPoints
     duration_s = iso20_plan.DAY_S
     if mode.DepartureTime:
         course.departure_mono = now.now_mono + mode.DepartureTime
@@ -176,6 +179,8 @@ def schedule_exchange(
     if ready and course.path is not None:
         course.path.lock()
         ready = not _locking(course, now)
+    ready = ready and not now.offer.schedule_awaited
+    course.asking = not ready
     answer = common.ScheduleExchangeRes(
         Header=course.header(now),
         ResponseCode="OK",

@@ -41,6 +41,7 @@ def state(course: Course, now: Station) -> VehicleState:
         contract=course.proof.contract if course.proof is not None else None,
         certificate_question=None if settled(course, now) else course.question,
         needs=_needs(course),
+        plan=course.vehicle_plan,
     )
 
 
@@ -102,4 +103,7 @@ def _needs(course: Course) -> VehicleNeeds | None:
         max_soc_pct=window.soc_max_pct,
         min_charge_w=ev.charge_min_w,
         min_discharge_w=ev.discharge_min_w,
+        asked=course.asked,
+        asked_by_station=course.asked_by_station,
+        max_entries=course.max_entries,
     )

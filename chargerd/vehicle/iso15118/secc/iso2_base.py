@@ -19,6 +19,7 @@ from chargerd.model import (
     VehicleLimits,
     VehicleNeeds,
     VehicleOffer,
+    VehiclePlan,
     VehicleState,
 )
 from chargerd.vehicle.iso15118.messages.declare import Complex
@@ -64,6 +65,7 @@ class Vehicle:
     departure_mono: float | None = None
     mode: str = ""  # RequestedEnergyTransferMode
     needs: VehicleNeeds | None = None
+    plan: VehiclePlan | None = None
 
 
 class TwoSession:
@@ -199,6 +201,7 @@ class TwoSession:
             contract=self.contract,
             certificate_question=self.question,
             needs=vehicle.needs,
+            plan=vehicle.plan,
         )
 
     def _limits(self) -> VehicleLimits | None:

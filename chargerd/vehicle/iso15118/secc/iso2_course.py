@@ -80,6 +80,9 @@ class Iso2Course(TwoSession):
         self.receipt_mono = -NEVER
         # The schedule: what was offered last, and since when it holds no more.
         self.plan: schedules.Plan | None = None
+        self.asked = 0  # how often the vehicle has asked for a schedule
+        self.asking = False  # its question is open
+        self.asked_by_station = False  # the last time because we wanted it
         self._judged: EnergySchedule | None = None
         self._same = True
         self._differs_mono = NEVER

@@ -5,6 +5,7 @@ Owns what the parameters, PowerDelivery and the two loops mean. Drives nothing i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from chargerd.model import VehicleNeeds
@@ -44,17 +45,34 @@ def parameters(session: Iso2Course, request: m.ChargeParameterDiscoveryReq) -> s
     if told.DepartureTime:  # 0: as soon as possible, no departure is planned [K]
         departure_mono = session.view.now_mono + told.DepartureTime
         session.vehicle.departure_mono = departure_mono
+    _asks(session, request)
     session.path.lock()
     if session.broken:
         return "FAILED"
-    if not session.view.authorised or unlocked(session):
+    awaited = session.view.offer.schedule_awaited
+    if not session.view.authorised or unlocked(session) or awaited:
         more = session.ongoing("ChargeParameterDiscoveryReq")
         return "OK" if more else "FAILED"
     session.finished("ChargeParameterDiscoveryReq")
+    session.asking = False
     session.make_plan(request.MaxEntriesSAScheduleTuple)
     first = "ac_power" if mode.startswith("AC") else "cable_check"
     session.go(_AFTER_PARAMETERS.get(session.at, first))
     return "OK"
+
+
+def _asks(session: Iso2Course, request: m.ChargeParameterDiscoveryReq) -> None:
+    """A question for a schedule, once however often it is repeated."""
+    if not session.asking:
+        session.asking, session.asked = True, session.asked + 1
+    vehicle = session.vehicle
+    if vehicle.needs is not None:
+        vehicle.needs = replace(
+            vehicle.needs,
+            asked=session.asked,
+            asked_by_station=session.asked_by_station,
+            max_entries=request.MaxEntriesSAScheduleTuple,
+        )
 
 
 def unlocked(session: Iso2Course) -> bool:
@@ -129,6 +147,7 @@ def power_delivery(session: Iso2Course, request: m.PowerDeliveryReq) -> str:
         if at not in _AGAIN:
             session.end(Cause.SEQUENCE)
             return "FAILED_SequenceError"
+        session.asked_by_station = session.notification == "ReNegotiation"
         session.go(_AGAIN[at])
         return "OK"
     if at not in (*_STARTS, "ac_power"):
@@ -140,6 +159,9 @@ def power_delivery(session: Iso2Course, request: m.PowerDeliveryReq) -> str:
         session.plan, request.ChargingProfile
     ):
         return "FAILED_ChargingProfileInvalid"
+    session.vehicle.plan = schedules.told_plan(
+        session.plan, request.ChargingProfile, session.asked
+    )
     session.go(_STARTS.get(at, "charging"))
     if isinstance(session.path, AcPath):
         return "OK" if session.path.start() else "FAILED_PowerDeliveryNotApplied"

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chargerd.model import EnergySchedule, SchedulePart
+from chargerd.model import EnergySchedule, SchedulePart, VehiclePlan
 from chargerd.vehicle.iso15118.messages import iso2 as m
-from chargerd.vehicle.iso15118.secc.iso2_values import number, physical
+from chargerd.vehicle.iso15118.secc.iso2_values import number as number_of
+from chargerd.vehicle.iso15118.secc.iso2_values import physical
 
 DAY_S = 86_400  # the longest duration the schema has; a flat schedule's coverage
 LATEST_S = 16_777_214  # the latest start
@@ -32,6 +33,7 @@ class Step:
     start_s: int
     power_w: float
     price: float | None = None
+    level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def plan(
         if len(steps) == count:
             end_s = start_s
             break
-        step = Step(start_s, max(0.0, min(part.charge_w, top_w)), part.buy_per_kwh)
+        power_w = max(0.0, min(part.charge_w, top_w))
+        step = Step(start_s, power_w, part.buy_per_kwh, part.level)
         if steps and start_s == steps[-1].start_s:
             steps.pop()  # the later word of the same second
         steps.append(step)
@@ -104,7 +107,7 @@ def same(agreed: Plan, now: Plan, top_w: float, *, tariff: bool) -> bool:
             continue
         if abs(old.power_w - new.power_w) > slack_w:
             return False
-        if tariff and old.price != new.price:
+        if tariff and (old.price, old.level) != (new.price, new.level):
             return False
     return True
 
@@ -146,6 +149,10 @@ def _intervals(offered: Plan) -> list[m.RelativeTimeInterval]:
 def _tariff(offered: Plan, schedule_id: int) -> m.SalesTariff | None:
     """Price levels: 1 is the cheapest. None when a price is not known."""
     prices = [step.price for step in offered.steps]
+    levels = [step.level for step in offered.steps]
+    if all(found is not None for found in levels):  # told as ranks, from 0
+        ranks = [min(MAX_LEVELS, (found or 0) + 1) for found in levels]
+        return _entries(offered, schedule_id, ranks)
     known = sorted({price for price in prices if price is not None})
     if None in prices or not known:
         return None
@@ -154,13 +161,17 @@ def _tariff(offered: Plan, schedule_id: int) -> m.SalesTariff | None:
         price: 1 + rank * (count - 1) // max(1, len(known) - 1)
         for rank, price in enumerate(known)
     }
+    ranks = [level[price] for price in prices if price is not None]
+    return _entries(offered, schedule_id, ranks)
+
+
+def _entries(offered: Plan, schedule_id: int, ranks: Sequence[int]) -> m.SalesTariff:
     return m.SalesTariff(
         SalesTariffID=schedule_id,
-        NumEPriceLevels=count,
+        NumEPriceLevels=max(ranks),
         SalesTariffEntry=[
-            m.SalesTariffEntry(TimeInterval=interval, EPriceLevel=level[price])
-            for interval, price in zip(_intervals(offered), prices, strict=True)
-            if price is not None
+            m.SalesTariffEntry(TimeInterval=interval, EPriceLevel=rank)
+            for interval, rank in zip(_intervals(offered), ranks, strict=True)
         ],
     )
 
@@ -181,15 +192,34 @@ def fits(offered: Plan, profile: m.ChargingProfile | None) -> bool:
     ends: list[int | None] = [*starts[1:], None]  # the last one runs on [V2G2-291]
     return all(
         entry.ChargingProfileEntryMaxPower.Unit == "W"
-        and _below(offered, start, end, number(entry.ChargingProfileEntryMaxPower))
+        and _below(offered, start, end, number_of(entry.ChargingProfileEntryMaxPower))
         for entry, start, end in zip(entries, starts, ends, strict=True)
     )
+
+
+def told_plan(
+    offered: Plan, profile: m.ChargingProfile | None, number: int
+) -> VehiclePlan:
+    """The vehicle's plan, which fits; without one it goes by the schedule."""
+    if profile is None:
+        steps = [(float(step.start_s), step.power_w) for step in offered.steps]
+    else:
+        steps = [
+            (
+                float(entry.ChargingProfileEntryStart),
+                number_of(entry.ChargingProfileEntryMaxPower),
+            )
+            for entry in profile.ProfileEntry
+        ]
+    parts = tuple((offered.at_mono + start_s, power_w) for start_s, power_w in steps)
+    until_mono = max(offered.at_mono + offered.end_s, parts[-1][0])
+    return VehiclePlan(number, parts, until_mono, own=profile is not None)
 
 
 def _below(offered: Plan, start_s: int, end_s: int | None, power_w: float) -> bool:
     stops = [*(step.start_s for step in offered.steps[1:]), offered.end_s]
     return all(
-        power_w <= number(physical(m, step.power_w, "W"))
+        power_w <= number_of(physical(m, step.power_w, "W"))
         for step, stop_s in zip(offered.steps, stops, strict=True)
         if start_s < stop_s and (end_s is None or step.start_s < end_s)
     )
