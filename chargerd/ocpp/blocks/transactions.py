@@ -48,6 +48,8 @@ class Transactions(Block):
         self._limiter = Limiter(desk, charging, self._told_state)
         self.watches = {evse_id: Watch() for evse_id in desk.evses}
         self._queued: Counter[str] = Counter()  # messages by transaction (E14)
+        kept = desk.saved.get("transaction_count", {}).get("n")
+        self._count = kept if isinstance(kept, int) else 0  # transactions ever begun
 
     def routes(self) -> Mapping[str, Handler]:
         return {"GetTransactionStatus": self.status}
@@ -173,8 +175,11 @@ class Transactions(Block):
         return frozenset(self._desk.model.members("TxCtrlr", "TxStartPoint"))
 
     def _new_id(self, session: Session, now: Now) -> str:
-        """Unique without chance: station, session, time and a count."""
-        count = self._desk.next_number("transaction")
+        """Unique without chance, also where the clock starts anew at each boot: the
+        count reaches the disk with Started at the latest (E01.FR.08)."""
+        self._count += 1
+        count = self._count
+        self._desk.save("transaction_count", "n", count)
         name = f"{self._desk.config.station.id}/{session.id}/{now.utc}/{count}"
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"ocpp:{name}"))
 

@@ -37,6 +37,9 @@ def started(version: str = V21, **presets: Any) -> Rig:
 
 
 @BOTH
+@pytest.mark.req(
+    "E01.FR.10", "E02.FR.01", "E02.FR.13", "E01.FR.18", "E07.FR.05", "E02.FR.20"
+)
 def test_a_session_from_plug_to_plug_out(version: str) -> None:
     rig = started(version)
     rig.run_s(1)
@@ -72,10 +75,30 @@ def test_a_session_from_plug_to_plug_out(version: str) -> None:
 @pytest.mark.parametrize(
     ("point", "trigger", "at"),
     [
-        ("EVConnected", "CablePluggedIn", P.CONNECTED),
-        ("Authorized", "Authorized", P.STARTING),
-        ("PowerPathClosed", "Authorized", P.STARTING),
-        ("EnergyTransfer", "ChargingStateChanged", P.ENERGY),
+        pytest.param(
+            "EVConnected",
+            "CablePluggedIn",
+            P.CONNECTED,
+            marks=pytest.mark.req("E01.FR.02", "E02.FR.06"),
+        ),
+        pytest.param(
+            "Authorized",
+            "Authorized",
+            P.STARTING,
+            marks=pytest.mark.req("E01.FR.03"),
+        ),
+        pytest.param(
+            "PowerPathClosed",
+            "Authorized",
+            P.STARTING,
+            marks=pytest.mark.req("E01.FR.05"),
+        ),
+        pytest.param(
+            "EnergyTransfer",
+            "ChargingStateChanged",
+            P.ENERGY,
+            marks=pytest.mark.req("E01.FR.06"),
+        ),
     ],
 )
 def test_start_points(point: str, trigger: str, at: P) -> None:
@@ -94,6 +117,7 @@ def phase_order(phase: P) -> int:
     return (P.IDLE, P.CONNECTED, P.STARTING, P.ENERGY).index(phase)
 
 
+@pytest.mark.req("E03.FR.01", "E02.FR.17", "E03.FR.12")
 def test_token_before_plug_starts_at_authorized() -> None:
     rig = Rig(config(device_model={"TxCtrlr.TxStartPoint": "Authorized"}))
     rig.boot()
@@ -105,6 +129,7 @@ def test_token_before_plug_starts_at_authorized() -> None:
     assert rig.events()[0]["transactionInfo"]["chargingState"] == "Idle"
 
 
+@pytest.mark.req("E03.FR.05")
 def test_held_token_that_times_out_ends_its_transaction() -> None:
     rig = Rig(config(device_model={"TxCtrlr.TxStartPoint": "Authorized"}))
     rig.boot()
@@ -125,10 +150,15 @@ def test_held_token_that_times_out_ends_its_transaction() -> None:
         (StopReason.EMERGENCY_STOP, "AbnormalCondition"),
         (StopReason.STOPPED_BY_EV, "StopAuthorized"),
         (StopReason.IMMEDIATE_RESET, "ResetCommand"),
-        (StopReason.GROUND_FAULT, "AbnormalCondition"),
+        pytest.param(
+            StopReason.GROUND_FAULT,
+            "AbnormalCondition",
+            marks=pytest.mark.req("E06.FR.16"),
+        ),
     ],
 )
 @BOTH
+@pytest.mark.req("E06.FR.08", "E06.FR.15", "E07.FR.06")
 def test_end_reasons(version: str, reason: StopReason, trigger: str) -> None:
     rig = started(version)
     rig.observe(P.FINISHED, authorised=True, stop=reason)
@@ -138,26 +168,39 @@ def test_end_reasons(version: str, reason: StopReason, trigger: str) -> None:
     assert end["transactionInfo"]["stoppedReason"] == reason.value
 
 
-STOP_ROWS: list[tuple[str, list[tuple[str, str, str]]]] = [
+STOP_ROWS = [
     # TxStopPoint, then eventType, triggerReason and chargingState of what follows
-    ("Authorized", [("Ended", "StopAuthorized", "EVConnected")]),
-    ("PowerPathClosed", [("Ended", "StopAuthorized", "EVConnected")]),
+    pytest.param(
+        "Authorized", [("Ended", "StopAuthorized", "EVConnected")],
+        marks=pytest.mark.req("E06.FR.03"),
+    ),
+    pytest.param(
+        "PowerPathClosed", [("Ended", "StopAuthorized", "EVConnected")],
+        marks=pytest.mark.req("E06.FR.06"),
+    ),
     ("EVConnected,Authorized", [("Ended", "StopAuthorized", "EVConnected")]),
-    ("EnergyTransfer", [
-        ("Updated", "StopAuthorized", "Charging"),
-        ("Ended", "ChargingStateChanged", "EVConnected"),
-    ]),
-    ("EVConnected", [
-        ("Updated", "StopAuthorized", "Charging"),
-        ("Updated", "ChargingStateChanged", "EVConnected"),
-        ("Ended", "EVCommunicationLost", "Idle"),
-    ]),
+    pytest.param(
+        "EnergyTransfer", [
+            ("Updated", "StopAuthorized", "Charging"),
+            ("Ended", "ChargingStateChanged", "EVConnected"),
+        ],
+        marks=pytest.mark.req("E06.FR.07"),
+    ),
+    pytest.param(
+        "EVConnected", [
+            ("Updated", "StopAuthorized", "Charging"),
+            ("Updated", "ChargingStateChanged", "EVConnected"),
+            ("Ended", "EVCommunicationLost", "Idle"),
+        ],
+        marks=pytest.mark.req("E06.FR.02"),
+    ),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("stop_point", "told"), STOP_ROWS)
 @pytest.mark.parametrize("quick", [False, True], ids=["ramped", "at once"])
 @BOTH
+@pytest.mark.req("E07.FR.02", "E01.FR.15", "E02.FR.15")
 def test_stop_points(
     version: str, stop_point: str, told: list[tuple[str, str, str]], quick: bool
 ) -> None:
@@ -183,7 +226,16 @@ def test_stop_points(
     ("reason", "trigger"),
     [
         (StopReason.GROUND_FAULT, "AbnormalCondition"),
-        (StopReason.DEAUTHORIZED, "Deauthorized"),  # E05.FR.10
+        pytest.param(
+            StopReason.DEAUTHORIZED,
+            "Deauthorized",
+            marks=pytest.mark.req("E05.FR.09", "E05.FR.10"),
+        ),
+        pytest.param(
+            StopReason.STOPPED_BY_EV,
+            "StopAuthorized",
+            marks=pytest.mark.req("E15.FR.04", "E15.FR.05"),
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -206,6 +258,9 @@ def test_a_stop_nobody_asked_for(
     assert [event["eventType"] for event in events] == kinds
     assert events[0]["triggerReason"] == trigger
     assert events[-1]["transactionInfo"]["stoppedReason"] == reason.value
+    states = [event["transactionInfo"]["chargingState"] for event in events]
+    assert "EVConnected" in states[:2]
+    assert "SuspendedEVSE" not in states
 
 
 @pytest.mark.parametrize("stop_point", ["EVConnected", "Authorized", "EnergyTransfer"])
@@ -249,6 +304,7 @@ def test_unplug_before_any_report_of_stopping() -> None:
 
 
 @BOTH
+@pytest.mark.req("E02.FR.16")
 def test_operation_mode_changes_are_told_once_they_hold(version: str) -> None:
     rig = started(version)
     rig.clear()
@@ -277,6 +333,7 @@ def test_operation_mode_changes_are_told_once_they_hold(version: str) -> None:
     assert energy(event, "Power.Active.Residual") == [2000.0]
 
 
+@pytest.mark.req("J02.FR.11", "E02.FR.10")
 def test_periodic_samples_at_the_interval() -> None:
     rig = started(**{"SampledDataCtrlr.TxUpdatedInterval": 10})
     rig.clear()
@@ -317,6 +374,7 @@ def test_ended_carries_bounded_samples() -> None:
 
 
 @BOTH
+@pytest.mark.req("J01.FR.14", "J01.FR.22", "J01.FR.02")
 def test_aligned_values_lie_on_the_grid(version: str) -> None:
     rig = started(
         version,
@@ -359,6 +417,7 @@ def test_offline_events_say_so() -> None:
 
 
 @BOTH
+@pytest.mark.req("E06.FR.04")
 def test_invalid_token_stops_the_transaction(version: str) -> None:
     rig = started(version)
     first = next(s for s in rig.sent if s.action == "TransactionEvent")
