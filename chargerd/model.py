@@ -74,9 +74,21 @@ class Priority(IntEnum):
 
     EMERGENCY = 50
     RESERVE = 40  # aFRR, LFC
+    CENTRAL = 35  # a central system that is to come before all other setpoints
     SETPOINT = 30  # OCPP, OpenADR, IEEE 2030.5, S2
     HOME = 20  # ECHONET Lite, HEMS
     LOCAL = 10  # MQTT, CLI
+    YIELDING = 5  # gives way to every other wish
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Power at the connection, W: beyond a threshold it is brought to the target."""
+
+    low_w: float
+    low_to_w: float
+    high_w: float
+    high_to_w: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +107,11 @@ class Segment:
     curve: Curve | None = None
     signal: float | None = None  # x of a "signal" curve, e.g. aFRR's number
     follow_w: float | None = None  # LocalLoadBalancing: power wished at the connection
+    band: Band | None = None  # the same, only where it is left
     setpoint_var: float | None = None  # reactive power, + = as a coil takes it
-    # Made on the site (>= 0). It bounds nothing: the central system's limits rise by it.
+    curve_step: float = 0.0  # a smaller change of the curve's x is none
+    sleep: bool = False  # Idle with the power stage off
+    # Made on the site (>= 0). It bounds nothing: the CSMS's limits rise by it.
     generation_w: float | None = None
 
 
@@ -237,6 +252,7 @@ class Decision:
     source: str  # who won
     reasons: tuple[Reason, ...] = ()
     at_utc: datetime | None = None
+    asleep: bool = False  # the power stage is off, as asked
 
 
 @dataclass(frozen=True, slots=True)

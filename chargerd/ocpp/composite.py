@@ -66,6 +66,7 @@ class Demand:
     phases: int | None = None  # the fewest that were told
     limit_phases_w: tuple[float, ...] = ()  # L1 to L3, where they were told apart
     setpoint_var: float | None = None
+    sleep: bool = False  # evseSleep
 
 
 Answer = tuple[Demand | None, float]  # what holds, and until when it surely does
@@ -325,6 +326,7 @@ def _demand(period: Period, extra_w: float) -> Demand:
         phases=period.phases,
         limit_phases_w=tuple(power_w + extra_w / len(each) for power_w in each),
         setpoint_var=period.setpoint_var,
+        sleep=period.sleep,
     )
 
 

@@ -47,6 +47,7 @@ class Period:
     phases: int | None = None  # numberPhases as told
     limit_phases_w: tuple[float, ...] = ()  # L1 to L3, where they were told apart
     setpoint_var: float | None = None  # setpointReactive, summed
+    sleep: bool = False  # evseSleep, in Idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ def phase_sum_w(values: Payload, name: str, unit: str, supply: Supply) -> float 
 def parse_period(values: Payload, unit: str, supply: Supply) -> Period:
     mode = _MODES[values.get("operationMode", "ChargingOnly")]
     if mode is OperationMode.IDLE:
-        return Period(mode, 0.0, 0.0, 0.0)
+        sleep = bool(values.get("evseSleep"))
+        return Period(mode, 0.0, 0.0, 0.0, sleep=sleep)
     if mode is OperationMode.LOCAL_FREQUENCY:
         return Period(
             mode,

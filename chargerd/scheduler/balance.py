@@ -51,6 +51,7 @@ def step(
     own_w: float,
     followers: int,
     bounds: tuple[float, float],
+    deadband_w: float = DEADBAND_W,
 ) -> State:
     """`grid_w` = power at the connection as it is when all commands are done.
 
@@ -61,7 +62,7 @@ def step(
     period_s = min(reading_mono - state.reading_mono, 10.0)
     regain = 1.0 + REGAIN_PER_S * period_s
     error_w = grid_w - target_w
-    if abs(error_w) <= DEADBAND_W:
+    if abs(error_w) <= deadband_w:
         return State(state.output_w, reading_mono, min(1.0, state.calm * regain))
     sign = -1 if error_w > 0.0 else 1
     hunts = state.sign * sign < 0

@@ -87,6 +87,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
         ruled=ruled,
         floor_pct=wishes.floor_pct(snap, unit, ctx),
         setpoint_var=None if gate else var,
+        sleep=choice.sleep and power == 0.0 and not gate,
     )
 
 

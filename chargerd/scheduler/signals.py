@@ -59,6 +59,7 @@ def _check_segment(segment: Segment, where: str) -> None:
         ("signal", segment.signal, -math.inf, math.inf),
         ("follow_w", segment.follow_w, -MAX_W, MAX_W),
         ("setpoint_var", segment.setpoint_var, -MAX_W, MAX_W),
+        ("curve_step", segment.curve_step, 0.0, math.inf),
         ("generation_w", segment.generation_w, 0.0, MAX_W),
     )
     for name, value, low, high in low_high:
@@ -68,6 +69,13 @@ def _check_segment(segment: Segment, where: str) -> None:
             raise SchedulerError(f"{where}: {name} {value!r} is not in {low}..{high}")
     if segment.curve is not None:
         _check_curve(segment.curve, where)
+    band = segment.band
+    if band is not None and not (
+        -MAX_W <= band.low_w < band.high_w <= MAX_W
+        and abs(band.low_to_w) <= MAX_W
+        and abs(band.high_to_w) <= MAX_W
+    ):
+        raise SchedulerError(f"{where}: the band {band!r} is none")
 
 
 def _check_curve(curve: Curve, where: str) -> None:

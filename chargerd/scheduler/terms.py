@@ -80,6 +80,7 @@ class Carry:
     release: Release | None = None
     der: droop.State = droop.REST
     follower: balance.State | None = None
+    curve_x: float | None = None  # where the winning curve was read last
     move: Move | None = None
 
 
@@ -140,6 +141,7 @@ class Verdict:
     carry: Carry
     floor_pct: float  # nothing is discharged below
     ruled: grid_rules.State  # a trip outlives a session
+    sleep: bool  # nothing flows, nothing is wished: the stage may be off
     setpoint_var: float | None = None
 
 
@@ -153,3 +155,6 @@ class Ask:
     curve: Curve | None = None
     follow_w: float | None = None
     setpoint_var: float | None = None
+    x: float | None = None  # where on the curve
+    exact: bool = False  # `follow_w` is met without a deadband
+    sleep: bool = False

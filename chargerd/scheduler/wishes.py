@@ -59,6 +59,7 @@ class Choice:
     hold_turn: bool = True
     setpoint_var: float | None = None
     want_w: tuple[float, float] | None = None  # where the wish itself hangs on bounds
+    sleep: bool = False  # the stage may be off
 
 
 def floor_pct(snap: Snapshot, unit: Unit, ctx: Context) -> float:
@@ -171,7 +172,7 @@ def _rank(ask: Ask) -> tuple[int, float]:
 def _won(ask: Ask, ledger: Ledger, snap: Snapshot, ctx: Context, done: bool) -> Choice:
     wish, follower = ask.wish_w, None
     if ask.follow_w is not None:
-        follower = _follow(ask.follow_w, ledger, snap, ctx)
+        follower = _follow(ask.follow_w, ask.exact, ledger, snap, ctx)
         wish = follower.output_w
     elif ask.curve is None and abs(wish) < DEADBAND_W:
         wish = 0.0
@@ -188,11 +189,13 @@ def _won(ask: Ask, ledger: Ledger, snap: Snapshot, ctx: Context, done: bool) -> 
             plan_done=done,
             wish=Wish(signal.source, wish, signal.valid_until_mono),
             follower=follower,
+            curve_x=ask.x,
         ),
         until_mono=signal.valid_until_mono,
         hold_turn=not reserve,
         setpoint_var=ask.setpoint_var,
         want_w=None if follower is None else (-math.inf, math.inf),
+        sleep=ask.sleep,
     )
 
 
@@ -210,17 +213,19 @@ def _read(
     parts = max(1, ctx.station_evses) if signal.evse_id == 0 else 1
     var = None if segment.setpoint_var is None else segment.setpoint_var / parts
     if mode is OperationMode.IDLE:
-        return Ask(signal, 0.0, mode, setpoint_var=var)
+        return Ask(signal, 0.0, mode, setpoint_var=var, sleep=segment.sleep)
     if mode is OperationMode.LOCAL_LOAD_BALANCING:
-        if segment.follow_w is None or snap.site.grid_w is None:
+        target_w = _target_w(segment, snap.site.grid_w)
+        if target_w is None:
             return None
-        return Ask(signal, ctx.power_w, mode, None, segment.follow_w, var)
+        exact = segment.band is not None  # its thresholds are the deadband
+        return Ask(signal, ctx.power_w, mode, None, target_w, var, exact=exact)
     if mode not in _MODES_OF_WISH:
         return None
     asked = segment.setpoint_w
     base_w = None if asked is None else asked / parts
     curve = segment.curve
-    x = None if curve is None else _x(curve, segment, snap, unit)
+    x = None if curve is None else _x(curve, segment, snap, unit, ctx.carry.curve_x)
     if curve is not None and x is not None:
         if base_w is None:
             base_w = _baseline(curve, parts, ledger, snap, unit, ctx, plan_w)
@@ -229,16 +234,33 @@ def _read(
         return None
     if mode is OperationMode.CHARGING_ONLY:
         base_w = max(0.0, base_w)
-    return Ask(signal, base_w, mode, curve if x is not None else None, None, var)
+    used = curve if x is not None else None
+    return Ask(signal, base_w, mode, used, None, var, x)
 
 
-def _x(curve: Curve, segment: Segment, snap: Snapshot, unit: Unit) -> float | None:
+def _target_w(segment: Segment, grid_w: float | None) -> float | None:
+    """The power wished at the connection; inside a band the one that is there."""
+    band = segment.band
+    if grid_w is None or band is None:
+        return None if grid_w is None else segment.follow_w
+    if grid_w > band.high_w:
+        return band.high_to_w
+    return band.low_to_w if grid_w < band.low_w else grid_w
+
+
+def _x(
+    curve: Curve, segment: Segment, snap: Snapshot, unit: Unit, last_x: float | None
+) -> float | None:
     """Where on the curve we are; None = not known, or too old to act on."""
     if curve.kind == "signal":
         return segment.signal
     if curve.kind == "voltage":
         return snap.site.voltage_v
-    return droop.measured(snap.site, unit.code.frequency_max_age_s)
+    hertz = droop.measured(snap.site, unit.code.frequency_max_age_s)
+    if hertz is None or last_x is None:
+        return hertz
+    # Float dust: a change of 10 mHz is one of 0.01 Hz.
+    return hertz if abs(hertz - last_x) >= segment.curve_step - 1e-9 else last_x
 
 
 def _baseline(
@@ -268,7 +290,7 @@ def _baseline(
 
 
 def _follow(
-    target_w: float, ledger: Ledger, snap: Snapshot, ctx: Context
+    target_w: float, exact: bool, ledger: Ledger, snap: Snapshot, ctx: Context
 ) -> balance.State:
     site = snap.site
     state = ctx.carry.follower or balance.start(ctx.power_w)
@@ -281,6 +303,7 @@ def _follow(
         ctx.power_w,
         ctx.station_evses,
         (ledger.low, ledger.high),
+        0.0 if exact else balance.DEADBAND_W,
     )
 
 

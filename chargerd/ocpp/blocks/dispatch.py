@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from chargerd.clock import Now
 from chargerd.model import DispatchSignal, OperationMode, Priority, Segment
 from chargerd.ocpp.blocks.desk import Desk, EvseView
+from chargerd.ocpp.blocks.v2x_check import band
 from chargerd.ocpp.composite import (
     Afrr,
     Branch,
@@ -81,6 +83,7 @@ class Dispatcher:
         self._desk = desk
         self._sent: dict[tuple[str, int], DispatchSignal] = {}
         self.next_mono = math.inf
+        self.takes_signal = False  # a v2xSignalWattCurve is active
 
     def refresh(
         self,
@@ -98,6 +101,7 @@ class Dispatcher:
         """
         profiles, priority = list(profiles), set(priority)
         self.next_mono = math.inf
+        self.takes_signal = False
         station = Composite(profiles, context(self._desk, STATION, now, dyn_mono))
         self._signal(SITE, STATION, station.site, now)
         for evse_id, view in self._desk.evses.items():
@@ -105,6 +109,8 @@ class Dispatcher:
             ctx = context(self._desk, evse_id, now, dyn_mono, first)
             composite = Composite(profiles, ctx)
             self._signal(SITE, evse_id, composite.site, now)
+            demand, _ = composite.tx(ctx.now_s)
+            self.takes_signal |= demand is not None and demand.signal is not None
             branch = with_signal(composite.tx, afrr)
             if evse_id in suspended:
                 branch = _nothing
@@ -114,11 +120,12 @@ class Dispatcher:
         start = now.utc.timestamp()
         entries, end = timeline(branch, start, start + HORIZON_S, MOST_SEGMENTS)
         live: list[Segment] = []
+        rank = self._rank(source, entries[0][1])
         for at_s, demand in entries:
-            if demand is None:
+            if demand is None or self._rank(source, demand) is not rank:
                 end = at_s if live else end
                 break
-            live.append(_segment(now.mono + (at_s - start), demand))
+            live.append(self._segment(now.mono + (at_s - start), evse_id, demand))
         if live:
             held = now.mono + min(end - start, LEASE_S)
             # A true end needs nobody; what goes on is renewed long before it ends.
@@ -128,11 +135,38 @@ class Dispatcher:
             held = now.mono
             again = now.mono + (entries[1][0] if len(entries) > 1 else end) - start
         self.next_mono = min(self.next_mono, again)
-        self._emit(
-            DispatchSignal(
-                source, evse_id, Priority.SETPOINT, tuple(live), now.mono, held
-            )
+        self._emit(DispatchSignal(source, evse_id, rank, tuple(live), now.mono, held))
+
+    def _rank(self, source: str, demand: Demand | None) -> Priority:
+        """Whose setpoint comes first (Q05.FR.01, Q06.FR.20-22)."""
+        if source != TX or demand is None:
+            return Priority.SETPOINT
+        if demand.mode is OperationMode.EXTERNAL_SETPOINT:
+            return Priority.YIELDING
+        first = self._desk.model.text("SmartChargingCtrlr", "SetpointPriority")
+        return Priority.CENTRAL if first == "CSMS" else Priority.YIELDING
+
+    def _segment(self, start_mono: float, evse_id: int, demand: Demand) -> Segment:
+        frequency = demand.frequency is not None
+        balances = demand.mode is OperationMode.LOCAL_LOAD_BALANCING
+        return Segment(
+            start_mono,
+            demand.mode,
+            demand.setpoint_w,
+            demand.limit_w,
+            demand.discharge_limit_w,
+            demand.frequency,
+            band=band(self._desk, evse_id) if balances else None,
+            setpoint_var=demand.setpoint_var,
+            curve_step=self._step_hz(evse_id) if frequency else 0.0,
+            sleep=demand.sleep,
         )
+
+    def _step_hz(self, evse_id: int) -> float:
+        """LocalFrequencyUpdateThreshold, which is in mHz (Q08.FR.07)."""
+        variable = "LocalFrequencyUpdateThreshold"
+        text = self._desk.model.text("V2XChargingCtrlr", variable, evse_id=evse_id)
+        return float(text) / 1000.0
 
     def _emit(self, signal: DispatchSignal) -> None:
         key = signal.source, signal.evse_id
@@ -155,17 +189,6 @@ def _nothing(at_s: float) -> tuple[Demand, float]:
     return Demand(OperationMode.CHARGING_ONLY, 0.0, 0.0), math.inf
 
 
-def _segment(start_mono: float, demand: Demand) -> Segment:
-    return Segment(
-        start_mono,
-        demand.mode,
-        demand.setpoint_w,
-        demand.limit_w,
-        demand.discharge_limit_w,
-        demand.frequency,
-    )
-
-
 def _same(old: DispatchSignal, new: DispatchSignal) -> bool:
     """True when `old`, still running, says all that `new` would and lives on."""
     now_mono = new.received_mono
@@ -173,7 +196,7 @@ def _same(old: DispatchSignal, new: DispatchSignal) -> bool:
     both_leases = (
         min(old.valid_until_mono, new.valid_until_mono) > now_mono + LEASE_S / 2 + 1
     )
-    if not (ends or both_leases):
+    if not (ends or both_leases) or old.priority is not new.priority:
         return False
     current = old.at(now_mono)
     rest = [s for s in old.segments if s.start_mono > now_mono]
@@ -185,11 +208,6 @@ def _same(old: DispatchSignal, new: DispatchSignal) -> bool:
 
 def _equal(one: Segment, other: Segment, now_mono: float) -> bool:
     starts = max(one.start_mono, now_mono), max(other.start_mono, now_mono)
-    return (
-        abs(starts[0] - starts[1]) < 0.5
-        and one.mode is other.mode
-        and one.setpoint_w == other.setpoint_w
-        and one.limit_w == other.limit_w
-        and one.discharge_limit_w == other.discharge_limit_w
-        and one.curve == other.curve
+    return abs(starts[0] - starts[1]) < 0.5 and one == replace(
+        other, start_mono=one.start_mono
     )

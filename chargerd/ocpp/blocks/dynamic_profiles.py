@@ -13,8 +13,8 @@ from dataclasses import replace
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, failed, refusal
-from chargerd.ocpp.blocks.profile_check import Refusal, check_power
 from chargerd.ocpp.blocks.profile_store import CSO, ProfileStore
+from chargerd.ocpp.blocks.v2x_check import Refusal, check_power
 from chargerd.ocpp.effects import Answer, Durability, Payload
 from chargerd.ocpp.profiles import Profile, parse_period
 from chargerd.ocpp.v2 import dialect

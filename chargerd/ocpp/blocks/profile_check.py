@@ -11,7 +11,9 @@ from enum import Enum, auto
 from itertools import pairwise
 
 from chargerd.model import OperationMode
+from chargerd.ocpp.blocks import v2x_check
 from chargerd.ocpp.blocks.desk import Desk, EvseView
+from chargerd.ocpp.blocks.v2x_check import MAX_W, Refusal, check_power
 from chargerd.ocpp.effects import OcppError, Payload
 from chargerd.ocpp.profiles import (
     PHASE_KEYS,
@@ -23,21 +25,7 @@ from chargerd.ocpp.profiles import (
 from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES
 
 _EXTERNAL = "ChargingStationExternalConstraints"
-MAX_W = 2_000_000.0  # beyond any station: a value above it is an error, not a limit
 MAX_SECONDS = 10 * 366 * 86_400
-CHARGING_ONLY = OperationMode.CHARGING_ONLY
-_PHASED = tuple(PHASE_KEYS)
-# By operationMode: the field it needs, and those it must not have (Table 95).
-_FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ChargingOnly": ("limit", ("dischargeLimit", "setpoint", "setpointReactive")),
-    "CentralSetpoint": ("setpoint", ()),
-    "CentralFrequency": ("setpoint", ("setpointReactive",)),
-    "LocalFrequency": ("v2xBaseline", _PHASED),
-    "Idle": ("", _PHASED),
-}
-_CHARGING_ONLY_PURPOSES = (
-    "ChargingStationMaxProfile", "PriorityCharging", "LocalGeneration",
-)  # fmt: skip
 
 
 class Origin(Enum):
@@ -47,15 +35,6 @@ class Origin(Enum):
     START = auto()  # with RequestStartTransaction: no transaction yet (F01.FR.09, .11)
     BEGAN = auto()  # the same, now that its transaction has begun
     DISK = auto()  # of the last run: its transaction may come back (E17)
-
-
-class Refusal(Exception):
-    """The profile is not taken: `reason` is an OCPP reason code."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-        self.text = text
 
 
 class ProfileCheck:
@@ -218,29 +197,29 @@ class ProfileCheck:
         self, schedule: Payload, profile: Profile, views: list[EvseView]
     ) -> None:
         """Up to 1024 of them in a few ms: what they share is looked up once (law 7)."""
-        modes = tuple(self._modes(profile.purpose, views))
+        modes = v2x_check.modes(self._desk, profile.purpose, views)
         phases = _phase_check(profile.purpose, views)
+        sleeps = self._desk.model.flag("SmartChargingCtrlr", "SupportsEvseSleep")
         raw = schedule["chargingSchedulePeriod"]
-        for values, period in zip(raw, profile.periods, strict=True):
+
+        def check(values: Payload, period: Period) -> None:
             if period.mode not in modes:
-                raise Refusal(*_mode_refusal(profile.purpose, period.mode))
+                raise v2x_check.refuse_mode(profile.purpose, period.mode)
+            if period.mode is OperationMode.LOCAL_LOAD_BALANCING:
+                v2x_check.check_band(self._desk, views)
             phases(values)
             check_power(values, period)
-            if values.get("evseSleep"):
-                raise Refusal("InvalidSchedule", "evseSleep unsupported (K01.FR.126)")
+            idle = period.mode is OperationMode.IDLE
+            if values.get("evseSleep") and not (sleeps and idle):
+                raise Refusal("InvalidSchedule", "no evseSleep here (K01.FR.126)")
 
-    def _modes(self, purpose: str, views: list[EvseView]) -> set[OperationMode]:
-        if purpose in _CHARGING_ONLY_PURPOSES:
-            return {CHARGING_ONLY}
-        model = self._desk.model
-        modes = {CHARGING_ONLY, OperationMode.IDLE}
-        for view in views:  # a profile for all EVSEs needs one that can
-            if model.flag("V2XChargingCtrlr", "Enabled", view.config.id):
-                names = model.members(
-                    "V2XChargingCtrlr", "SupportedOperationModes", view.config.id
-                )
-                modes |= {OperationMode(name) for name in names}
-        return modes
+        for values, period in zip(raw, profile.periods, strict=True):
+            try:
+                check(values, period)
+            except Refusal as refused:  # in words: which part it is (Q08.FR.03)
+                start = values["startPeriod"]
+                where = f"chargingSchedule {schedule['id']}, startPeriod {start}"
+                raise Refusal(refused.reason, f"{where}: {refused.text}") from None
 
     def _against(self, profile: Profile, others: list[Profile]) -> None:
         """Duplicates by stack level (K01.FR.06, .39, .52, .53) and the store's size."""
@@ -270,13 +249,6 @@ class ProfileCheck:
                 )
 
 
-def _mode_refusal(purpose: str, mode: OperationMode) -> tuple[str, str]:
-    if mode is OperationMode.LOCAL_LOAD_BALANCING:
-        return "UnsupportedParam", "LocalLoadBalancing is not supported"
-    text = f"{mode.value} is not for {purpose} here (K01.FR.114, .115)"
-    return "InvalidOperationMode", text
-
-
 def _phase_check(purpose: str, views: list[EvseView]) -> Callable[[Payload], None]:
     is_dc = all(view.is_dc for view in views)
     fewest = min(view.config.ac_phases for view in views)
@@ -300,64 +272,6 @@ def _phase_check(purpose: str, views: list[EvseView]) -> Callable[[Payload], Non
                     raise Refusal("PhaseConflict", f"{name}_L2 or _L3 without {name}")
 
     return check
-
-
-def check_power(values: Payload, period: Period) -> None:
-    """The power fields of a period (as received, as parsed) for its mode.
-
-    Raises Refusal. Setpoint inside [dischargeLimit, limit]: V2X.05; both ends of every
-    range; phases of one setpoint share its sign.
-    """
-    mode = values.get("operationMode", "ChargingOnly")
-    needed, forbidden = _FIELDS[mode]
-    if mode == "LocalFrequency":
-        _check_curves(values)
-    for name in forbidden:
-        if name in values:
-            raise Refusal("InvalidSchedule", f"{name} is not for {mode}")
-    if needed and needed not in values:
-        raise Refusal("InvalidSchedule", f"{mode} needs {needed}")
-    limit, floor, setpoint = (
-        period.limit_w,
-        period.discharge_limit_w,
-        period.setpoint_w,
-    )
-    if limit is not None and not 0 <= limit <= MAX_W:
-        raise Refusal("InvalidSchedule", "limit is out of range")
-    if floor is not None and not -MAX_W <= floor <= 0:
-        raise Refusal("InvalidSchedule", "dischargeLimit is out of range")
-    if setpoint is None:
-        return
-    if not -MAX_W <= setpoint <= MAX_W:
-        raise Refusal("InvalidSchedule", "setpoint is out of range")
-    signs = []
-    for limits, floors, wishes in zip(
-        PHASE_KEYS["limit"],
-        PHASE_KEYS["dischargeLimit"],
-        PHASE_KEYS["setpoint"],
-        strict=True,
-    ):
-        wish = values.get(wishes)
-        if wish is None:
-            continue
-        signs.append(wish)
-        if wish > values.get(limits, wish) or wish < values.get(floors, wish):
-            raise Refusal("InvalidSchedule", "setpoint is outside its limits (V2X.05)")
-    if signs and min(signs) < 0 < max(signs):
-        raise Refusal("InvalidSchedule", "setpoints of phases differ in sign")
-
-
-def _check_curves(values: Payload) -> None:
-    """LocalFrequency (Q08): a baseline and at least two points; powers in range."""
-    points = values.get("v2xFreqWattCurve", ())
-    if len(points) < 2 or "v2xBaseline" not in values:
-        reason = "v2xBaseline and two points of v2xFreqWattCurve are needed"
-        raise Refusal("NoFreqWattCurve", reason)
-    powers = [
-        point["power"] for point in (*points, *values.get("v2xSignalWattCurve", ()))
-    ]
-    if not all(-MAX_W <= power <= MAX_W for power in powers):
-        raise Refusal("InvalidSchedule", "the power of a curve is out of range")
 
 
 def _overlap(one: Profile, other: Profile) -> bool:

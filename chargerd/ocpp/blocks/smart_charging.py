@@ -21,10 +21,10 @@ from chargerd.ocpp.blocks.profile_check import (
     MAX_SECONDS,
     Origin,
     ProfileCheck,
-    Refusal,
     check_dyn_time,
 )
 from chargerd.ocpp.blocks.profile_store import CSO, Installed, ProfileStore
+from chargerd.ocpp.blocks.v2x_check import Refusal
 from chargerd.ocpp.composite import Afrr
 from chargerd.ocpp.effects import Answer, OcppError, Payload
 from chargerd.ocpp.profiles import parse_time
@@ -188,12 +188,8 @@ class SmartCharging(Block):
             return refusal(
                 "InvalidValue", f"timestamp is not within {AFRR_TTL_S:.0f} s"
             )
-        if not any(
-            period.signal is not None
-            for profile in self._store.of_csms()
-            for period in profile.periods
-        ):
-            return refusal("NoSignalWattCurve", "no profile has a v2xSignalWattCurve")
+        if not self._dispatcher.takes_signal:  # Q08.FR.11
+            return refusal("NoSignalWattCurve", "no v2xSignalWattCurve is active")
         self._afrr = Afrr(float(request["signal"]), from_s, from_s + AFRR_TTL_S)
         self.refresh(now)
         return {"status": "Accepted"}

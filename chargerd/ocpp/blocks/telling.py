@@ -138,6 +138,8 @@ class Teller:
         if view.ended_reservation_id is not None:
             event["reservationId"] = view.ended_reservation_id
             view.ended_reservation_id = None
+        if report is not None and report.decision.asleep:
+            event["evseSleep"] = True  # Q10.FR.04; absent is false
         if report is not None:
             self._hardware(view, tx, report, session, event, now)
         known = [value for value in values if value is not None]

@@ -74,7 +74,8 @@ class Row:
 STATES = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
 TX_POINTS = ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 MODES = (
-    "ChargingOnly", "CentralSetpoint", "CentralFrequency", "LocalFrequency", "Idle",
+    "ChargingOnly", "CentralSetpoint", "ExternalSetpoint", "ExternalLimits",
+    "CentralFrequency", "LocalFrequency", "LocalLoadBalancing", "Idle",
 )  # fmt: skip
 MEASURANDS = (
     "Energy.Active.Import.Register", "Energy.Active.Export.Register",

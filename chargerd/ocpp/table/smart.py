@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES, PURPOSES, Row, flag, read
+from chargerd.ocpp.table.row import (
+    MAX_PERIODS,
+    MAX_PROFILES,
+    PURPOSES,
+    Row,
+    flag,
+    is_dc,
+    read,
+    yes,
+)
 
 ROWS: tuple[Row, ...] = (
     read("SmartChargingCtrlr", "Available", "boolean", "true"),
@@ -18,6 +27,8 @@ ROWS: tuple[Row, ...] = (
     # A grid's limit is never ignored: this cannot be switched on.
     read("SmartChargingCtrlr", "ExternalConstraintsProfileDisallowed", "boolean",
           "false"),
+    Row("SmartChargingCtrlr", "SetpointPriority", "OptionList", "CSMS",
+        values=("CSMS", "ExternalControl")),
     read("SmartChargingCtrlr", "RateUnit", "MemberList", "W,A", values=("A", "W")),
     Row("SmartChargingCtrlr", "IgnoredProfilePurposesOffline", "MemberList", "",
         values=PURPOSES),
@@ -29,7 +40,8 @@ ROWS: tuple[Row, ...] = (
     read("SmartChargingCtrlr", "SupportsLimitAtSoC", "boolean", "true"),
     read("SmartChargingCtrlr", "SupportsUseLocalTime", "boolean", "true"),
     read("SmartChargingCtrlr", "SupportsRandomizedDelay", "boolean", "true"),
-    read("SmartChargingCtrlr", "SupportsEvseSleep", "boolean", "false"),
+    read("SmartChargingCtrlr", "SupportsEvseSleep", "boolean",
+          lambda p: yes(any(map(is_dc, p.config.evse)))),
     read("SmartChargingCtrlr", "ChargingProfilePersistence", "boolean", "true",
           instance="TxProfile"),
     read("SmartChargingCtrlr", "ChargingProfilePersistence", "boolean", "false",

@@ -27,8 +27,21 @@ def _energy_transfer(place: Place) -> str:
     return ",".join(dict.fromkeys(modes))
 
 
+# Without discharge, too (Q 2.2): the first four of the list.
+_PLAIN = ("ChargingOnly", "ExternalSetpoint", "ExternalLimits", "CentralSetpoint",
+          "Idle")  # fmt: skip
+
+
 def _modes(place: Place) -> str:
-    return ",".join(MODES) if discharges(place) else "ChargingOnly,Idle"
+    """Load balancing needs the meter of the connection."""
+    names: tuple[str, ...] = MODES if discharges(place) else _PLAIN
+    if place.config.site.meter is None:
+        names = tuple(name for name in names if name != "LocalLoadBalancing")
+    return ",".join(names)
+
+
+def _balances(place: Place) -> bool:
+    return "LocalLoadBalancing" in _modes(place)
 
 
 def _sampled(mode: str) -> str:
@@ -45,6 +58,13 @@ ROWS: tuple[Row, ...] = (
           _energy_transfer, scope="evse"),
     read("V2XChargingCtrlr", "SupportedOperationModes", "MemberList", _modes,
           scope="evse", values=MODES),
+    Row("V2XChargingCtrlr", "LocalFrequencyUpdateThreshold", "decimal", "0",
+        scope="evse", unit="mHz", low=0, high=1000, only=discharges),
+    *(
+        Row("V2XChargingCtrlr", "LocalLoadBalancing", "decimal", "", name, "evse",
+            unit="W", low=-2_000_000, high=2_000_000, only=_balances)
+        for name in ("LowerThreshold", "LowerOffset", "UpperThreshold", "UpperOffset")
+    ),
     *(
     row
     for mode in MODES

@@ -92,8 +92,7 @@ REFUSED_21: list[Any] = [
         purpose="LocalGeneration", periods=central(1.0)), 0, "InvalidOperationMode",
      pytest.mark.req("K01.FR.113")),
     ("sleep", profile(periods=[
-        {"startPeriod": 0, "limit": 1.0, "evseSleep": True}]), 1, "InvalidSchedule",
-     pytest.mark.req("K01.FR.126")),
+        {"startPeriod": 0, "limit": 1.0, "evseSleep": True}]), 1, "InvalidSchedule"),
     ("no limit", profile(periods=NO_LIMIT), 1, "InvalidSchedule"),
     ("charging only with setpoint", profile(periods=[
         {"startPeriod": 0, "limit": 1.0, "setpoint": 1.0}]), 1, "InvalidSchedule"),
@@ -105,9 +104,6 @@ REFUSED_21: list[Any] = [
     ("setpoint below floor", profile(periods=central(-5000.0, dischargeLimit=-1.0)), 1,
      "InvalidSchedule"),
     ("monstrous setpoint", profile(periods=central(-1e308)), 1, "InvalidSchedule"),
-    ("external setpoint", profile(periods=[
-        {"startPeriod": 0, "operationMode": "ExternalSetpoint"}]), 1,
-     "InvalidOperationMode"),
     ("no curve", profile(periods=local()), 1, "NoFreqWattCurve"),
     ("one point", profile(periods=local([50.0, 0.0])), 1, "NoFreqWattCurve"),
     ("no baseline", profile(periods=local(*DROOP, v2xBaseline=None)), 1,
@@ -257,8 +253,10 @@ OF_AC: list[Any] = [  # phases of the EVSE, period, reason ("" = taken), require
     (3, {"startPeriod": 0, "limit_L2": 1.0}, "PhaseConflict",
      pytest.mark.req("K01.FR.146")),
     (1, {**BASE, "limit_L2": 1.0}, "PhaseConflict"),
-    (3, {**BASE, "operationMode": "CentralSetpoint", "setpoint": 1.0},
+    (3, {**BASE, "operationMode": "CentralFrequency", "setpoint": 1.0},
      "InvalidOperationMode"),
+    (3, {"startPeriod": 0, "operationMode": "Idle", "evseSleep": True},
+     "InvalidSchedule", pytest.mark.req("K01.FR.126")),
 ]  # fmt: skip
 
 
@@ -290,8 +288,9 @@ def test_phases_of_one_setpoint_share_its_sign() -> None:
 
 def test_an_evse_that_cannot_discharge_takes_no_v2x_mode() -> None:
     rig = Rig(config(evse={"discharge_w": 0})).boot()
-    answer = install(rig, profile(periods=central(-100.0)))
-    assert answer["statusInfo"]["reasonCode"] == "InvalidOperationMode"
+    made = profile(periods=central(-100.0, mode="CentralFrequency"))
+    assert install(rig, made)["statusInfo"]["reasonCode"] == "InvalidOperationMode"
+    assert install(rig, profile(periods=central(100.0)))["status"] == "Accepted"
 
 
 @pytest.mark.req("K01.FR.05", "K01.FR.52", "K01.FR.53")
