@@ -22,6 +22,7 @@ SOURCES = (
     ("sunspec", "sunspec_door", ""),
     ("openadr2", "openadr2_door", "openadr2"),
     ("openadr3", "openadr3_door", "openadr3"),
+    ("ieee2030_5", "ieee2030_5_door", "ieee2030_5"),
     ("s2", "s2_door", "s2"),
 )
 
