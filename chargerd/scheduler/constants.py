@@ -5,9 +5,13 @@ Pure. Owns no default of its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chargerd import config
 from chargerd.evse import causes, hlc
 from chargerd.evse.actuate import Ratings
+from chargerd.model_grid import GridRules
+from chargerd.scheduler import grid_rules
 from chargerd.scheduler.grid_rules import Plate
 from chargerd.scheduler.terms import Unit
 
@@ -55,6 +59,12 @@ def of(
         mains_v=evse.ac_voltage_v,
     )
     return unit, ratings, fitted
+
+
+def ruled(plain: Unit, rules: GridRules) -> Unit:
+    """With the network operator's rules in the place of the grid code's own."""
+    code = grid_rules.overlaid(plain.code, rules, plain.nominal_hz)
+    return replace(plain, code=code)
 
 
 def _plate(evse: config.Evse) -> Plate:

@@ -6,7 +6,7 @@ this what went to the wire (`state.power_w`), so that the next ramp starts from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_STEP_S = 0.25  # a late tick earns no bigger step than this
 TO_ZERO = 2.0  # towards zero power may change so much faster
@@ -20,6 +20,12 @@ class Settings:
     grid_w_per_s: float = 1.0e9
     turn_band_w: float = 200.0
     turn_hold_s: float = 1.0
+
+    def slowed(self, rating_w: float, ramp_s: float) -> Settings:
+        """Not faster than 0 to `rating_w` in `ramp_s`; 0 s: as it is."""
+        if ramp_s <= 0.0:
+            return self
+        return replace(self, grid_w_per_s=min(self.grid_w_per_s, rating_w / ramp_s))
 
 
 @dataclass(frozen=True, slots=True)

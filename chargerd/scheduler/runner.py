@@ -6,7 +6,6 @@ command, an offer and a report; does no I/O and reads no clock.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from chargerd import config
@@ -258,19 +257,15 @@ class Runner:
         snap = replace(snap, now=now, signals=(*others, signal))
         verdict = decide(snap, self.unit, self.context)
         power_w = self._clamp(verdict, verdict.wanted_w, is_ac(snap))
-        return _decision(snap, verdict, power_w, verdict.valid_until_mono)
+        return verdict.decision(snap, power_w)
 
     def _obey(self, rules: GridRules) -> None:
         """New rules of the network operator: what follows from them is made once."""
         if rules is self._rules:
             return
-        self._rules, plain = rules, self._plain
-        code = grid_rules.overlaid(plain.code, rules, plain.nominal_hz)
-        self.unit = replace(plain, code=code)
-        slowest = math.inf if rules.ramp_s <= 0.0 else plain.charge_w / rules.ramp_s
-        self._ramp = replace(
-            self._plain_ramp, grid_w_per_s=min(slowest, self._plain_ramp.grid_w_per_s)
-        )
+        self._rules = rules
+        self.unit = constants.ruled(self._plain, rules)
+        self._ramp = self._plain_ramp.slowed(self._plain.charge_w, rules.ramp_s)
 
     # -- the parts of a tick ---------------------------------------------------
 
@@ -498,7 +493,7 @@ class Runner:
             )
         power_w = self._clamp(verdict, wanted, ac_path)
         self._ramped = ramp.follow(self._ramped, power_w, now_mono, self._ramp)
-        return _decision(snap, verdict, power_w, verdict.valid_until_mono)
+        return verdict.decision(snap, power_w)
 
     def _clamp(self, verdict: Verdict, power_w: float, ac_path: bool) -> float:
         return envelope.clamp(
@@ -595,22 +590,3 @@ class Runner:
         short = abs(offer.setpoint_a) - command.stage.current_a > 0.05
         self._limited = derated or short
         return command, offer
-
-
-def _decision(
-    snap: Snapshot, verdict: Verdict, power_w: float, until_mono: float
-) -> Decision:
-    return Decision(
-        evse_id=snap.evse_id,
-        at_mono=snap.now.mono,
-        valid_until_mono=until_mono,
-        power_w=power_w,
-        wanted_w=verdict.wanted_w,
-        low_w=verdict.low_w,
-        high_w=verdict.high_w,
-        mode=verdict.mode,
-        asleep=verdict.sleep and power_w == 0.0,
-        source=verdict.source,
-        reasons=verdict.reasons,
-        at_utc=snap.now.utc,
-    )

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 
 from chargerd.config_battery import ANY, Battery
 from chargerd.config_grid_code import GridCode
-from chargerd.model import Curve, DispatchSignal, OperationMode, Reason
+from chargerd.model import (
+    Curve,
+    Decision,
+    DispatchSignal,
+    OperationMode,
+    Reason,
+    Snapshot,
+)
 from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.plan import Plan
 from chargerd.scheduler import balance, droop, grid_rules
@@ -143,6 +150,23 @@ class Verdict:
     ruled: grid_rules.State  # a trip outlives a session
     sleep: bool  # nothing flows, nothing is wished: the stage may be off
     setpoint_var: float | None = None
+
+    def decision(self, snap: Snapshot, power_w: float) -> Decision:
+        """With `power_w` for the wire, after ramp and envelope."""
+        return Decision(
+            evse_id=snap.evse_id,
+            at_mono=snap.now.mono,
+            valid_until_mono=self.valid_until_mono,
+            power_w=power_w,
+            wanted_w=self.wanted_w,
+            low_w=self.low_w,
+            high_w=self.high_w,
+            mode=self.mode,
+            source=self.source,
+            reasons=self.reasons,
+            at_utc=snap.now.utc,
+            asleep=self.sleep and power_w == 0.0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
