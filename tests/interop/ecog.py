@@ -96,7 +96,6 @@ def daemon_settings(energies: str, authorise: str = "EIM") -> dict[str, Any]:
     return {
         "config": str(CCS),
         "CHARGERD__EVSE__0__COMMAND_LIFETIME_S": "1.0",
-        "CHARGERD__VEHICLE__PROMISE__FROM_VEHICLE": "false",  # dispatch alone decides
         evse + "INTERFACE": STATION_END,
         evse + "SDP_PORT": "15118",
         evse + "ENERGIES": energies,
