@@ -320,3 +320,19 @@ def test_the_grid_code_s_power_factor_holds_while_charging(
     intent = replace(INTENT, power_w=power_w, setpoint_var=var, charge_factor=-0.9)
     _, command, _ = actuate(Memory(), intent, VEHICLE, telemetry(), RATINGS)
     assert command.stage.power_factor == pytest.approx(factor)
+
+
+def test_what_flows_until_the_contactor_opens_belongs_to_the_session() -> None:
+    """For meters that sign: the current still falls after the session's end."""
+    running = replace(INTENT, session_id="S-1")
+    memory, command, _ = actuate(Memory(), running, VEHICLE, telemetry(), RATINGS)
+    assert (command.session_id, command.pins.close_dc) == ("S-1", True)
+    over = replace(INTENT, energise=False, power_permitted=False, over=True)
+    memory, command, _ = actuate(memory, over, VEHICLE, telemetry(9.0), RATINGS)
+    assert (command.session_id, command.pins.close_dc) == ("S-1", True)
+    memory, command, _ = actuate(memory, over, VEHICLE, telemetry(0.2), RATINGS)
+    assert (command.session_id, command.pins.close_dc) == ("", False)
+    following = replace(running, session_id="S-2")
+    assert actuate(memory, following, VEHICLE, telemetry(), RATINGS)[1].session_id == (
+        "S-2"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from firmware_bridge.api import (
     PilotOutputs,
     PilotReading,
     Reading,
+    SignedReading,
     StageMode,
     StageReading,
     StageSetpoint,
@@ -87,6 +89,14 @@ class Meter(Recorder):
         return Reading(MeterReading(-5.0, 0.0, 0.0), 98.0)
 
 
+class Signer(Meter):
+    def follow(self, session_id: str) -> None:
+        self.note(session_id)
+
+    def signed(self) -> Reading[SignedReading] | None:
+        return Reading(SignedReading("OCMF|...", "S-1"), 97.0)
+
+
 class Monitor(Recorder):
     def enable(self, on: bool) -> None:
         self.journal.append((self.name, on))
@@ -96,12 +106,12 @@ class Monitor(Recorder):
 
 
 class Station:
-    def __init__(self) -> None:
+    def __init__(self, *, signs: bool = False) -> None:
         self.clock = FakeClock()
         self.journal: list[tuple[str, object]] = []
         self.pilot = Pilot("pilot", self.journal)
         self.stage = Stage("stage", self.journal)
-        self.meter = Meter("meter", self.journal)
+        self.meter = (Signer if signs else Meter)("meter", self.journal)
         self.monitor = Monitor("monitor", self.journal)
         self.line = Recorder("line", self.journal)
         roles = ("pilot", "stage", "meter", "insulation")
@@ -135,6 +145,16 @@ def test_apply_fans_out_at_once_stage_first() -> None:
         ("monitor", True),
     ]
     assert station.pilot.until == station.stage.until == 100.3
+
+
+def test_a_meter_that_signs_is_told_of_the_session_and_asked_for_its_text() -> None:
+    station = Station(signs=True)
+    station.bridge.apply(1, replace(COMMAND, session_id="S-1"))
+    assert station.journal[-1] == ("meter", "S-1")
+    signed = station.bridge.telemetry(1).signed
+    assert signed is not None
+    assert signed.value.session_id == "S-1"
+    assert Station().bridge.telemetry(1).signed is None
 
 
 @pytest.mark.parametrize("broken", ["pilot", "stage"])
