@@ -16,11 +16,16 @@ from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.metering import Interval, fresh_meter, meter_value
 from chargerd.ocpp.blocks.watch import Watch
 from chargerd.ocpp.effects import Payload
+from chargerd.ocpp.table import TABLE
 from chargerd.ocpp.variable import split
 from firmware_bridge.api import MeterReading
 
 SAMPLED, ALIGNED = "SampledDataCtrlr", "AlignedDataCtrlr"
-V2X_MODES = ("CentralSetpoint", "CentralFrequency")
+OF_MODES = frozenset(  # variables that V2XChargingCtrlr has for an operation mode
+    (row.variable, row.instance)
+    for row in TABLE
+    if row.component == "V2XChargingCtrlr" and row.instance
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Readings:
         if not self._desk.model.flag(SAMPLED, "Enabled"):
             return []
         names = self._desk.model.members(SAMPLED, variable)
-        if mode in V2X_MODES:
+        if (variable, mode) in OF_MODES:
             extra = self._desk.model.text("V2XChargingCtrlr", variable, mode, evse_id)
             names += [name for name in split(extra) if name not in names]
         return names

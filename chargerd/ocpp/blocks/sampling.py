@@ -14,7 +14,7 @@ from chargerd.clock import Now
 from chargerd.model import EvseReport
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView
-from chargerd.ocpp.blocks.readings import ALIGNED, SAMPLED, V2X_MODES, Readings
+from chargerd.ocpp.blocks.readings import ALIGNED, OF_MODES, SAMPLED, Readings
 from chargerd.ocpp.blocks.transaction import Transaction
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.watch import Watch
@@ -94,7 +94,7 @@ class Sampling(Block):
 
     def _updated_s(self, tx: Transaction) -> int:
         model = self._desk.model
-        if tx.mode in V2X_MODES:
+        if ("TxUpdatedInterval", tx.mode) in OF_MODES:
             own = model.text(
                 "V2XChargingCtrlr", "TxUpdatedInterval", tx.mode, tx.evse_id
             )

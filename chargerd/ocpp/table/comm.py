@@ -18,5 +18,5 @@ ROWS: tuple[Row, ...] = (
     flag("OCPPCommCtrlr", "QueueAllMessages", default=False),
     read("OCPPCommCtrlr", "FileTransferProtocols", "MemberList", "HTTPS"),
     read("OCPPCommCtrlr", "ResetRetries", "integer", "0"),
-    read("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "boolean", "false"),
+    read("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "boolean", "true"),
 )  # fmt: skip

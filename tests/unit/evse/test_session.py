@@ -166,6 +166,7 @@ def test_no_token_in_time_is_told_and_taken_back() -> None:
     assert notices == [True, False]
 
 
+@pytest.mark.req("E08.FR.01")
 def test_same_token_stops_without_a_question() -> None:
     walk = Walk()
     walk.start()
@@ -176,6 +177,7 @@ def test_same_token_stops_without_a_question() -> None:
     assert walk.state.session.stop_token == CARD
 
 
+@pytest.mark.req("E08.FR.02")
 def test_same_group_stops_after_the_answer() -> None:
     walk = Walk()
     walk.plug()

@@ -143,6 +143,18 @@ def test_a_cable_in_our_socket_stays_locked() -> None:
     assert not command.pins.lock  # E06.FR.10: the session is over
 
 
+@pytest.mark.req("E06.FR.10", "E07.FR.07", "E08.FR.03", "E09.FR.02")
+@pytest.mark.parametrize("unplugged", [False, True], ids=["stopped", "unplugged"])
+def test_the_end_of_a_session_unlocks_the_cable(unplugged: bool) -> None:
+    """Whoever ended it, with the central system or without."""
+    runs = replace(INTENT, ac_path=True)
+    command = actuate(Memory(), runs, VehicleState(), telemetry(), RATINGS)[1]
+    assert command.pins.lock
+    over = replace(runs, energise=False, over=True, unplugged=unplugged)
+    command = actuate(Memory(), over, VehicleState(), telemetry(), RATINGS)[1]
+    assert not command.pins.lock
+
+
 def test_a_session_of_before_a_restart_goes_on() -> None:
     walk = Walk()
     walk.plug(C)

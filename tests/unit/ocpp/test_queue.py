@@ -258,7 +258,7 @@ OFFLINE_ROWS = [
 ]
 
 
-@pytest.mark.req("E11.FR.07", "E11.FR.02", "E12.FR.02")
+@pytest.mark.req("E04.FR.02", "E08.FR.06", "E11.FR.02", "E11.FR.07", "E12.FR.02")
 @pytest.mark.parametrize(("before", "after", "offline"), OFFLINE_ROWS)
 def test_what_waited_for_the_link_is_offline(
     before: list[int], after: list[int], offline: list[int]
@@ -271,12 +271,14 @@ def test_what_waited_for_the_link_is_offline(
     queue.link(True)
     for number in after:
         queue.stored(number, durable())
-    left = []
+    left, late = [], []
     while (item := queue.next(0.0)) is not None:
+        left.append(item.entry_id)
         if item.send.payload.get("offline"):
-            left.append(item.entry_id)
+            late.append(item.entry_id)
         queue.ended(How.ANSWERED, {}, 0.0, RETRY)
-    assert left == offline
+    assert left == before + after  # all of them, in order
+    assert late == offline
 
 
 def test_what_an_earlier_run_left_is_offline() -> None:

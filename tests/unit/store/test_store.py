@@ -73,6 +73,7 @@ async def test_an_endless_message_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.req("E04.FR.08", "E11.FR.05", "E12.FR.05", "J02.FR.13")
 async def test_thin_drops_every_second_thinnable_and_nothing_else(
     tmp_path: Path,
 ) -> None:
