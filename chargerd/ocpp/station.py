@@ -35,6 +35,7 @@ from chargerd.ocpp.blocks.resuming import Resuming
 from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
+from chargerd.ocpp.blocks.v2x_external import ExternalValues
 from chargerd.ocpp.blocks.variables import Variables
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import Answer, CallError, Effect, OcppError, Payload
@@ -103,6 +104,7 @@ class OcppStation:
             self._charging,
             DynamicProfiles(desk, store, self._charging.refresh),
             self._priority,
+            ExternalValues(desk, store, self._charging.refresh),
             ExternalLimits(
                 desk, store, self._charging.refresh, self._transactions.rate_changed
             ),

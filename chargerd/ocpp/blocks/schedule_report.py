@@ -156,16 +156,19 @@ def _periods(line: Timeline, begin: float, factor: float) -> list[Payload]:
                 {"frequency": hertz, "power": power}
                 for hertz, power in demand.frequency.points
             ]
-        elif demand.setpoint_w is None:
+        elif demand.mode is OperationMode.CHARGING_ONLY:
             period["limit"] = round((demand.limit_w or 0.0) * factor, 1)
             _by_phase(period, demand, factor)
         else:
             period["operationMode"] = demand.mode.value
-            period["setpoint"] = round(demand.setpoint_w * factor, 1)
-            if demand.limit_w is not None:
-                period["limit"] = round(demand.limit_w * factor, 1)
-            if demand.discharge_limit_w is not None:
-                floor = demand.discharge_limit_w * factor
-                period["dischargeLimit"] = round(floor, 1)
+            powers = {
+                "setpoint": demand.setpoint_w,
+                "setpointReactive": demand.setpoint_var,
+                "limit": demand.limit_w,
+                "dischargeLimit": demand.discharge_limit_w,
+            }
+            for name, power in powers.items():
+                if power is not None:
+                    period[name] = round(power * factor, 1)
         by_start[start] = period
     return [by_start[start] for start in sorted(by_start)]
