@@ -70,10 +70,13 @@ class Resuming(Block):
         tx = watch.orphan
         if tx is None:
             return
+        evse_id = view.config.id
+        mine = report.snapshot.session.id == tx.session.get("id")
+        if mine and tx.resetting and evse_id not in self._asked_mono:
+            return  # an EVSE's Reset: its session has not ended yet
         if watch.orphan_mono is None:
             watch.orphan_mono = now.mono
         waited_s = now.mono - watch.orphan_mono
-        evse_id = view.config.id
         if evse_id in self._asked_mono:
             if _taken_up(tx, report):
                 self._go_on(view, watch, tx, report, now)
@@ -112,9 +115,7 @@ class Resuming(Block):
     def _away_s(self, tx: Transaction, now: Now) -> float | None:
         """Since it was last known to run; None = nobody can tell."""
         seen = str(self._desk.saved.get("transaction_seen", {}).get("utc", ""))
-        at = _time(max(tx.seen_utc, seen))
-        away_s = None if at is None else (now.utc - at).total_seconds()
-        return away_s if away_s is not None and away_s >= 0.0 else None
+        return _since_s(max(tx.seen_utc, seen), now)
 
     def _unplugged_ends(self) -> bool:
         """Whether a pulled plug is the end (E17.FR.16, .17)."""
@@ -171,7 +172,7 @@ class Resuming(Block):
         """TxResumed (E17.FR.14): the transaction is the EVSE's again."""
         del self._asked_mono[tx.evse_id]
         session = report.snapshot.session
-        tx.aged_s += self._away_s(tx, now) or 0.0
+        tx.aged_s += _since_s(tx.seen_utc, now) or 0.0
         tx.since_mono = now.mono
         tx.resetting = False
         if session.phase is not SessionPhase.IDLE:
@@ -221,15 +222,22 @@ class Resuming(Block):
 
     # Before one.
 
-    def interrupt(self, now: Now) -> None:
-        """A Reset with type ImmediateAndResume comes (B13.FR.04): each transaction says
-        so, and what ends its session from now on does not end it."""
+    def interrupt(self, now: Now, evse_id: int = 0) -> None:
+        """A Reset with type ImmediateAndResume comes, of one EVSE or (0) of all: each
+        transaction says so (B13.FR.04), and the end of its session is not its end."""
         for view, report, watch, tx in list(self._transactions.running()):
+            if evse_id not in (0, view.config.id):
+                continue
             tx.resetting = True
             self._transactions.update(
                 view, watch, report, "ResetCommand", now, context="Interruption.Begin"
             )
-            watch.interrupted = True
+            if evse_id:  # no restart of ours: it is taken up when its session is over
+                tx.aged_s = tx.age_s(now.mono)
+                tx.charging_s, tx.charging_mono = tx.charged_s(now.mono), None
+                watch.orphan, watch.orphan_mono, watch.tx = tx, None, None
+            else:
+                watch.interrupted = True
 
     @property
     def available(self) -> bool:
@@ -269,6 +277,13 @@ def _taken_up(tx: Transaction, report: EvseReport) -> bool:
     session = report.snapshot.session
     wanted = bool(tx.session.get("authorised"))
     return session.id == tx.session.get("id") and session.authorised == wanted
+
+
+def _since_s(text: str, now: Now) -> float | None:
+    """Seconds since a stamp; None: none, or one of the future."""
+    at = _time(text)
+    since_s = -1.0 if at is None else (now.utc - at).total_seconds()
+    return since_s if since_s >= 0.0 else None
 
 
 def _time(text: object) -> datetime | None:

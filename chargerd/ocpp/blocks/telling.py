@@ -52,7 +52,9 @@ class Teller:
         event = self._event(view, tx, kind, trigger, values, now)
         view.transaction_authorised = tx.authorised
         tx.seen_utc = stamp(now.utc)
-        self._send(tx, event, now, durability, tx.saved(), while_gated=while_gated)
+        self._send(
+            tx, event, now, durability, tx.saved(now.mono), while_gated=while_gated
+        )
 
     def end(
         self,

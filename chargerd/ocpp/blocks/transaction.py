@@ -34,8 +34,8 @@ class Transaction:
     first_value: Payload | None = None  # Transaction.Begin
     last_value: Payload | None = None  # with the last event
     first_wh: float | None = None  # import register at the begin
-    aged_s: float = 0.0  # of it, before this run
-    seen_utc: str = ""  # it ran then, for certain
+    aged_s: float = 0.0  # of it, before this run; on disk: at `seen_utc`
+    seen_utc: str = ""  # its last event
     session: dict[str, Any] = field(default_factory=dict)  # to take it up again
     limits: dict[str, float] = field(default_factory=dict)  # transactionLimit in force
     limits_told: dict[str, float] = field(default_factory=dict)
@@ -54,8 +54,11 @@ class Transaction:
     resumed_state: str = ""  # chargingState it returns to after an interruption
     phases_told: int | None = None
 
-    def saved(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k in _SAVED}
+    def saved(self, now_mono: float) -> dict[str, Any]:
+        record = {k: v for k, v in asdict(self).items() if k in _SAVED}
+        record["aged_s"] = self.age_s(now_mono)
+        record["charging_s"] = self.charged_s(now_mono)
+        return record
 
     @classmethod
     def restored(cls, value: Any) -> Transaction | None:

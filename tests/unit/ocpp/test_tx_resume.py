@@ -266,12 +266,16 @@ def test_a_group_and_a_right_to_discharge_are_remembered() -> None:
 @pytest.mark.req("E16.FR.09")
 def test_a_time_limit_counts_the_interruption_too() -> None:
     before = running(**{ALLOW: True})
+    before.run_s(50)
     before.answer(
         before.last("TransactionEvent"), {"transactionLimit": {"maxTime": 100}}
     )
-    rig = resumed(again(before, after_s=99))
-    rig.run_s(3)
+    rig = resumed(again(before, after_s=40))
+    rig.run_s(8)
+    assert rig.events()[-1]["triggerReason"] == "TxResumed"
+    rig.run_s(4)
     assert rig.events()[-1]["triggerReason"] == "TimeLimitReached"
+    assert rig.events()[-1]["transactionInfo"]["timeSpentCharging"] >= 50
 
 
 # B13.
@@ -305,6 +309,46 @@ def test_after_a_reset_energy_flows_where_it_may(allowed: bool, state: str) -> N
     rig = resumed(again(before, boot_reason="RemoteReset"))
     assert rig.events()[0]["transactionInfo"]["chargingState"] == state
     assert held(rig) is not allowed
+
+
+@pytest.mark.req("B13.FR.12", "B13.FR.13", "B13.FR.14", "B13.FR.30")
+@pytest.mark.parametrize(
+    ("allowed", "state"), [(True, "Charging"), (False, "SuspendedEVSE")]
+)
+def test_an_evse_that_is_reset_alone_takes_its_transaction_up(
+    allowed: bool, state: str
+) -> None:
+    rig = running(**{ALLOW: allowed})
+    rig.clear()
+    rig.station._resuming.interrupt(rig.now, 1)
+    stop = {"authorised": True, "stop": StopReason.IMMEDIATE_RESET}
+    rig.observe(P.STOPPING, **stop)
+    rig.observe(P.FINISHED, **stop)
+    rig.run_s(400, step_s=10.0)  # longer than ResumptionTimeout
+    assert asks(rig) == []  # the EVSE has not begun anew
+    rig.observe(P.CONNECTED, session_id="anew")
+    assert len(asks(rig)) == 1
+    resumed(rig)
+    assert [e["triggerReason"] for e in rig.events()] == ["ResetCommand", "TxResumed"]
+    first, second = rig.events()
+    assert second["seqNo"] == first["seqNo"] + 1
+    assert second["transactionInfo"]["chargingState"] == state
+    assert held(rig) is not allowed
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.LOCAL)
+    assert rig.events()[-1]["eventType"] == "Ended"
+
+
+def test_other_evses_go_on_during_a_reset() -> None:
+    presets = {"TxCtrlr.ResumptionTimeout": 300}
+    rig = Rig(config(evses=2, device_model=presets)).boot()
+    for evse_id in (1, 2):
+        rig.observe(P.ENERGY, evse_id=evse_id, authorised=True)
+    rig.clear()
+    rig.station._resuming.interrupt(rig.now, 1)
+    rig.observe(P.FINISHED, evse_id=2, authorised=True, stop=StopReason.LOCAL)
+    assert [(e["evse"]["id"], e["eventType"]) for e in rig.events()] == [
+        (1, "Updated"), (2, "Ended")
+    ]  # fmt: skip
 
 
 # E09, E10: what the heart is told of a pulled plug.
