@@ -56,4 +56,7 @@ class SitePlan(Section):
     reserve: Annotated[tuple[Reserve, ...], Field(max_length=4)] = ()
     # Learn the house's load by weekday and half-hour; else it stays as it is now.
     learn_house: bool = True
+    # What the stage takes while any power flows (measure yours). With it the solver's
+    # plan is walked anew, and `knee_w` is not looked at.
+    idle_loss_w: Annotated[float, Field(ge=0, le=2_000)] = 0.0
     knee_w: Watts = 1_000.0  # the stage wastes too much below: run in blocks of this

@@ -23,6 +23,7 @@ PARTS = (
     "exi",
     "scheduler",
     "planner",
+    "knee",
     "secc",
     "site",
     "station",

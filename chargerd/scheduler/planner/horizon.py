@@ -226,6 +226,7 @@ def _pack(
         discharge_kw=0.0 if wear is None else -evse.discharge_w / _KW,
         give_kw=-evse.discharge_w / _KW,
         efficiency=evse.efficiency,
+        idle_kw=settings.idle_loss_w / _KW,
         knee=battery.knee_pct / 100.0 * capacity,
         rate=evse.rate / (1.0 + MARGIN_SHARE),  # as the must-charge line counts
         left=left_per_kwh / evse.efficiency,

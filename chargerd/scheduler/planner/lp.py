@@ -60,7 +60,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prices:
+class Prices:
     """What a missed kWh costs, by what is missed; from the prices of energy alone."""
 
     reserve: float
@@ -91,7 +91,7 @@ class Written:
 
 def write(problem: p.Problem) -> Written:
     model = Model()
-    prices = _prices(problem)
+    prices = prices_of(problem)
     asked = p.asked(problem)
     packs = [_pack(model, problem, pack, prices, asked) for pack in problem.packs]
     model.of, model.step = 0, ALWAYS
@@ -99,18 +99,18 @@ def write(problem: p.Problem) -> Written:
     return Written(model, packs, _reserves(model, problem, packs, prices))
 
 
-def _prices(problem: p.Problem) -> _Prices:
+def prices_of(problem: p.Problem) -> Prices:
     energy = [abs(v) for step in problem.steps for v in (step.buy, step.sell)]
     wear = [v for pack in problem.packs for v in (pack.wear, pack.shortfall)]
     top = max([*energy, *wear, problem.demand_per_kw, 1e-3])
-    return _Prices(10 * top, 100 * top, 1e3 * top, 1e5 * top, EARLY * max(energy))
+    return Prices(10 * top, 100 * top, 1e3 * top, 1e5 * top, EARLY * max(energy))
 
 
 def _pack(
     model: Model,
     problem: p.Problem,
     pack: p.Pack,
-    prices: _Prices,
+    prices: Prices,
     asked: list[list[int]],
 ) -> Columns:
     """One battery: energy balance, taper, floor, target, ageing, room for reserves."""
@@ -212,7 +212,7 @@ def _room(
 
 
 def _site(
-    model: Model, problem: p.Problem, packs: list[Columns], prices: _Prices
+    model: Model, problem: p.Problem, packs: list[Columns], prices: Prices
 ) -> None:
     """The connection: what is bought and sold, its caps, and the peak."""
     peak = None
@@ -245,7 +245,7 @@ def _site(
 
 
 def _reserves(
-    model: Model, problem: p.Problem, packs: list[Columns], prices: _Prices
+    model: Model, problem: p.Problem, packs: list[Columns], prices: Prices
 ) -> list[list[list[int]]]:
     """What all packs keep for each service, and the share that is missed: one for a
     whole block where it is only offered, one for each step where it is sold."""

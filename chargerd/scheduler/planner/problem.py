@@ -59,8 +59,9 @@ class Pack:
     charge_kw: float
     discharge_kw: float  # magnitude
     give_kw: float  # magnitude: what it could discharge for a reserve
-    efficiency: float  # one way
+    efficiency: float  # one way, at full power
     knee: float  # energy above which charging tapers
+    idle_kw: float = 0.0  # what the stage takes of the battery's side while power flows
     rate: float = 1.0  # share of its power that can be counted on, for the promise
     left: float = 0.0  # what a kWh in it is worth when it goes
     wear: float = 0.0  # per kWh taken out
@@ -110,6 +111,24 @@ class Solution:
     iterations: int = 0
 
 
+def slopes(pack: Pack) -> tuple[float, float]:
+    """kW in the battery per kW at the AC terminals, in and out, beside the fixed loss;
+    with it they are as efficient at full power as the pack says."""
+    into, out = pack.efficiency, 1.0 / pack.efficiency
+    if pack.idle_kw > 0.0:
+        into += pack.idle_kw / max(pack.charge_kw, pack.idle_kw)
+        out -= pack.idle_kw / max(pack.give_kw, pack.idle_kw)
+    return into, out
+
+
+def gain_kw(pack: Pack, power_kw: float) -> float:
+    """What a power at the AC terminals moves in the battery."""
+    into, out = slopes(pack)
+    if power_kw == 0.0:
+        return 0.0
+    return power_kw * (into if power_kw > 0.0 else out) - pack.idle_kw
+
+
 def roll(
     pack: Pack,
     steps: tuple[Step, ...],
@@ -120,7 +139,7 @@ def roll(
     """The energy that follows from powers."""
     level, levels = pack.energy, []
     for step, power in zip(steps, power_kw, strict=False):
-        gain = power * pack.efficiency if power > 0.0 else power / pack.efficiency
+        gain = gain_kw(pack, power)
         level = min(max(0.0, level + gain * step.hours), pack.capacity)
         levels.append(level)
     none = (0.0,) * len(levels)

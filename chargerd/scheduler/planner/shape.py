@@ -79,6 +79,8 @@ def _parts(
     highest = min(pack.capacity, max(pack.ceiling, pack.energy))
     hold_h = [reserve.hold_h for reserve in horizon.problem.reserves]
     hold = max(hold_h, default=0.0)  # leans to the safe side
+    if pack.idle_kw > 0.0:  # the solver knows what a small power costs
+        knee_kw = 0.0
     pieces = _blocks(horizon, pack, trace, knee_kw)
     parts: list[PlanPart] = []
     level = pack.energy
@@ -86,8 +88,8 @@ def _parts(
         last = index + 1 == len(pieces)
         end_mono = horizon.edges_mono[pack.steps] if last else pieces[index + 1][0]
         hours = (end_mono - start_mono) / 3600.0
-        gain = kw * pack.efficiency if kw > 0.0 else kw / pack.efficiency
-        level = min(max(0.0, level + gain * hours), pack.capacity)
+        level += p.gain_kw(pack, kw) * hours
+        level = min(max(0.0, level), pack.capacity)
         priced = horizon.problem.steps[step]
         up_kw, down_kw = trace.up_kw[step], trace.down_kw[step]
         parts.append(

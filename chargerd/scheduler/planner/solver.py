@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import highspy
 
-from chargerd.scheduler.planner import lp
+from chargerd.scheduler.planner import losses, lp
 from chargerd.scheduler.planner import problem as p
 
 DUAL = 1  # of HiGHS's simplex strategies
@@ -52,8 +53,9 @@ class Solver:
         self._rows = dict(zip(model.rows, basis.row_status, strict=True))
         values = list(highs.getSolution().col_value)
         iterations = int(highs.getInfo().simplex_iteration_count)
+        found = losses.refine(problem, _read(problem, written, values))
         spent = time.process_time() - began
-        return _read(problem, written, values, spent, iterations)
+        return replace(found, cpu_s=spent, iterations=iterations)
 
     def _begin(self, model: lp.Model, starts: list[float]) -> highspy.HighsBasis:
         """The last basis, moved to this question's steps."""
@@ -104,8 +106,6 @@ def _read(
     problem: p.Problem,
     written: lp.Written,
     values: list[float],
-    cpu_s: float,
-    iterations: int,
 ) -> p.Solution:
     traces = []
     for pack, columns in zip(problem.packs, written.packs, strict=True):
@@ -122,7 +122,7 @@ def _read(
     )
     found = tuple(traces)
     total = p.cost(problem, found) - p.earned(problem, shares)
-    return p.Solution("highs", found, total, cpu_s, shares, iterations)
+    return p.Solution("highs", found, total, shares=shares)
 
 
 def _net_kw(charge_kw: float, discharge_kw: float, efficiency: float) -> float:
