@@ -36,6 +36,8 @@ class Station(Section):
     model: Annotated[Name, Field(max_length=20)] = "chargerd"
     serial: Annotated[str, Field(max_length=25)] = ""
     firmware: Annotated[str, Field(max_length=50)] = ""  # "" = this package's version
+    iccid: Annotated[str, Field(max_length=20)] = ""  # of the modem's SIM card
+    imsi: Annotated[str, Field(max_length=20)] = ""
 
 
 class Device(Section):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from chargerd.config import Config
 from chargerd.ocpp.effects import OcppError, Payload
 from chargerd.ocpp.table import TABLE
+from chargerd.ocpp.table.conditions import CONDITIONS
 from chargerd.ocpp.table.row import Place, Row
 from chargerd.ocpp.variable import Refused, Variable, key, split
 
@@ -23,7 +24,6 @@ _PRESET = re.compile(
     r"(?:#(?P<attribute>\w+))?"
 )
 _SHOW_NEAR = 3
-CONDITIONS = ("Active", "Fallback", "Overload", "Problem", "Tripped")
 
 
 class DeviceModel:
@@ -116,8 +116,11 @@ class DeviceModel:
             raise OcppError(f"no variable {name}")
         return found
 
-    def has(self, component: str, variable: str, evse_id: int = 0) -> bool:
-        return key(component, evse_id, 0, variable, "").lower() in self._by_key
+    def has(
+        self, component: str, variable: str, evse_id: int = 0, connector_id: int = 0
+    ) -> bool:
+        name = key(component, evse_id, connector_id, variable, "")
+        return name.lower() in self._by_key
 
     def text(
         self, component: str, variable: str, instance: str = "", evse_id: int = 0

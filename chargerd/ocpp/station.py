@@ -31,6 +31,7 @@ from chargerd.ocpp.blocks.profile_store import ProfileStore
 from chargerd.ocpp.blocks.provisioning import BOOT_REASONS, Provisioning
 from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.remote_control import RemoteControl
+from chargerd.ocpp.blocks.reset import Reset
 from chargerd.ocpp.blocks.resuming import Resuming
 from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
@@ -66,8 +67,8 @@ class OcppStation:
         self._variables = Variables(desk)
         self._authorization = Authorization(desk)
         self._certificates = EvCertificates(desk)
-        self._availability = Availability(desk)
         self._faults = FaultEvents(desk)
+        self._availability = Availability(desk, self._faults)
         store = ProfileStore(desk)
         self._charging = SmartCharging(desk, store)
         self._priority = PriorityCharging(desk, store, self._charging)
@@ -82,6 +83,7 @@ class OcppStation:
             readings,
             self._provisioning.reason,
         )
+        self._reset = Reset(desk, self._availability, self._resuming)
         self._remote = RemoteControl(
             desk,
             self._provisioning,
@@ -96,10 +98,11 @@ class OcppStation:
             self._provisioning,
             self._variables,
             self._authorization,
-            self._availability,
             self._faults,
+            self._availability,
             self._resuming,
             self._transactions,
+            self._reset,
             Sampling(desk, self._transactions, readings),
             self._charging,
             DynamicProfiles(desk, store, self._charging.refresh),
@@ -139,6 +142,8 @@ class OcppStation:
     def call(self, action: str, payload: Payload, now: Now) -> Answer:
         """Answer a CALL. Never raises for what a CSMS can send."""
         self._begin(now)
+        if self._provisioning.rejected:  # B03.FR.08
+            return CallError("SecurityError", "BootNotification was rejected")
         if not self.handles(action):
             return CallError("NotSupported", f"{action} is not supported")
         answer = self._handlers[action](payload, now)

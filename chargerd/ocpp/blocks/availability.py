@@ -1,8 +1,8 @@
-"""Block G: connector status and ChangeAvailability.
+"""Block G: the status of connectors, and ChangeAvailability.
 
 Owns what each connector's AvailabilityState is, when the CSMS hears of it (G01, B04),
-and the persistent Inoperative wish (G03, G04). 2.1 reports by NotifyEvent, 2.0.1 by
-StatusNotification.
+the persistent wishes for the station, an EVSE or a connector (G03, G04), and the holds
+of other blocks. 2.1 reports by NotifyEvent, 2.0.1 by StatusNotification.
 """
 
 from __future__ import annotations
@@ -14,33 +14,39 @@ from chargerd.clock import Now
 from chargerd.model import AvailabilityRequest, EvseReport, SessionPhase
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
+from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.effects import Answer, Durability, Payload
 from chargerd.ocpp.v2 import dialect
 
-WORST_FIRST = ("Faulted", "Unavailable", "Occupied", "Available")
+WORST_FIRST = ("Faulted", "Unavailable", "Occupied", "Reserved", "Available")
 STATION = 0
 
 
-def status_of(report: EvseReport, connector_id: int) -> str:
+def status_of(view: EvseView, connector_id: int) -> str:
     """ConnectorStatusEnumType of one connector (G01.FR.01, .08)."""
-    snapshot = report.snapshot
+    if view.report is None:
+        return "Unavailable"
+    snapshot = view.report.snapshot
     if any(faults.lookup(fault.name).stops_power for fault in snapshot.faults):
         return "Faulted"
     session = snapshot.session
     if session.phase is not SessionPhase.IDLE and session.connector_id == connector_id:
-        return "Occupied"
-    return "Available" if snapshot.operative else "Unavailable"
+        # Who plugs in at a reserved connector has not yet shown the right token.
+        return "Occupied" if session.authorised or not view.reserved else "Reserved"
+    if not snapshot.operative:
+        return "Unavailable"
+    return "Reserved" if view.reserved else "Available"
 
 
 class Availability(Block):
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, fault_events: FaultEvents) -> None:
         self._desk = desk
+        self._faults = fault_events
         self._told: dict[tuple[int, int], str] = {}
-        self._saved: dict[str, bool] = {
-            key: bool(value)
-            for key, value in desk.saved.get("availability", {}).items()
-            if key.isdecimal()
-        }
+        saved = desk.saved.get("availability", {})  # "0", "1" or "1:1" -> operative
+        self._wishes = {key: bool(value) for key, value in saved.items()}
+        self._holds: dict[int, set[str]] = {evse_id: set() for evse_id in desk.evses}
+        self._asked: dict[int, bool] = {}
         self._keys: dict[int, tuple[object, ...]] = {}
 
     def routes(self) -> Mapping[str, Handler]:
@@ -48,11 +54,59 @@ class Availability(Block):
             "ChangeAvailability": self.change,
         }
 
+    # What is wished.
+
     def begin(self, now: Now) -> None:
-        """Ask for what was set before the restart (G03.FR.08)."""
-        for key, operative in sorted(self._saved.items()):
-            if int(key) == STATION or int(key) in self._desk.evses:
-                self._desk.ask(AvailabilityRequest(int(key), operative))
+        """Ask for what was set before the restart (B01.FR.07, G03.FR.08)."""
+        self._ask_heart()
+
+    def hold(self, evse_id: int, why: str) -> None:
+        """No new session there until `release`; not remembered over a restart."""
+        self._holds[evse_id].add(why)
+        self._ask_heart()
+
+    def release(self, evse_id: int, why: str) -> None:
+        self._holds[evse_id].discard(why)
+        self._ask_heart()
+
+    def _wished(self, evse_id: int) -> bool:
+        """Station, EVSE and its connector: all must be Operative (G04.FR.08)."""
+        connector_id = self._desk.evses[evse_id].config.connectors[0].id
+        keys = (str(STATION), str(evse_id), f"{evse_id}:{connector_id}")
+        return all(self._wishes.get(key, True) for key in keys)
+
+    def _ask_heart(self) -> None:
+        for evse_id, holds in self._holds.items():
+            operative = self._wished(evse_id) and not holds
+            if self._asked.get(evse_id, True) != operative:
+                self._desk.ask(AvailabilityRequest(evse_id, operative))
+            self._asked[evse_id] = operative
+
+    def change(self, request: Payload, now: Now) -> Answer:
+        """ChangeAvailability (G03, G04). A connector stands for its only EVSE."""
+        at = request.get("evse", {})
+        evse_id, key = at.get("id", STATION), str(at.get("id", STATION))
+        if evse_id != STATION:
+            view = self._desk.evses.get(evse_id)
+            if view is None:
+                return refusal("UnknownEvse", f"there is no EVSE {evse_id}")
+            connectors = [connector.id for connector in view.config.connectors]
+            if at.get("connectorId", connectors[0]) not in connectors:
+                return refusal("UnknownConnectorId")
+            if "connectorId" in at:
+                if len(connectors) > 1:
+                    return refusal("UnsupportedRequest", "ask for the whole EVSE")
+                key = f"{evse_id}:{at['connectorId']}"
+        operative = request["operationalStatus"] == "Operative"
+        ids = list(self._desk.evses) if evse_id == STATION else [evse_id]
+        changed = [n for n in ids if self._wished(n) != operative]
+        self._wishes[key] = operative
+        self._desk.save("availability", key, operative)
+        self._ask_heart()
+        busy = any(self._desk.evses[n].transaction_id for n in changed)
+        return {"status": "Scheduled" if busy and not operative else "Accepted"}
+
+    # What is.
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
         snapshot = report.snapshot
@@ -60,8 +114,10 @@ class Availability(Block):
         key = (
             session.phase,
             session.connector_id,
+            session.authorised,
             snapshot.faults,
             snapshot.operative,
+            view.reserved,
             self._desk.online and self._desk.accepted,
         )
         if key == self._keys.get(view.config.id):
@@ -69,7 +125,7 @@ class Availability(Block):
         self._keys[view.config.id] = key
         statuses = []
         for connector in view.config.connectors:
-            status = status_of(report, connector.id)
+            status = status_of(view, connector.id)
             statuses.append(status)
             self._desk.model.update(
                 "Connector", "AvailabilityState", status, view.config.id, connector.id
@@ -105,46 +161,30 @@ class Availability(Block):
         if self._desk.version == dialect.V201:
             action, payload = _by_status(evse_id, connector_id, status, now)
         else:
-            event_id = self._desk.next_number("event")
-            action, payload = _by_event(evse_id, connector_id, status, event_id, now)
+            action, event = "NotifyEvent", _event(evse_id, connector_id, status, now)
+            event["eventId"] = self._desk.next_number("event")
+            cause = self._faults.cause(evse_id) if status == "Faulted" else None
+            if cause is not None:
+                event["cause"] = cause
+            payload = {
+                "generatedAt": stamp(now.utc),
+                "seqNo": 0,
+                "eventData": [event],
+            }
         self._desk.send(
             action, payload, now, Durability.NOW_OR_NEVER, while_gated=while_gated
         )
 
-    def _forget_told(self) -> None:
-        """All connectors report again: after a boot or a long offline (B01, B04)."""
+    def registered(self, now: Now) -> None:
+        """All connectors report (B01.FR.05)."""
         self._told.clear()
         self._keys.clear()
-
-    def registered(self, now: Now) -> None:
-        self._forget_told()  # B01.FR.05
 
     def link(self, up: bool, offline_s: float, now: Now) -> None:
         threshold_s = self._desk.model.number("OCPPCommCtrlr", "OfflineThreshold")
         if up and offline_s > threshold_s:  # B04
             self._told.clear()
         self._keys.clear()
-
-    def change(self, request: Payload, now: Now) -> Answer:
-        """ChangeAvailability (G03, G04). A connector stands for its only EVSE."""
-        at = request.get("evse", {})
-        evse_id = at.get("id", STATION)
-        views = list(self._desk.evses.values())
-        if evse_id:
-            view = self._desk.evses.get(evse_id)
-            if view is None:
-                return refusal("UnknownEvse", f"there is no EVSE {evse_id}")
-            views = [view]
-            connectors = [connector.id for connector in view.config.connectors]
-            if at.get("connectorId", connectors[0]) not in connectors:
-                return refusal("UnknownConnectorId")
-            if "connectorId" in at and len(connectors) > 1:
-                return refusal("UnsupportedRequest", "ask for the whole EVSE")
-        operative = request["operationalStatus"] == "Operative"
-        self._desk.save("availability", str(evse_id), operative)
-        self._desk.ask(AvailabilityRequest(evse_id, operative))
-        waits = not operative and any(view.transaction_id for view in views)
-        return {"status": "Scheduled" if waits else "Accepted"}
 
 
 def _worst(statuses: list[str]) -> str:
@@ -162,11 +202,8 @@ def _by_status(
     }
 
 
-def _by_event(
-    evse_id: int, connector_id: int, status: str, event_id: int, now: Now
-) -> tuple[str, Payload]:
-    event = {
-        "eventId": event_id,
+def _event(evse_id: int, connector_id: int, status: str, now: Now) -> Payload:
+    return {
         "timestamp": stamp(now.utc),
         "trigger": "Delta",
         "actualValue": status,
@@ -176,9 +213,4 @@ def _by_event(
             "evse": {"id": evse_id, "connectorId": connector_id},
         },
         "variable": {"name": "AvailabilityState"},
-    }
-    return "NotifyEvent", {
-        "generatedAt": stamp(now.utc),
-        "seqNo": 0,
-        "eventData": [event],
     }

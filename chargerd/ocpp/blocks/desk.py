@@ -62,6 +62,7 @@ class EvseView:
     transaction_authorised: bool = False
     ready_mono: float | None = None  # authorised and connected since (K01.FR.42)
     status: str = ""  # the last known connector status, "" = not seen yet
+    reserved: bool = False  # for somebody who has not come yet
     ended_reservation_id: int | None = None  # the next TransactionEvent tells it, once
     running_cost: float | None = None  # of the transaction, as far as known
     cost_is_local: bool = False  # by our own tariff; else what the CSMS says counts

@@ -1,19 +1,17 @@
-"""Block B: registration with the CSMS, the clock, heartbeats, reset.
+"""Block B: registration with the CSMS, the clock, heartbeats.
 
-Owns the boot state machine (B01-B03), what happens when the link comes and goes (B04),
-Heartbeat (G02) and Reset (B11, B12). Never restarts anything itself: it asks.
+Owns the boot state machine (B01-B03), what happens when the link comes and goes (B04)
+and Heartbeat (G02).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from chargerd import __version__
 from chargerd.clock import Now
-from chargerd.model import ResetRequest, StopReason, StopRequest
-from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, failed, refusal, stamp
+from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.desk import Desk, failed, stamp
 from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.effects import (
     Answer,
@@ -51,10 +49,10 @@ class Provisioning(Block):
         self._in_flight = False
         self._checked_mono = 0.0  # when the clock was last compared
 
-    def routes(self) -> Mapping[str, Handler]:
-        return {
-            "Reset": self.reset,
-        }
+    @property
+    def rejected(self) -> bool:
+        """The CSMS wants to hear and say nothing until the interval is over (B03)."""
+        return self._wait_gate is Gate.SILENT
 
     def link(self, up: bool, offline_s: float, now: Now) -> None:
         """B01 on the first connection, B04 on later ones: no boot once accepted."""
@@ -73,10 +71,17 @@ class Provisioning(Block):
 
     def _boot(self, now: Now, *, reason: str = "") -> None:
         station = self._desk.config.station
-        identity: Payload = {"model": station.model, "vendorName": station.vendor}
+        identity: Payload = {
+            "model": station.model,
+            "vendorName": station.vendor,
+            "firmwareVersion": station.firmware or __version__,
+        }
         if station.serial:
             identity["serialNumber"] = station.serial
-        identity["firmwareVersion"] = station.firmware or __version__
+        sim = {"iccid": station.iccid, "imsi": station.imsi}
+        modem = {name: value for name, value in sim.items() if value}
+        if modem:
+            identity["modem"] = modem
         self._boot_mono = math.inf
         self._wait_gate = None
         self._in_flight = True
@@ -108,9 +113,8 @@ class Provisioning(Block):
 
     def _accepted(self, interval_s: float, now: Now) -> None:
         if interval_s >= 1:
-            self._desk.model.update(
-                "OCPPCommCtrlr", "HeartbeatInterval", str(int(interval_s))
-            )
+            interval = self._desk.model.variable("OCPPCommCtrlr", "HeartbeatInterval")
+            self._desk.keep(interval, str(int(interval_s)))
         self._desk.accepted = True
         self._desk.effects.append(SetGate(Gate.OPEN))
 
@@ -122,6 +126,8 @@ class Provisioning(Block):
         if not FIRST_YEAR <= utc.year <= LAST_YEAR:
             return
         self._checked_mono = now.mono
+        if "Heartbeat" not in self._desk.model.members("ClockCtrlr", "TimeSource"):
+            return
         step = abs((utc - now.utc).total_seconds())
         limit = self._desk.model.number(
             "ClockCtrlr", "TimeAdjustmentReportingThreshold"
@@ -173,25 +179,3 @@ class Provisioning(Block):
         if not self._in_flight:
             self._boot(now, reason="Triggered")
         return "Accepted"
-
-    # Reset.
-
-    def reset(self, request: Payload, now: Now) -> Answer:
-        """Reset of the whole station (B11, B12); single EVSEs cannot be reset."""
-        if "evseId" in request:
-            return refusal("UnsupportedRequest", "EVSE.AllowReset is false (B11.FR.09)")
-        if request["type"] == "ImmediateAndResume":
-            return refusal("UnsupportedRequest", "transactions are not resumed")
-        immediate = request["type"] == "Immediate"
-        busy = any(v.transaction_id for v in self._desk.evses.values())
-        reason = "RemoteReset" if immediate or not busy else "ScheduledReset"
-        self._desk.save("boot", "reason", reason)
-        self._desk.security_event("ResetOrReboot", now, f"Reset {request['type']}")
-        if immediate:
-            for view in self._desk.evses.values():
-                if view.plugged:
-                    self._desk.ask(
-                        StopRequest(view.config.id, StopReason.IMMEDIATE_RESET)
-                    )
-        self._desk.ask(ResetRequest(0, immediate))
-        return {"status": "Scheduled" if busy and not immediate else "Accepted"}

@@ -162,7 +162,7 @@ class RemoteControl(Block):
                 continue
             for connector in view.config.connectors:
                 if at.get("connectorId", connector.id) == connector.id:
-                    status = status_of(view.report, connector.id)
+                    status = status_of(view, connector.id)
                     self._availability.notify(
                         view.config.id, connector.id, status, now, while_gated=True
                     )

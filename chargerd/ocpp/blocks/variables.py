@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from chargerd.clock import Now
+from chargerd.model import EvseReport
+from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.block import Block, Guard, Handler
 from chargerd.ocpp.blocks.desk import Desk, refusal, stamp
 from chargerd.ocpp.device_model import result
@@ -103,7 +105,21 @@ class Variables(Block):
             model.update("EVSE", "DischargePower", f"{max(0.0, -power):.0f}", evse_id)
             model.update("EVSE", "ActiveTransactionId", view.transaction_id, evse_id)
             running += [view.transaction_id] if view.transaction_id else []
+            if view.report is not None:
+                self._measured(view.report, evse_id)
         model.update("ChargingStation", "ActiveTransactionId", ",".join(running))
+
+    def _measured(self, report: EvseReport, evse_id: int) -> None:
+        model, snapshot = self._desk.model, report.snapshot
+        state = rules.charging_state(snapshot.session)
+        model.update("EVSE", "ChargingState", state, evse_id)
+        pilot, stage = snapshot.telemetry.pilot, snapshot.telemetry.stage
+        if pilot is not None:
+            name = pilot.value.pilot_state.value
+            model.update("CPPWMController", "State", name, evse_id)
+        if stage is not None:
+            voltage_v = f"{stage.value.voltage_v:.1f}"
+            model.update("EVSE", "DCVoltage", voltage_v, evse_id)
 
     def base_report(self, request: Payload, now: Now) -> Answer:
         """GetBaseReport (B07)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from chargerd.ocpp.table import (
     auth,
     comm,
+    conditions,
     der,
     device_data,
     hardware,
@@ -35,4 +36,5 @@ TABLE: tuple[Row, ...] = (
     *v2x.ROWS,
     *der.ROWS,
     *hardware.ROWS,
+    *conditions.ROWS,
 )

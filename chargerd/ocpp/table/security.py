@@ -11,7 +11,7 @@ ROWS: tuple[Row, ...] = (
     read("ClockCtrlr", "DateTime", "dateTime", "", live=True),
     read("ClockCtrlr", "TimeZone", "string",
           lambda p: p.config.vehicle.promise.timezone),
-    read("ClockCtrlr", "TimeSource", "SequenceList", "Heartbeat",
-          values=("Heartbeat", "NTP", "RealTimeClock")),
+    Row("ClockCtrlr", "TimeSource", "SequenceList", "Heartbeat",
+        values=("Heartbeat", "NTP", "RealTimeClock")),
     seconds("ClockCtrlr", "TimeAdjustmentReportingThreshold", "20", 1, 86_400),
 )  # fmt: skip

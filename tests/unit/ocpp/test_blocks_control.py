@@ -1,4 +1,4 @@
-"""Blocks F and G: remote control, availability, faults, messages on demand."""
+"""Block F: remote control, unlock, messages on demand."""
 
 from __future__ import annotations
 
@@ -7,119 +7,19 @@ from typing import Any
 import pytest
 
 from chargerd.model import (
-    ActiveFault,
-    AvailabilityRequest,
     SessionPhase,
     StartRequest,
     StopReason,
     StopRequest,
     UnlockRequest,
 )
-from tests.unit.ocpp.station_rig import CARD, START, V21, V201, Rig, config
+from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
+from tests.unit.ocpp.variable_kit import statuses
 
 P = SessionPhase
 BOTH = pytest.mark.parametrize("version", [V21, V201])
 TOKEN = {"idToken": CARD.value, "type": "ISO14443"}
 START_CALL = {"evseId": 1, "remoteStartId": 7, "idToken": TOKEN}
-
-
-def statuses(rig: Rig) -> list[tuple[int, str]]:
-    by_status = [
-        (p["evseId"], p["connectorStatus"]) for p in rig.payloads("StatusNotification")
-    ]
-    by_event = [
-        (event["component"]["evse"]["id"], event["actualValue"])
-        for payload in rig.payloads("NotifyEvent")
-        for event in payload["eventData"]
-        if event["variable"]["name"] == "AvailabilityState"
-    ]
-    return by_status + by_event
-
-
-@BOTH
-def test_connector_status_follows_the_session(version: str) -> None:
-    rig = Rig(version=version)
-    rig.observe()
-    rig.boot()
-    rig.observe(P.CONNECTED)
-    rig.observe(P.ENERGY, authorised=True)
-    rig.observe(P.IDLE)
-    rig.observe(P.IDLE, operative=False)
-    assert statuses(rig) == [
-        (1, "Available"), (1, "Occupied"), (1, "Available"), (1, "Unavailable")
-    ]  # fmt: skip
-
-
-@BOTH
-def test_nothing_is_told_before_the_boot_is_accepted(version: str) -> None:
-    rig = Rig(version=version)
-    rig.boot("Pending")
-    rig.observe(P.CONNECTED)
-    assert statuses(rig) == []
-
-
-@BOTH
-def test_a_fault_is_told_once_and_cleared_once(version: str) -> None:
-    rig = Rig(version=version)
-    rig.observe()
-    rig.boot()
-    rig.clear()
-    fault = ActiveFault("StageFault", 1, START, "E17")
-    for _ in range(3):
-        rig.observe(P.IDLE, faults=(fault,))
-    for _ in range(3):
-        rig.observe(P.IDLE)
-    events = [
-        event
-        for payload in rig.payloads("NotifyEvent")
-        for event in payload["eventData"]
-        if event["variable"]["name"] != "AvailabilityState"
-    ]
-    assert [event.get("cleared", False) for event in events] == [False, True]
-    assert events[0]["techInfo"] == "E17"
-    assert events[1]["cause"] == events[0]["eventId"]
-    assert statuses(rig) == [(1, "Faulted"), (1, "Available")]
-
-
-def test_a_station_fault_is_one_event_for_all_evses() -> None:
-    rig = Rig(config(evses=2)).boot()
-    fault = ActiveFault("CsmsLost", 0, START)
-    for evse_id in (1, 2):
-        rig.observe(evse_id=evse_id, faults=(fault,))
-    told = [
-        event
-        for p in rig.payloads("NotifyEvent")
-        for event in p["eventData"]
-        if event["trigger"] == "Alerting"
-    ]
-    assert len(told) == 1
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("at", "busy", "status"),
-    [
-        ({}, False, "Accepted"),
-        ({"evse": {"id": 1}}, True, "Scheduled"),
-        ({"evse": {"id": 1, "connectorId": 1}}, False, "Accepted"),
-        ({"evse": {"id": 2}}, True, "Accepted"),
-        ({"evse": {"id": 3}}, False, "Rejected"),
-        ({"evse": {"id": 1, "connectorId": 4}}, False, "Rejected"),
-    ],
-)
-def test_change_availability(version: str, at: Any, busy: bool, status: str) -> None:
-    rig = Rig(config(evses=2), version=version).boot()
-    rig.observe(P.ENERGY if busy else P.IDLE, authorised=busy)
-    rig.observe(evse_id=2)
-    answer = rig.call("ChangeAvailability", {"operationalStatus": "Inoperative", **at})
-    assert isinstance(answer, dict)
-    assert answer["status"] == status
-    evse_id = at.get("evse", {}).get("id", 0)
-    wanted = AvailabilityRequest(evse_id, operative=False)
-    assert (wanted in rig.asked()) is (status != "Rejected")
-    again = rig.restarted()
-    again.pass_s(0)
-    assert (wanted in again.asked()) is (status != "Rejected")
 
 
 @BOTH

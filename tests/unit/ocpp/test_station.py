@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from chargerd.clock import Now
-from chargerd.model import ResetRequest, SessionPhase, StopReason, StopRequest
+from chargerd.model import SessionPhase
 from chargerd.ocpp.effects import (
     CallError,
     Durability,
@@ -191,45 +191,6 @@ def test_2_1_actions_do_not_exist_on_a_2_0_1_link() -> None:
     payload = {"chargingProfileId": 1, "scheduleUpdate": {}}
     answer = rig.station.call("UpdateDynamicSchedule", payload, rig.now)
     assert isinstance(answer, CallError)
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("kind", "busy", "status", "immediate"),
-    [
-        ("Immediate", False, "Accepted", True),
-        ("Immediate", True, "Accepted", True),
-        ("OnIdle", False, "Accepted", False),
-        ("OnIdle", True, "Scheduled", False),
-    ],
-)
-def test_reset(
-    version: str, kind: str, busy: bool, status: str, immediate: bool
-) -> None:
-    rig = Rig(version=version)
-    rig.boot()
-    rig.observe()
-    if busy:
-        rig.observe(SessionPhase.ENERGY, authorised=True)
-    answer = rig.call("Reset", {"type": kind})
-    assert isinstance(answer, dict)
-    assert answer["status"] == status
-    assert ResetRequest(0, immediate) in rig.asked()
-    stops = StopRequest(1, StopReason.IMMEDIATE_RESET) in rig.asked()
-    assert stops is (busy and immediate)
-    again = rig.restarted(boot_reason="ApplicationReset")
-    again.link()
-    expected = "ScheduledReset" if status == "Scheduled" else "RemoteReset"
-    assert again.last("BootNotification").payload["reason"] == expected
-    assert "reason" not in again.saved.get("boot", {})
-
-
-def test_single_evse_reset_is_refused() -> None:
-    rig = Rig().boot()
-    answer = rig.call("Reset", {"type": "Immediate", "evseId": 1})
-    assert isinstance(answer, dict)
-    assert answer["status"] == "Rejected"
-    assert rig.asked() == []
 
 
 def test_unknown_boot_reason_is_an_error() -> None:

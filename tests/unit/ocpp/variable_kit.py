@@ -1,4 +1,4 @@
-"""Elements of GetVariables, SetVariables and GetReport, and short ways to ask them."""
+"""Elements of the device model's messages, short ways to ask them, what was told."""
 
 from __future__ import annotations
 
@@ -46,3 +46,21 @@ def get_one(rig: Rig, made: dict[str, Any]) -> dict[str, Any]:
 def reported(rig: Rig) -> list[dict[str, Any]]:
     """All rows of the reports sent so far."""
     return [row for r in rig.payloads("NotifyReport") for row in r["reportData"]]
+
+
+def events(rig: Rig) -> list[dict[str, Any]]:
+    """All events of the NotifyEvents sent so far."""
+    return [e for p in rig.payloads("NotifyEvent") for e in p["eventData"]]
+
+
+def statuses(rig: Rig) -> list[tuple[int, str]]:
+    """(EVSE, status) as told so far, by either message."""
+    by_status = [
+        (p["evseId"], p["connectorStatus"]) for p in rig.payloads("StatusNotification")
+    ]
+    by_event = [
+        (event["component"]["evse"]["id"], event["actualValue"])
+        for event in events(rig)
+        if event["variable"]["name"] == "AvailabilityState"
+    ]
+    return by_status + by_event
