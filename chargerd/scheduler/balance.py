@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from chargerd.model import Band
+
 DEADBAND_W = 100.0
 GAIN_MAX = 0.8
 GAIN_MIN = 0.05
@@ -42,6 +44,23 @@ def gain(delay_s: float, period_s: float) -> float:
     return max(GAIN_MIN, GAIN_MAX / (1.0 + 2.7 * steps))
 
 
+def goal_w(band: Band, grid_w: float, before_w: float | None) -> float | None:
+    """Where the connection is to be brought, None = nowhere.
+
+    The loop corrects in steps: between threshold and target it goes on until the target
+    is reached, as one whole step would have.
+    """
+    if grid_w > band.high_w:
+        return band.high_to_w
+    if grid_w < band.low_w:
+        return band.low_to_w
+    if before_w == band.high_to_w and grid_w > before_w + DEADBAND_W:
+        return before_w
+    if before_w == band.low_to_w and grid_w < before_w - DEADBAND_W:
+        return before_w
+    return None
+
+
 def step(
     state: State,
     target_w: float,
@@ -51,7 +70,6 @@ def step(
     own_w: float,
     followers: int,
     bounds: tuple[float, float],
-    deadband_w: float = DEADBAND_W,
 ) -> State:
     """`grid_w` = power at the connection as it is when all commands are done.
 
@@ -62,7 +80,7 @@ def step(
     period_s = min(reading_mono - state.reading_mono, 10.0)
     regain = 1.0 + REGAIN_PER_S * period_s
     error_w = grid_w - target_w
-    if abs(error_w) <= deadband_w:
+    if abs(error_w) <= DEADBAND_W:
         return State(state.output_w, reading_mono, min(1.0, state.calm * regain))
     sign = -1 if error_w > 0.0 else 1
     hunts = state.sign * sign < 0

@@ -88,6 +88,7 @@ class Carry:
     der: droop.State = droop.REST
     follower: balance.State | None = None
     curve_x: float | None = None  # where the winning curve was read last
+    goal_w: float | None = None  # a band was left: so far the connection is brought
     move: Move | None = None
 
 
@@ -180,5 +181,5 @@ class Ask:
     follow_w: float | None = None
     setpoint_var: float | None = None
     x: float | None = None  # where on the curve
-    exact: bool = False  # `follow_w` is met without a deadband
+    goal_w: float | None = None  # of a band that was left
     sleep: bool = False

@@ -172,7 +172,7 @@ def _rank(ask: Ask) -> tuple[int, float]:
 def _won(ask: Ask, ledger: Ledger, snap: Snapshot, ctx: Context, done: bool) -> Choice:
     wish, follower = ask.wish_w, None
     if ask.follow_w is not None:
-        follower = _follow(ask.follow_w, ask.exact, ledger, snap, ctx)
+        follower = _follow(ask.follow_w, ledger, snap, ctx)
         wish = follower.output_w
     elif ask.curve is None and abs(wish) < DEADBAND_W:
         wish = 0.0
@@ -190,6 +190,7 @@ def _won(ask: Ask, ledger: Ledger, snap: Snapshot, ctx: Context, done: bool) -> 
             wish=Wish(signal.source, wish, signal.valid_until_mono),
             follower=follower,
             curve_x=ask.x,
+            goal_w=ask.goal_w,
         ),
         until_mono=signal.valid_until_mono,
         hold_turn=not reserve,
@@ -215,11 +216,15 @@ def _read(
     if mode is OperationMode.IDLE:
         return Ask(signal, 0.0, mode, setpoint_var=var, sleep=segment.sleep)
     if mode is OperationMode.LOCAL_LOAD_BALANCING:
-        target_w = _target_w(segment, snap.site.grid_w)
-        if target_w is None:
+        grid_w, band = snap.site.grid_w, segment.band
+        goal_w = None
+        if band is not None and grid_w is not None:
+            goal_w = balance.goal_w(band, grid_w, ctx.carry.goal_w)
+        target_w = segment.follow_w if band is None else goal_w
+        if grid_w is None or (band is None and target_w is None):
             return None
-        exact = segment.band is not None  # its thresholds are the deadband
-        return Ask(signal, ctx.power_w, mode, None, target_w, var, exact=exact)
+        target_w = grid_w if target_w is None else target_w  # well: as it is
+        return Ask(signal, ctx.power_w, mode, None, target_w, var, goal_w=goal_w)
     if mode not in _MODES_OF_WISH:
         return None
     asked = segment.setpoint_w
@@ -236,16 +241,6 @@ def _read(
         base_w = max(0.0, base_w)
     used = curve if x is not None else None
     return Ask(signal, base_w, mode, used, None, var, x)
-
-
-def _target_w(segment: Segment, grid_w: float | None) -> float | None:
-    """The power wished at the connection; inside a band the one that is there."""
-    band = segment.band
-    if grid_w is None or band is None:
-        return None if grid_w is None else segment.follow_w
-    if grid_w > band.high_w:
-        return band.high_to_w
-    return band.low_to_w if grid_w < band.low_w else grid_w
 
 
 def _x(
@@ -290,7 +285,7 @@ def _baseline(
 
 
 def _follow(
-    target_w: float, exact: bool, ledger: Ledger, snap: Snapshot, ctx: Context
+    target_w: float, ledger: Ledger, snap: Snapshot, ctx: Context
 ) -> balance.State:
     site = snap.site
     state = ctx.carry.follower or balance.start(ctx.power_w)
@@ -303,7 +298,6 @@ def _follow(
         ctx.power_w,
         ctx.station_evses,
         (ledger.low, ledger.high),
-        0.0 if exact else balance.DEADBAND_W,
     )
 
 
