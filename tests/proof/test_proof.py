@@ -55,14 +55,14 @@ def test_power_follows(name: str) -> None:
 
 
 def test_a_broken_promise_is_told() -> None:
-    good = promise.Outcome(1, True, 0.0, 0.0, 0, 0, 10, 0, False)
+    good = promise.Outcome(1, True, 0.0, 0.0, 0, 0, 10, 0, False, False, False)
     money = {
         (policy, sigma, early): [value.Result(cost, 0.0, 1)]
         for early in (False, True)
         for policy, sigma in report.columns(early)
         for cost in [10.0 if policy == "naive" else 1.0]
     }
-    whole = report.Report([good], money, [], 1.0, 0)
+    whole = report.Report([good], money, [], 1.0, 1.0, 0)
     assert report.failures(whole) == []
     assert "All goals are met" in report.text(whole)
     bad = replace(whole, sessions=[replace(good, missed_pct=2.0)])
