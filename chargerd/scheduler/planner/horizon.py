@@ -165,11 +165,17 @@ def price_at(prices: PriceSeries, mono: float) -> PricePart:
     ends = [*(part.start_mono for part in prices.parts[1:]), prices.until_mono]
     parts = list(zip(prices.parts, ends, strict=True))
     whole = sum(end - part.start_mono for part, end in parts)
-    buy = sum(part.buy_per_kwh * (end - part.start_mono) for part, end in parts)
-    sell = sum(
-        (part.sell_per_kwh or 0.0) * (end - part.start_mono) for part, end in parts
+
+    def mean(value: Callable[[PricePart], float | None]) -> float:
+        rows = ((value(part) or 0.0, end - part.start_mono) for part, end in parts)
+        return sum(price * length for price, length in rows) / whole
+
+    return PricePart(
+        mono,
+        mean(lambda part: part.buy_per_kwh),
+        mean(lambda part: part.sell_per_kwh),
+        mean(lambda part: part.co2_g_per_kwh),
     )
-    return PricePart(mono, buy / whole, sell / whole)
 
 
 def _reserve(row: Window, edges: tuple[float, ...]) -> p.Reserve:

@@ -48,6 +48,25 @@ def test_a_plan_as_a_chart() -> None:
     assert "3 solved, 0 ruled, 0 kept; last because of plug" in text
 
 
+def test_reserves_are_listed_by_block() -> None:
+    row = {
+        "name": "fcr",
+        "sold": False,
+        "from_utc": "2026-11-25T12:00:00+00:00",
+        "until_utc": "2026-11-25T16:00:00+00:00",
+        "up_w": 3000.0,
+        "down_w": 2500.0,
+    }
+    nothing = row | {"name": "afrr", "up_w": 0.0, "down_w": 0.0}
+    missed = nothing | {"name": "primary", "sold": True}
+    state = STATE | {"reserves": [row, nothing, missed]}
+    text = shown({"plans": [PLAN], "planner": state})
+    assert "Reserve fcr (offered)" in text
+    assert "3.00 kW up, 2.50 kW down" in text
+    assert "afrr" not in text  # offered, and not worth it
+    assert "Reserve primary (sold)" in text  # sold, and not kept: to be seen
+
+
 def test_no_plan_says_what_it_needs() -> None:
     assert "needs prices and a departure" in shown({"plans": [], "planner": STATE})
 

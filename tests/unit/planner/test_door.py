@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from chargerd import config
 from chargerd.clock import Now
 from chargerd.config_plan import SitePlan
-from chargerd.model import PromiseRequest
+from chargerd.model import Priority, PromiseRequest
 from chargerd.plan import Plan, PricePart, PriceSeries
 from chargerd.scheduler.planner import problem as p
-from chargerd.scheduler.planner import rule
+from chargerd.scheduler.planner import reserve, rule
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.door import PlanDoor
 from tests.unit.planner.test_envelope import EVSE, HOUR, NOW, PRICES, SITE
@@ -202,3 +203,31 @@ def test_the_price_in_force_is_that_of_the_highest_rank_alive() -> None:
     assert found == [30.0, 10.0, 20.0]
     bench.mono += 600.0
     assert bench.door.price(bench.now()) is None
+
+
+def test_from_a_sold_reserve_in_the_configuration_to_a_setpoint_held_back() -> None:
+    row = {"name": "peak", "up_w": 6000, "hold_s": 900}
+    tariff = {"currency": "JPY", "parts": [{"begins": "00:00", "buy_per_kwh": 30}]}
+    values = {"import_w": 20_000, "export_w": 20_000, "export_permit": "TEST",
+              "tariff": tariff, "plan": {"reserve": [row]}}  # fmt: skip
+    s = Stand(site=config.Site.model_validate(values))
+    s.start()
+    s.cycle.request(PromiseRequest(1, s.mono + 12 * HOUR, 70.0))
+    s.run(1.0)
+    windows = partial(reserve.windows, config.Site.model_validate(values), s.cycle.zone)
+    child = FakeChild()
+    door = PlanDoor(SitePlan(), s.cycle.outlook, s.cycle.plan, s.now,
+                    tariff=s.cycle.prices, reserves=windows, child=child)  # fmt: skip
+    asyncio.run(door.look())
+    s.setpoint(-5000.0)
+    s.run(6.0)
+    # 7.4 kW can be fed: 6 kW of them are sold.
+    assert s.decision().power_w == pytest.approx(-1400.0, abs=5.0)
+    assert any(reason.source == "reserve" for reason in s.decision().reasons)
+    found = s.report().flexibility
+    assert found is not None
+    assert found.reserve_up_w == pytest.approx(6000.0)
+    s.setpoint(-7000.0, priority=Priority.RESERVE, source="ocpp.afrr")
+    s.run(6.0)
+    assert s.decision().power_w == pytest.approx(-7000.0, abs=5.0)  # it is for this
+    assert door.status()["reserves"][0]["up_w"] == pytest.approx(6000.0)

@@ -107,7 +107,9 @@ def test_prices_and_carbon_reach_the_steps() -> None:
 def test_beyond_the_series_the_day_before_counts_then_the_mean() -> None:
     assert horizon.price_at(PRICES, NOW + horizon.DAY_S + HOUR).buy_per_kwh == 0.3
     mean = (1.6 * 0.3 + 2.4 * 0.1 + 2 * 0.5) / 6
-    assert horizon.price_at(PRICES, NOW + 7 * HOUR).buy_per_kwh == pytest.approx(mean)
+    beyond = horizon.price_at(PRICES, NOW + 7 * HOUR)
+    assert beyond.buy_per_kwh == pytest.approx(mean)
+    assert beyond.co2_g_per_kwh == pytest.approx(2 * 100.0 / 6)  # not clean: unknown
 
 
 def test_without_a_price_of_wear_nothing_is_taken_out() -> None:
