@@ -17,6 +17,7 @@ from chargerd.records.chain import Record
 from chargerd.records.page import document, facts, table
 from chargerd.records.plot import STEPS, Band, Line, Panel, Trace, svg
 from chargerd.records.sample import Row
+from chargerd.records.signatures import check
 
 _LONGEST_STEP_MS = 5000  # a longer one between two samples is missing time
 _KILO = ("power_w", "setpoint_w", "baseline_w", "low_w", "high_w", "grid_w")
@@ -270,10 +271,19 @@ def _sessions(sessions: Sequence[Record], zone: tzinfo) -> str:
                 *_energies(record),
                 change,
                 record["reason"] or "-",
+                _signed(record),
             )
         )
-    names = ("session", "EVSE", "from", "to", "in", "out", "SoC", "ended by")
+    names = ("session", "EVSE", "from", "to", "in", "out", "SoC", "ended by", "meter")
     return "<h2>Sessions that ended</h2>" + table(names, rows)
+
+
+def _signed(record: Record) -> str:
+    """Whether the meter's own signature of it holds."""
+    good, wrong = check(record)
+    if wrong:
+        return f"WRONG SIGNATURE: {wrong}"
+    return "signed, holds" if good else record.get("signature_fault") or "signs nothing"
 
 
 def _time(seconds: float) -> str:

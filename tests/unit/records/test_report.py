@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from chargerd.records.plot import GAP_MS, Line, Panel, Trace, axis, svg
 from chargerd.records.report import page, pictures
 from chargerd.records.sample import Row
+from firmware_bridge.api import SignedReading
 from tests.unit.records.test_ring import START_MS, a_row
+from tests.unit.records.test_signatures import DONE, FAILED, RUN, drive
 
 
 def hour(**values: Any) -> list[Row]:
@@ -187,3 +189,21 @@ def test_a_day_is_a_small_page() -> None:
     text = page("day", pictures(rows, START_MS, end), [], UTC)
     assert len(text) < 600_000
     assert datetime.fromtimestamp(START_MS / 1000, UTC).strftime("%Y-%m-%d") in text
+
+
+@pytest.mark.parametrize(
+    ("end", "changes", "word"),
+    [
+        (DONE, {}, "signed, holds"),
+        (DONE, {"import_wh": 90.0}, "WRONG SIGNATURE: import_wh"),
+        (FAILED, {}, "could not sign: SHA"),
+        (None, {}, "signs nothing"),
+    ],
+)
+def test_a_session_s_row_says_whether_the_meter_s_signature_holds(
+    end: SignedReading | None, changes: dict[str, Any], word: str
+) -> None:
+    start = RUN if end is not None else [(None, "S-1")] * 4
+    (record,) = drive([*start, (end, "")])
+    text = page("S-1", {}, [{**record, **changes}], ZoneInfo("Asia/Tokyo"))
+    assert word in text
