@@ -180,6 +180,7 @@ class StopReason(Enum):
     MASTER_PASS = "MasterPass"  # noqa: S105 - an OCPP reason, not a password
     GROUND_FAULT = "GroundFault"
     OVERCURRENT_FAULT = "OvercurrentFault"
+    REQ_ENERGY_TRANSFER_REJECTED = "ReqEnergyTransferRejected"
     OTHER = "Other"
 
 

@@ -18,6 +18,7 @@ from chargerd.model import AuthQuestion, CertificateAsk, EvseReport
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
 from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
@@ -38,6 +39,7 @@ from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
 from chargerd.ocpp.blocks.variables import Variables
+from chargerd.ocpp.blocks.vehicle_schedules import VehicleSchedules
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import Answer, CallError, Effect, OcppError, Payload
 from chargerd.ocpp.v2 import dialect
@@ -72,6 +74,7 @@ class OcppStation:
         store = ProfileStore(desk)
         self._charging = SmartCharging(desk, store)
         self._priority = PriorityCharging(desk, store, self._charging)
+        schedules = VehicleSchedules(desk, store, self._charging)
         readings = Readings(desk)
         self._transactions = Transactions(
             desk, self._charging, self._authorization, readings
@@ -108,6 +111,8 @@ class OcppStation:
             DynamicProfiles(desk, store, self._charging.refresh),
             self._priority,
             ExternalValues(desk, store, self._charging.refresh),
+            ChargingNeeds(desk, schedules),
+            schedules,
             ExternalLimits(
                 desk, store, self._charging.refresh, self._transactions.rate_changed
             ),

@@ -46,7 +46,7 @@ ACKNOWLEDGED = frozenset(
 FIXED: dict[str, Payload] = {
     "DataTransfer": {"status": "UnknownVendorId"},
     "GetCertificateStatus": {"status": "Failed"},
-    "NotifyEVChargingNeeds": {"status": "Accepted"},
+    "NotifyEVChargingNeeds": {"status": "Processing"},  # no vehicle waits for more
     "NotifyEVChargingSchedule": {"status": "Accepted"},
     "OpenPeriodicEventStream": {"status": "Accepted"},
     "SignCertificate": {"status": "Accepted"},

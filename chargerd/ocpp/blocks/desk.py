@@ -13,7 +13,7 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.config import Config, Evse
-from chargerd.model import EvseReport, Request, SessionPhase
+from chargerd.model import EvseReport, Request, SessionPhase, VehiclePlan
 from chargerd.ocpp.device_model import DeviceModel
 from chargerd.ocpp.effects import (
     Answer,
@@ -69,6 +69,7 @@ class EvseView:
     needs_due: bool = False  # the vehicle has yet to say what it needs (K15.FR.17)
     needs_told: bool = False  # NotifyEVChargingNeeds went out for this session
     needs_phases: bool = False  # with powers of single phases
+    accepted_plan: VehiclePlan | None = None  # the CSMS knows that it takes no more
 
     @property
     def is_dc(self) -> bool:

@@ -35,6 +35,7 @@ class ProfileStore:
         self._desk = desk
         self._items: dict[int, Installed] = {}
         self.dyn_mono: dict[int, float] = {}  # when a Dynamic one was last updated
+        self.version = 0  # another number after each change
 
     # Reading.
 
@@ -83,6 +84,7 @@ class ProfileStore:
             self.dyn_mono.pop(number, None)
         else:
             self.dyn_mono[number] = dyn_mono
+        self.version += 1
         if self._kept(item):
             value = {"evseId": item.profile.evse_id, "profile": item.payload}
             self._desk.save("profile", str(number), value)
@@ -98,10 +100,12 @@ class ProfileStore:
         old = self._items[number]
         self._items[number] = replace(old, payload=payload, profile=profile)
         self.dyn_mono[number] = now.mono
+        self.version += 1
 
     def remove(self, number: int) -> None:
         gone = self._items.pop(number)
         self.dyn_mono.pop(number, None)
+        self.version += 1
         if self._kept(gone):
             self._desk.save("profile", str(number), None)
         self._count()

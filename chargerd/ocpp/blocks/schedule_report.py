@@ -6,16 +6,17 @@ the EVSE's rating stands: the most it can take.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from chargerd.clock import Now
-from chargerd.model import OperationMode
+from chargerd.model import OperationMode, VehiclePlan
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
 from chargerd.ocpp.blocks.dispatch import context
 from chargerd.ocpp.blocks.profile_store import ProfileStore
-from chargerd.ocpp.composite import Composite, Demand, timeline
+from chargerd.ocpp.composite import Branch, Composite, Demand, timeline
 from chargerd.ocpp.effects import Answer, Payload
 from chargerd.ocpp.profiles import PHASE_KEYS
 
@@ -50,7 +51,7 @@ def answer(
         return Composite(profiles, ctx)
 
     views = [desk.evses[evse_id]] if evse_id else list(desk.evses.values())
-    lines = [_line(composite(view), view, begin, length) for view in views]
+    lines = [_line(composite(view), view, begin, length, now) for view in views]
     line, whole = lines[0]
     if not evse_id:
         station = Composite(profiles, context(desk, 0, now, dyn_mono))
@@ -67,15 +68,36 @@ def answer(
 
 
 def _line(
-    composite: Composite, view: EvseView, begin: float, length: int
+    composite: Composite, view: EvseView, begin: float, length: int, now: Now
 ) -> tuple[Timeline, float]:
     """The EVSE's demands with its rating filled in; at least one entry."""
-    entries, end = timeline(
-        composite.whole, begin, begin + max(1, length), MOST_PERIODS
-    )
+    branch: Branch = composite.whole
+    if view.accepted_plan is not None:
+        branch = _inside_plan(branch, view.accepted_plan, now)
+    entries, end = timeline(branch, begin, begin + max(1, length), MOST_PERIODS)
     rating = view.config.charge_w
     filled = [(at_s, _rated(demand, rating)) for at_s, demand in entries]
     return filled, min(end, begin + length)
+
+
+def _inside_plan(branch: Branch, plan: VehiclePlan, now: Now) -> Branch:
+    """No more than the vehicle said it would take (SC.04, K15.FR.14)."""
+    shift = now.utc.timestamp() - now.mono
+    starts = [start_mono + shift for start_mono, _ in plan.parts]
+
+    def at(at_s: float) -> tuple[Demand | None, float]:
+        demand, until = branch(at_s)
+        index = bisect_right(starts, at_s)
+        later = [*starts[index : index + 1], plan.until_mono + shift]
+        until = min([until, *(start for start in later if start > at_s)])
+        if index == 0 or at_s >= plan.until_mono + shift:
+            return demand, until
+        most = max(0.0, plan.parts[index - 1][1])
+        found = demand or Demand(OperationMode.CHARGING_ONLY)
+        limit = most if found.limit_w is None else min(most, found.limit_w)
+        return replace(found, limit_w=limit), until
+
+    return at
 
 
 def _rated(demand: Demand | None, rating_w: float) -> Demand:

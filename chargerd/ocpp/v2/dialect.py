@@ -68,6 +68,14 @@ _SCHEDULE_201 = frozenset(
         "minChargingRate", "salesTariff",
     }
 )  # fmt: skip
+_NEEDS_201 = frozenset(
+    {
+        "requestedEnergyTransfer", "departureTime", "acChargingParameters",
+        "dcChargingParameters",
+    }
+)  # fmt: skip
+_ENERGIES_201 = ("DC", "AC_single_phase", "AC_two_phase", "AC_three_phase")
+_EV_SCHEDULE_201 = ("timeBase", "evseId", "chargingSchedule")
 _PERIOD_201 = ("startPeriod", "limit", "numberPhases", "phaseToUse")
 
 
@@ -193,6 +201,22 @@ def _charging_limit(payload: Payload) -> Payload | None:
     return out
 
 
+def _needs(payload: Payload) -> Payload | None:
+    """None where only 2.1 has the fields for what the vehicle said."""
+    needs = payload["chargingNeeds"]
+    kept = {k: v for k, v in needs.items() if k in _NEEDS_201}
+    known = {"acChargingParameters", "dcChargingParameters"} & kept.keys()
+    if not known or kept["requestedEnergyTransfer"] not in _ENERGIES_201:
+        return None
+    out = {k: v for k, v in payload.items() if k != "timestamp"}
+    return {**out, "chargingNeeds": kept}
+
+
+def _ev_schedule(payload: Payload) -> Payload:
+    out = {k: v for k, v in payload.items() if k in _EV_SCHEDULE_201}
+    return {**out, "chargingSchedule": _schedule(payload["chargingSchedule"])}
+
+
 def known_201(profile: Payload) -> bool:
     """True when a 2.0.1 CSMS can be told about this profile."""
     return profile["chargingProfileKind"] != "Dynamic" and profile[
@@ -237,6 +261,8 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "Get15118EVCertificate": _ev_certificate,
     "MeterValues": _meter_message,
     "NotifyChargingLimit": _charging_limit,
+    "NotifyEVChargingNeeds": _needs,
+    "NotifyEVChargingSchedule": _ev_schedule,
     "NotifyEvent": _notify_event,
     "NotifyReport": _notify_report,
     "ReportChargingProfiles": _report_profiles,

@@ -9,6 +9,7 @@ import pytest
 
 from chargerd.clock import Now
 from chargerd.config import Tariff
+from chargerd.model import EnergySchedule, SchedulePart, VehicleSchedule
 from chargerd.scheduler.tariff import HORIZON_S, REMAKE_S, Prices, plan
 from tests.unit.scheduler.stand import Stand
 
@@ -86,3 +87,27 @@ def test_the_vehicle_is_told() -> None:
     assert told is not None
     assert told.parts[0].charge_w == 7400.0
     assert told.parts[0].discharge_w == -7400.0
+
+
+def test_the_central_systems_schedule_reaches_the_vehicle_inside_the_ratings() -> None:
+    """And the wait for it; without one the owner's frame holds again."""
+    stand = Stand()
+    stand.plug()
+    stand.run(0.2)
+    parts = (SchedulePart(stand.mono, 99_000.0, -99_000.0), SchedulePart(9e9, 5.0, 0.0))
+    told = EnergySchedule(parts, 1e10)
+    stand.cycle.request(VehicleSchedule(1, told, stand.mono + 1.0))
+    stand.run(0.1)
+    offer = stand.vehicles[1].last
+    assert offer.schedule_awaited
+    assert offer.schedule is not None
+    first, last = offer.schedule.parts
+    assert (first.charge_w, first.discharge_w) == (7_400.0, -7_400.0)
+    assert (last.charge_w, last.discharge_w) == (5.0, 0.0)
+    stand.run(1.0)
+    again = stand.vehicles[1].last
+    assert not again.schedule_awaited
+    assert again.schedule is offer.schedule  # the same value: no new question
+    stand.cycle.request(VehicleSchedule(1, None))
+    stand.run(0.1)
+    assert stand.vehicles[1].last.schedule is None
