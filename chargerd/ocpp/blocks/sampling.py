@@ -78,29 +78,29 @@ class Sampling(Block):
         tx: Transaction,
         now: Now,
     ) -> None:
-        ended_s = self._desk.model.number(SAMPLED, "TxEndedInterval")
+        ended_s = self._every_s("TxEndedInterval", tx)
         if self._is_due("TxEndedInterval", tx, ended_s, now):
             value = self._readings.periodic(
                 "TxEndedMeasurands", view, report, watch, now
             )
             if value:
                 tx.keep(value)
-        if self._is_due("TxUpdatedInterval", tx, self._updated_s(tx), now):
+        updated_s = self._every_s("TxUpdatedInterval", tx)
+        if self._is_due("TxUpdatedInterval", tx, updated_s, now):
             value = self._readings.periodic(
                 "TxUpdatedMeasurands", view, report, watch, now
             )
             if value:
                 self._transactions.sample(view, watch, "MeterValuePeriodic", value, now)
 
-    def _updated_s(self, tx: Transaction) -> int:
+    def _every_s(self, variable: str, tx: Transaction) -> int:
+        """The operation mode's own interval, where it has one."""
         model = self._desk.model
-        if ("TxUpdatedInterval", tx.mode) in OF_MODES:
-            own = model.text(
-                "V2XChargingCtrlr", "TxUpdatedInterval", tx.mode, tx.evse_id
-            )
+        if (variable, tx.mode) in OF_MODES:
+            own = model.text("V2XChargingCtrlr", variable, tx.mode, tx.evse_id)
             if int(own):
                 return int(own)
-        return model.number(SAMPLED, "TxUpdatedInterval")
+        return model.number(SAMPLED, variable)
 
     def _is_due(self, variable: str, tx: Transaction, every_s: int, now: Now) -> bool:
         """Counted from the start of the transaction, without drift."""

@@ -322,8 +322,13 @@ def test_what_the_vehicle_says_of_itself() -> None:
 
 @pytest.mark.parametrize(
     ("event", "variable"),
-    [("Updated", "TxUpdatedMeasurands"), ("Ended", "TxEndedMeasurands")],
-)
+    [
+        pytest.param("Updated", "TxUpdatedMeasurands",
+                     marks=pytest.mark.req("Q01.FR.35")),
+        pytest.param("Ended", "TxEndedMeasurands",
+                     marks=pytest.mark.req("Q01.FR.34")),
+    ],
+)  # fmt: skip
 def test_a_v2x_mode_adds_its_own_measurands(event: str, variable: str) -> None:
     rig = station(**{
         f"SampledDataCtrlr.{variable}": IMPORT,
@@ -339,6 +344,7 @@ def test_a_v2x_mode_adds_its_own_measurands(event: str, variable: str) -> None:
     assert [s["measurand"] for s in last] == [IMPORT, "Frequency"]
 
 
+@pytest.mark.req("Q01.FR.33")
 def test_a_transaction_may_start_in_a_v2x_mode() -> None:
     rig = station(**{
         "SampledDataCtrlr.TxStartedMeasurands": IMPORT,

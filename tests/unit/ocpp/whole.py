@@ -47,13 +47,13 @@ class Whole:
         self.rig.boot()
         self._forward()
 
-    def start(self) -> str:
+    def start(self, evse_id: int = 1) -> str:
         """A car that both charges and gives; its transaction's id."""
-        self.stand.plug()
+        self.stand.plug(evse_id)
         self.run(0.2)
-        self.stand.cycle.request(StartRequest(1, TOKEN))
+        self.stand.cycle.request(StartRequest(evse_id, TOKEN))
         self.run(4.0)
-        return str(self.rig.events()[0]["transactionInfo"]["transactionId"])
+        return str(self.rig.events()[-1]["transactionInfo"]["transactionId"])
 
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / 0.05)):
