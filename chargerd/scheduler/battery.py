@@ -50,7 +50,8 @@ def estimate(
     energy_out_wh: float,
     efficiency: float,
 ) -> Estimate:
-    """One step. A reported s means a true value in [s - 0.5, s + 1.0) percent.
+    """One step, in percents as the vehicle shows them: the promise is made in these. At
+    a step the level is known, whether the vehicle cuts whole percents off or rounds.
 
     Energies are the session's AC registers. None for `soc_pct` (unknown or stale)
     forgets everything.
@@ -70,10 +71,12 @@ def estimate(
         return before if level == before.soc_pct else replace(before, soc_pct=level)
     if before.soc_pct is None or before.reported_pct is None:
         level = soc_pct
-    else:  # at the end of a step just passed: whole percents are cut off, or rounded
-        fell = before.reported_pct - soc_pct == 1.0 and lost_wh > gained_wh
-        top_pct = soc_pct + 0.5 if fell else soc_pct
-        level = min(max(level, soc_pct - 0.5), top_pct)
+    else:
+        stepped, net_wh = soc_pct - before.reported_pct, gained_wh - lost_wh
+        natural = abs(stepped) == 1.0 and stepped * net_wh > 0.0
+        least_pct = soc_pct if natural and stepped > 0.0 else soc_pct - 0.5
+        most_pct = soc_pct + 0.99 if natural else soc_pct
+        level = min(max(level, least_pct), most_pct)
     return Estimate(level, capacity_wh, soc_pct, level, energy_in_wh, energy_out_wh)
 
 
