@@ -98,7 +98,7 @@ class Ieee2030(Server):
     # `url`: the server itself, e.g. "https://utility.example:8443".
     device_capability: Annotated[str, Field(pattern=r"^/[\x21-\x7e]{0,200}$")] = "/dcap"
     pin: Annotated[int, Field(ge=0, le=999_999)] | None = None  # None = not compared
-    edition: Literal["2018", "2023"] = "2023"  # of the standard, as the server has it
+    edition: Literal[2018, 2023] = 2023  # of the standard, as the server has it
     post_s: Annotated[float, Field(ge=5, le=3600)] = 300.0  # readings and DER status
     hold_s: Annotated[float, Field(ge=60, le=86_400)] = 900.0  # without a word from it
     # The standard's server names are not always the ones in its certificate.

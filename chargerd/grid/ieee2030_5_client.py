@@ -53,6 +53,7 @@ class Station(BaseConnector):
 
     def __init__(self) -> None:
         self.seen: Json = {}  # the station's newest report
+        self.known = asyncio.Event()  # there is one: ratings are told once a day
         self.end_epoch: float | None = None  # of the event that is applied now
         self.now_epoch: float = 0.0
 
@@ -199,6 +200,7 @@ def _whole(value: Any) -> int:
 
 async def converse(client: CsipClient, settings: Json, station: Station) -> None:
     """Connect, register, report, follow; raises when the server is lost at first."""
+    await station.known.wait()
     await client.connect()
     lfdi = str(settings["lfdi"])
     known = {_hex(device.lfdi) for device in client.state.end_devices.values()}
@@ -243,7 +245,7 @@ def made(settings: Json, station: Station) -> CsipClient:
         retry=RetryPolicy(),
         dispatcher=dispatcher,
         dcap_path=settings["device_capability"],
-        server_2018_compat=settings["edition"] == "2018",
+        server_2018_compat=settings["edition"] == 2018,
         registration_pins=None if pin is None else {lfdi: pin},
         comms_loss_seconds=int(settings["hold_s"]),
         connection_heartbeat_seconds=max(5, int(settings["hold_s"] / 6)),
@@ -260,6 +262,7 @@ async def listen(station: Station) -> None:
     await loop.connect_read_pipe(lambda: protocol, sys.stdin)
     while line := await reader.readline():
         station.seen = json.loads(line)
+        station.known.set()
 
 
 async def beat(client: CsipClient) -> None:
