@@ -1,4 +1,4 @@
-"""The S2 door over a real WebSocket: a word of the CEM reaches the heart, and its end."""
+"""The S2 door over a real WebSocket: a CEM's word reaches the heart, its end too."""
 
 from __future__ import annotations
 
