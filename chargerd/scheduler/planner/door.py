@@ -91,7 +91,7 @@ class PlanDoor:
         now = self._now()
         prices, site = self._best(now), self._outlook()
         if self._house is not None:
-            self._house.learn(site.house_w, now)
+            self._house.learn(site.house_w - site.unplanned_w, now)
         if prices is not None:
             why = when.due(
                 self._basis,
@@ -123,11 +123,12 @@ class PlanDoor:
         now_mono = now.mono
         evses = {evse.evse_id: evse for evse in site.evses}
         self._basis = when.Basis(now_mono, evses, site, self._number)
-        house_w = self._house.forecast(site.house_w, now) if self._house else None
+        house_w = self._house.forecast(site, now) if self._house else None
         horizon = horizons.make(
             site, prices, self._settings, now_mono, self._reserves(now), house_w
         )
         if horizon is None:
+            self._last.pop("reserves", None)
             return
         problem = horizon.problem
         try:
@@ -139,7 +140,7 @@ class PlanDoor:
             self._counts["kept" if kept else "ruled"] += 1
             if kept:
                 return
-            solution = rule.solve(problem)
+            solution = await asyncio.to_thread(rule.solve, problem)
         self._used_mono = self._now().mono
         self._last = {
             "why": why,
@@ -147,8 +148,10 @@ class PlanDoor:
             "cost": solution.cost,
             "reserves": shape.offers(horizon, solution, now),
         }
-        made = shape.plans(
-            horizon, solution, self._settings.knee_w, prices.currency, now_mono
+        knee_w, currency = self._settings.knee_w, prices.currency
+        # A site of 50 takes 10 ms and more: not on the loop.
+        made = await asyncio.to_thread(
+            shape.plans, horizon, solution, knee_w, currency, now_mono
         )
         self._plans = {plan.evse_id: plan for plan in made}
         for plan in made:

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from functools import partial
 from typing import Any
 
 from chargerd.clock import Now
+from chargerd.scheduler.planner.outlook import SiteOutlook
 
 SLOT_S = 1_800.0
 SLOTS = 48
@@ -51,9 +51,11 @@ class House:
         if self._load.mean_w is not before:
             self._keep(list(self._load.mean_w))
 
-    def forecast(self, house_w: float, now: Now) -> Callable[[float], float]:
-        """The load over monotonic time, as seen now."""
-        return partial(forecast_w, self._load, house_w, self._zone, now)
+    def forecast(self, site: SiteOutlook, now: Now) -> Callable[[float], float]:
+        """The load over monotonic time, as seen now; unplanned EVSEs go on."""
+        bare_w = site.house_w - site.unplanned_w
+        load, zone = self._load, self._zone
+        return lambda at: forecast_w(load, bare_w, zone, now, at) + site.unplanned_w
 
 
 def learn(load: Load, house_w: float, zone: tzinfo, now: Now) -> Load:

@@ -39,12 +39,14 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class SiteOutlook:
-    """All of it at one moment. `house_w`: the connection's power beside `evses`."""
+    """All of it at one moment. `house_w`: the connection's power beside `evses`; of it
+    `unplanned_w` goes to EVSEs that cannot be planned for."""
 
     evses: tuple[Outlook, ...]
     import_w: float
     export_w: float  # magnitude
     house_w: float
+    unplanned_w: float = 0.0
 
 
 class Seen(Protocol):
@@ -63,14 +65,16 @@ class Seen(Protocol):
 def of_site(seen: Iterable[Seen], site: Site, house_w: float) -> SiteOutlook:
     """EVSEs that cannot be planned for count as house."""
     planned: list[Outlook] = []
+    unplanned_w = 0.0
     for evse in seen:
         found = of_evse(evse)
         if found is None:
-            house_w += evse.power_w
+            unplanned_w += evse.power_w
         else:
             planned.append(found)
     export_w = site.export_w if site.export_permit else 0.0
-    return SiteOutlook(tuple(planned), site.import_w, export_w, house_w)
+    house_w += unplanned_w
+    return SiteOutlook(tuple(planned), site.import_w, export_w, house_w, unplanned_w)
 
 
 def of_evse(seen: Seen) -> Outlook | None:

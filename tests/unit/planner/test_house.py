@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -105,7 +106,10 @@ def test_it_is_kept_each_half_hour_and_survives_a_restart() -> None:
         one.learn(600.0, at(float(second)))
     assert len(kept) == 3
     again = house.House(TOKYO, house.read(kept[-1]), kept.append)
-    assert again.forecast(600.0, at(0.0))(1.0) == pytest.approx(600.0)
+    # 500 W of what is seen go to an EVSE that nobody plans for: they go on as they are.
+    seen = replace(SITE, house_w=1500.0, unplanned_w=500.0)
+    later = again.forecast(seen, at(0.0))(HOUR)
+    assert later == pytest.approx(600.0 + 400.0 * math.exp(-1.0) + 500.0)
 
 
 @pytest.mark.parametrize(

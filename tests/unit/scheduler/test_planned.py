@@ -129,3 +129,16 @@ def test_the_outlook_says_what_is_there() -> None:
     assert (evse.charge_w, evse.discharge_w) == (7400.0, -7400.0)
     assert evse.floor_wh == pytest.approx(8_000.0)
     assert of_evse(s.cycle._runners[2]) is None
+
+
+def test_who_cannot_be_planned_for_is_house_but_not_the_houses_habit() -> None:
+    s = Stand(count=2, with_site=True)
+    s.vehicles[2].capacity_wh = None
+    for evse_id in (1, 2):
+        s.start(evse_id)
+    s.setpoint(3000.0, 600.0, evse_id=2)
+    s.run(10.0)
+    seen = s.cycle.outlook()
+    assert [evse.evse_id for evse in seen.evses] == [1]
+    assert seen.unplanned_w == pytest.approx(3000.0, abs=5.0)
+    assert seen.house_w - seen.unplanned_w == pytest.approx(s.bridge.house_w, abs=50.0)
