@@ -58,6 +58,11 @@ class Authorization(Block):
     def ask(self, question: AuthQuestion, now: Now) -> None:
         token = question.token
         model = self._desk.model
+        early = model.flag("TxCtrlr", "TxBeforeAcceptedEnabled")
+        if not (self._desk.accepted or early):  # B02.FR.03, B03.FR.01
+            why = "the central system has not accepted this station yet"
+            self._answer(question, accepted=False, info=why)
+            return
         if not model.flag("AuthCtrlr", "Enabled") or token.kind == "NoAuthorization":
             self._answer(question, accepted=True)
             return

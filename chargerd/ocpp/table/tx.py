@@ -18,5 +18,5 @@ ROWS: tuple[Row, ...] = (
     flag("TxCtrlr", "AllowEnergyTransferResumption", default=False),
     seconds("TxCtrlr", "EnergyTransferResumptionRandomRange", "0", 0, 3600),
     seconds("TxCtrlr", "EVConnectionTimeOut", "60", 1, 3600),
-    read("TxCtrlr", "TxBeforeAcceptedEnabled", "boolean", "true"),
+    flag("TxCtrlr", "TxBeforeAcceptedEnabled", default=True),
 )  # fmt: skip

@@ -72,7 +72,7 @@ def fail(rig: Rig, times: int) -> list[int]:
 # B09: SetNetworkProfile.
 
 
-@req("B09.FR.01", "B09.FR.09")
+@req("B09.FR.01", "B09.FR.09", "B09.FR.11")
 @BOTH
 def test_a_profile_is_kept_in_its_slot(version: str) -> None:
     rig = station(version)
@@ -81,6 +81,7 @@ def test_a_profile_is_kept_in_its_slot(version: str) -> None:
     for variable, value in {
         "OcppCsmsUrl": "ws://two/ocpp", "OcppInterface": "Wired0", "MessageTimeout":
         "20", "SecurityProfile": "1", "OcppVersion": "OCPP20",
+        "ApnEnabled": "false", "VpnEnabled": "false",
     }.items():  # fmt: skip
         assert slot_value(again, 2, variable) == value
     assert tried(again) == (1, "ws://one/ocpp")

@@ -50,6 +50,7 @@ def drain(queue: Queue, now_mono: float = 0.0, how: How = How.ANSWERED) -> list[
     return names
 
 
+@pytest.mark.req("General.FR.01")
 def test_one_in_flight() -> None:
     queue = make()
     queue.push(send("A"))
@@ -78,6 +79,7 @@ GATES = [
 ]
 
 
+@pytest.mark.req("B01.FR.08", "B02.FR.02", "B03.FR.02")
 @pytest.mark.parametrize(("gate", "leaves"), GATES)
 def test_gate(gate: Gate, leaves: list[str]) -> None:
     queue = make(gate)

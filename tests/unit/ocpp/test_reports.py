@@ -173,6 +173,17 @@ def test_without_instance_every_instance_of_the_variable() -> None:
     assert row["variable"]["instance"] == "GetReport"
 
 
+@req("B08.FR.24", "B08.FR.25")
+@pytest.mark.parametrize(
+    ("name", "instances"),
+    [("NetworkConfiguration[2]", {"2"}), ("NetworkConfiguration", {"1", "2", "3"})],
+)
+def test_a_component_by_instance(name: str, instances: set[str]) -> None:
+    rows = get_report(Rig().boot(), item(name, "OcppCsmsUrl"))
+    assert {row["component"]["instance"] for row in rows} == instances
+    assert len(rows) == len(instances)
+
+
 @req("B08.FR.22", "B08.FR.23")
 @pytest.mark.parametrize(
     ("evse", "places"),

@@ -188,6 +188,7 @@ def test_a_value_from_before_the_voltage_does_not_count() -> None:
     assert bench.path.cause is Cause.CABLE_CHECK
 
 
+@pytest.mark.req("G05.FR.01")
 def test_a_jammed_lock() -> None:
     bench = Bench()
     bench.plant.broken.add("lock")
