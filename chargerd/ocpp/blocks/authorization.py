@@ -66,6 +66,10 @@ class Authorization(Block):
         if not model.flag("AuthCtrlr", "Enabled") or token.kind == "NoAuthorization":
             self._answer(question, accepted=True)
             return
+        entry = self._cached(token, now)
+        if entry is not None and self._may_stop(question, entry):  # E07.FR.01
+            self._answer(question, accepted=True, group=entry["group"])
+            return
         online = self._desk.online and self._desk.accepted
         if online and not (
             model.flag("AuthCtrlr", "LocalPreAuthorize")
@@ -74,6 +78,17 @@ class Authorization(Block):
             self._authorize(question, now)
         else:
             self._decide_locally(question, now)
+
+    def _may_stop(self, question: AuthQuestion, entry: Mapping[str, Any]) -> bool:
+        """A known token of the group that runs the session there: it stops it, and
+        nobody need be asked."""
+        view = self._desk.evses.get(question.evse_id)
+        report = view.report if view else None
+        if report is None or not entry.get("group"):
+            return False
+        session = report.snapshot.session
+        starter = session.token if session.authorised else None
+        return starter is not None and starter.group == entry["group"]
 
     def _authorize(self, question: AuthQuestion, now: Now) -> None:
         payload: Payload = {"idToken": id_token(question.token)}

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import SessionPhase, StopReason, StopRequest
+from chargerd.model import (
+    Authorisation,
+    AuthQuestion,
+    SessionPhase,
+    StopReason,
+    StopRequest,
+    Token,
+)
 from chargerd.ocpp.effects import CallError, Durability, Send
 from firmware_bridge.api import MeterReading, PilotReading, Reading, Telemetry
 from tests.unit.ocpp.station_rig import CARD, EVSE, START, V21, V201, Rig, config
@@ -451,6 +458,36 @@ def test_status_knows_what_an_earlier_run_left() -> None:
         rig.station.result(0, "TransactionEvent", old, {}, rig.now)
         rig.drain()
         assert status(rig, "old")["messagesInQueue"] is left
+
+
+# E07.
+
+
+@BOTH
+@pytest.mark.req("E07.FR.01")
+@pytest.mark.parametrize(("group", "asks"), [("fleet", 0), ("other", 1), ("", 1)])
+def test_a_known_token_of_the_group_ends_it_without_a_question(
+    version: str, group: str, asks: int
+) -> None:
+    """The same token does not even get here: the heart stops (test_session)."""
+    rig = station(version)
+    second = Token("04BB", "ISO14443")
+    question = AuthQuestion(1, second)
+    rig.station.ask(question, rig.now)
+    rig.drain()
+    info: dict[str, Any] = {"status": "Accepted"}
+    if group:
+        info["groupIdToken"] = {"idToken": group, "type": "Central"}
+    rig.answer(rig.last("Authorize"), {"idTokenInfo": info})
+    rig.observe(P.ENERGY, authorised=True, token=Token("04AA", "ISO14443", "fleet"))
+    rig.clear()
+    rig.station.ask(question, rig.now)
+    rig.drain()
+    assert len(rig.payloads("Authorize")) == asks
+    answers = [r for r in rig.asked() if isinstance(r, Authorisation)]
+    assert [(a.accepted, a.token.group) for a in answers] == (
+        [] if asks else [(True, "fleet")]
+    )
 
 
 # Seams of other blocks.
