@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from typing import Any
+
 import pytest
 
+from chargerd.clock import Clock
+from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import Reconnect
-from tests.unit.ocpp.fakes import FakeCsms, make_bench, with_client
+from chargerd.ocpp.station import OcppStation
+from tests.unit.ocpp.fakes import BEAT, FakeCsms, FakeOutbox, make_bench, with_client
+from tests.unit.ocpp.station_rig import config
 
 
 @pytest.mark.req("B10.FR.06")
@@ -44,3 +52,46 @@ async def test_the_station_hears_of_attempts_that_fail() -> None:
             await csms.until(lambda: csms.links)
 
         await with_client(bench, body)
+
+
+def answer(frame: list[Any]) -> dict[str, Any]:
+    """The CSMS's answer to a CALL of the station."""
+    if frame[2] == "BootNotification":
+        return BEAT | {"interval": 300, "status": "Accepted"}
+    return {}
+
+
+REPORT = {"requestId": 77, "reportBase": "SummaryInventory"}
+TRIGGER = {"requestedMessage": "Heartbeat"}
+
+
+@pytest.mark.req("General.FR.05")
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("action", "request_", "result"),
+    [
+        ("GetBaseReport", REPORT, "NotifyReport"),
+        ("GetReport", {"requestId": 77}, "NotifyReport"),
+        ("TriggerMessage", TRIGGER, "Heartbeat"),
+    ],
+)
+async def test_the_answer_comes_before_the_result(
+    action: str, request_: dict[str, Any], result: str
+) -> None:
+    csms = FakeCsms()
+    csms.answer = answer
+    async with csms.running():
+        conf = config(url=f"ws://127.0.0.1:{csms.port}/x", security_profile=0)
+        client = OcppClient(
+            conf.ocpp, OcppStation(conf, {}), FakeOutbox(), Clock(), print, print, print
+        )
+        running = asyncio.create_task(client.run())
+        await csms.until(lambda: len(csms.frames) >= 2)  # boot, and it was accepted
+        call = json.dumps([2, "a", action, request_])
+        assert await csms.ask(call) == [3, "a", {"status": "Accepted"}]
+        await csms.until(lambda: csms.frames[-1][0] == 2)
+        sent = csms.frames[-1]
+        assert sent[2] == result
+        assert sent[3].get("requestId") == request_.get("requestId")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

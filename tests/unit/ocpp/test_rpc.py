@@ -28,6 +28,7 @@ def replies(events: list[Any]) -> list[Any]:
     return [json.loads(event.text) for event in events if isinstance(event, Reply)]
 
 
+@pytest.mark.req("General.FR.02")
 def test_a_valid_call_is_handed_over_and_answered_once() -> None:
     rpc = make()
     (call,) = rpc.receive(f'[2,"a",{RESET}]', 0.0)

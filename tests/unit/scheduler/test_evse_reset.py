@@ -7,6 +7,7 @@ import pytest
 from chargerd.model import (
     FaultNotice,
     ResetRequest,
+    ResumeRequest,
     SessionPhase,
     StartRequest,
     StopReason,
@@ -70,3 +71,16 @@ def test_reset_of_an_unknown_evse_is_nothing() -> None:
     stand.cycle.request(ResetRequest(7, immediate=True))
     stand.run(0.2)
     assert stand.phase() is SessionPhase.IDLE
+
+
+@pytest.mark.req("B13.FR.22")
+def test_a_session_taken_up_after_a_restart_locks_its_connector() -> None:
+    stand = Stand()
+    stand.run(1.0)
+    stand.plug()
+    stand.run(1.0)
+    assert not stand.bridge.commands[1].pins.lock
+    stand.cycle.request(ResumeRequest(1, "of before", TOKEN))
+    stand.run(3.0)
+    assert stand.bridge.commands[1].pins.lock
+    assert stand.report().snapshot.session.id == "of before"
