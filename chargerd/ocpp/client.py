@@ -48,6 +48,7 @@ from chargerd.ocpp.effects import (
     StopWork,
     Work,
 )
+from chargerd.ocpp.frame import CALL, Frame
 from chargerd.ocpp.queue import Done, Queue, is_durable
 from chargerd.ocpp.rpc import CallIn, Event, How, Outcome, Refused, Reply, Rpc, SendIn
 from chargerd.ocpp.schemas import Schemas
@@ -63,6 +64,7 @@ class Station(Protocol):
     """The pure half (station.OcppStation). After each call `to_send` is drained."""
 
     def call(self, action: str, payload: Payload, now: Now) -> Answer: ...
+    def prepare(self, action: str, payload: Payload) -> None: ...
     def send(self, action: str, payload: Payload, now: Now) -> None: ...
     def result(
         self, handle: int, action: str, request: Payload, answer: Answer, now: Now
@@ -239,7 +241,7 @@ class OcppClient:
             # No timeout: pings (and Heartbeats, when pings are off) find a dead link.
             data = await session.websocket.recv(decode=False)
             if len(data) > LARGE_BYTES:
-                frame = await asyncio.to_thread(session.rpc.read, data)
+                frame = await asyncio.to_thread(self._read_large, session, data)
             else:
                 frame = session.rpc.read(data)
             now = self._clock.now()
@@ -248,6 +250,13 @@ class OcppClient:
             self._drain(now)
             await session.room(timeout_s)
             await asyncio.sleep(0)  # a flood of messages must not starve the others
+
+    def _read_large(self, session: link.Session, data: bytes) -> Frame:
+        """In a thread, one at a time: the loop goes on."""
+        frame = session.rpc.read(data)
+        if frame.kind == CALL and frame.error is None and frame.payload is not None:
+            self._station.prepare(frame.action, frame.payload)
+        return frame
 
     # Events and effects
 

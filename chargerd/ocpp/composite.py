@@ -16,6 +16,7 @@ from chargerd.model import Curve, OperationMode
 from chargerd.ocpp.profiles import Period, Profile, delayed
 
 NEVER = math.inf
+NOTHING: tuple[None, float] = (None, NEVER)
 DAY_S = 86_400
 MAXIMUM = "ChargingStationMaxProfile"
 CONSTRAINTS = "ChargingStationExternalConstraints"
@@ -214,9 +215,9 @@ def _cap_at_soc(profile: Profile, period: Period, ctx: Context) -> Period:
 def choose(
     profiles: Iterable[Profile], ctx: Context, at_s: float
 ) -> tuple[Period | None, float]:
-    """Of one purpose: the highest stack level that runs; gaps fall through."""
+    """Of one purpose, in order: the first that runs; gaps fall through."""
     until = NEVER
-    for profile in sorted(profiles, key=lambda p: -p.stack_level):
+    for profile in profiles:
         period, end = running(profile, ctx, at_s)
         until = min(until, end)
         if period is not None:
@@ -230,7 +231,7 @@ class Composite:
     def __init__(self, profiles: Iterable[Profile], ctx: Context) -> None:
         self.ctx = ctx
         self._of: dict[str, list[Profile]] = {}
-        for profile in profiles:
+        for profile in sorted(profiles, key=lambda p: -p.stack_level):
             if profile.evse_id not in (0, ctx.evse_id):
                 continue
             if profile.purpose == "TxProfile" and (
@@ -245,7 +246,8 @@ class Composite:
             self._of.setdefault(profile.purpose, []).append(profile)
 
     def _period(self, purpose: str, at_s: float) -> tuple[Period | None, float]:
-        return choose(self._of.get(purpose, ()), self.ctx, at_s)
+        mine = self._of.get(purpose)
+        return choose(mine, self.ctx, at_s) if mine else NOTHING
 
     def _generation(self, at_s: float) -> tuple[float, float]:
         """LocalGeneration, added to every limit (K27)."""

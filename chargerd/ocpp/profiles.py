@@ -183,9 +183,15 @@ def _curve(
 
 
 def parse_profile(
-    payload: Payload, evse_id: int, supply: Supply, number: int = 0
+    payload: Payload,
+    evse_id: int,
+    supply: Supply,
+    number: int = 0,
+    periods: tuple[Period, ...] | None = None,
 ) -> Profile:
     """The flat form of a checked ChargingProfileType. Raises OcppError on bad times.
+
+    `periods`: of the schedule, where they have been parsed before.
 
     Of its schedules the one at `number`, or the last one: more than one are for a
     vehicle to choose from (K01.FR.34, K18.FR.24).
@@ -206,7 +212,9 @@ def parse_profile(
         kind=kind,
         stack_level=payload["stackLevel"],
         starts_s=tuple(float(period["startPeriod"]) for period in raw),
-        periods=tuple(parse_period(period, unit, supply) for period in raw),
+        periods=tuple(parse_period(period, unit, supply) for period in raw)
+        if periods is None
+        else periods,
         anchor_s=_anchor(schedule),
         duration_s=None if duration is None else float(duration),
         valid_from_s=_posix(payload, "validFrom"),

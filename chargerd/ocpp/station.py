@@ -46,6 +46,7 @@ from chargerd.ocpp.v2 import dialect
 from chargerd.ocpp.variable import split_name
 
 SECOND_S = 1.0
+START = "RequestStartTransaction"
 
 
 class OcppStation:
@@ -155,6 +156,13 @@ class OcppStation:
         if isinstance(answer, dict):
             return dialect.reduced_answer(self._desk.version, action, answer)
         return answer
+
+    def prepare(self, action: str, payload: Payload) -> None:
+        """The slow part of a large CALL, before `call`; changes nothing that is known
+        here, so that it may run in another thread (law 7)."""
+        profile = payload.get("chargingProfile")
+        if profile is not None and action in ("SetChargingProfile", START):
+            self._charging.prepare(profile, payload.get("evseId", 0))
 
     def send(self, action: str, payload: Payload, now: Now) -> None:
         """A SEND (type 6). A CSMS has none to send in 2.1: ignored."""

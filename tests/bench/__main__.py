@@ -19,6 +19,7 @@ from tests.bench.row import Row
 
 PARTS = (
     "rpc",
+    "profiles",
     "store",
     "exi",
     "scheduler",

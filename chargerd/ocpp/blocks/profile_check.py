@@ -6,26 +6,22 @@ schema has been checked before, numbers are finite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from itertools import pairwise
 
 from chargerd.model import OperationMode
 from chargerd.ocpp.blocks import v2x_check
 from chargerd.ocpp.blocks.desk import Desk, EvseView
-from chargerd.ocpp.blocks.v2x_check import MAX_W, Refusal, check_power
+from chargerd.ocpp.blocks.schedule_reading import PARTS, Reader, Reading
+from chargerd.ocpp.blocks.v2x_check import MAX_W, Refusal
 from chargerd.ocpp.effects import OcppError, Payload
-from chargerd.ocpp.profiles import (
-    PHASE_KEYS,
-    Period,
-    Profile,
-    parse_profile,
-    parse_time,
-)
+from chargerd.ocpp.profiles import Profile, parse_profile, parse_time
 from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES
 
 _EXTERNAL = "ChargingStationExternalConstraints"
 MAX_SECONDS = 10 * 366 * 86_400
+Found = tuple[int, Refusal]  # and in which period
 
 
 class Origin(Enum):
@@ -42,6 +38,7 @@ class ProfileCheck:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._reader = Reader()
 
     def parse(
         self,
@@ -62,26 +59,65 @@ class ProfileCheck:
         )
         for schedule in payload["chargingSchedule"]:
             self._schedule(schedule, payload["chargingProfilePurpose"])
-        profiles = self._parsed(payload, evse_id, views)
-        for schedule, profile in zip(
-            payload["chargingSchedule"], profiles, strict=True
-        ):
-            self._periods(schedule, profile, views)
-        self._against(profiles[0], list(others.values()))
-        return profiles[0]
+        profile = self._read(payload, evse_id, views)
+        self._against(profile, list(others.values()))
+        return profile
 
-    def _parsed(
-        self, payload: Payload, evse_id: int, views: list[EvseView]
-    ) -> list[Profile]:
-        """One for each schedule."""
-        supply = views[0].supply
+    def prepare(self, payload: Payload, evse_id: int) -> None:
+        """The slow part, for a profile that `parse` gets next; may run in a thread."""
+        view = self._desk.evses.get(evse_id) or next(iter(self._desk.evses.values()))
+        for schedule in payload["chargingSchedule"]:
+            if len(schedule["chargingSchedulePeriod"]) <= MAX_PERIODS:
+                self._reader.read(schedule, view.supply)
+
+    def _read(self, payload: Payload, evse_id: int, views: list[EvseView]) -> Profile:
+        """All schedules are looked at; the first one is the profile's."""
+        supply, purpose = views[0].supply, payload["chargingProfilePurpose"]
+        readings = []
+        for schedule in payload["chargingSchedule"]:
+            reading = self._reader.read(schedule, supply)
+            self._judge(reading, schedule, purpose, views)
+            readings.append(reading)
         try:
-            return [
-                parse_profile(payload, evse_id, supply, number)
-                for number in range(len(payload["chargingSchedule"]))
-            ]
+            return parse_profile(payload, evse_id, supply, periods=readings[0].periods)
         except OcppError as error:
             raise Refusal("InvalidProfile", str(error)) from error
+
+    def _judge(
+        self, found: Reading, schedule: Payload, purpose: str, views: list[EvseView]
+    ) -> None:
+        """Up to 1024 periods by what the reading found in them (law 7)."""
+        raw = schedule["chargingSchedulePeriod"]
+        refusals = [
+            *self._modes(found, purpose, views),
+            *phase_refusals(found, purpose, views),
+            *([found.wrong] if found.wrong else []),
+            *self._sleeps(found),
+        ]
+        if refusals:  # in words: which part it is (Q08.FR.03)
+            index, refused = min(refusals, key=lambda found: found[0])
+            start = raw[index]["startPeriod"]
+            where = f"chargingSchedule {schedule['id']}, startPeriod {start}"
+            raise Refusal(refused.reason, f"{where}: {refused.text}")
+
+    def _modes(
+        self, found: Reading, purpose: str, views: list[EvseView]
+    ) -> Iterator[Found]:
+        allowed = v2x_check.modes(self._desk, purpose, views)
+        for mode, index in found.modes.items():
+            if mode not in allowed:
+                yield index, v2x_check.refuse_mode(purpose, mode)
+            elif mode is OperationMode.LOCAL_LOAD_BALANCING:
+                try:
+                    v2x_check.check_band(self._desk, views)
+                except Refusal as refused:
+                    yield index, refused
+
+    def _sleeps(self, found: Reading) -> Iterator[Found]:
+        can = self._desk.model.flag("SmartChargingCtrlr", "SupportsEvseSleep")
+        index = found.awake if can else found.asleep
+        if index is not None:
+            yield index, Refusal("InvalidSchedule", "no evseSleep here (K01.FR.126)")
 
     def _identity(self, payload: Payload, known: Profile | None) -> None:
         model = self._desk.model
@@ -158,11 +194,6 @@ class ProfileCheck:
         unit = schedule["chargingRateUnit"]
         if unit not in model.members("SmartChargingCtrlr", "RateUnit"):
             raise Refusal("UnsupportedRateUnit", f"{unit} (K01.FR.26)")
-        if unit != "W" and any(
-            period.get("operationMode") == "LocalFrequency"
-            for period in schedule["chargingSchedulePeriod"]
-        ):
-            raise Refusal("InvalidSchedule", "LocalFrequency counts in W (Q08)")
         if not 0 < schedule.get("duration", 1) <= MAX_SECONDS:
             raise Refusal("InvalidSchedule", "duration is out of range")
         self._options(schedule, purpose)
@@ -193,34 +224,6 @@ class ProfileCheck:
         if delay > MAX_SECONDS:
             raise Refusal("InvalidSchedule", "randomizedDelay is out of range")
 
-    def _periods(
-        self, schedule: Payload, profile: Profile, views: list[EvseView]
-    ) -> None:
-        """Up to 1024 of them in a few ms: what they share is looked up once (law 7)."""
-        modes = v2x_check.modes(self._desk, profile.purpose, views)
-        phases = _phase_check(profile.purpose, views)
-        sleeps = self._desk.model.flag("SmartChargingCtrlr", "SupportsEvseSleep")
-        raw = schedule["chargingSchedulePeriod"]
-
-        def check(values: Payload, period: Period) -> None:
-            if period.mode not in modes:
-                raise v2x_check.refuse_mode(profile.purpose, period.mode)
-            if period.mode is OperationMode.LOCAL_LOAD_BALANCING:
-                v2x_check.check_band(self._desk, views)
-            phases(values)
-            check_power(values, period)
-            idle = period.mode is OperationMode.IDLE
-            if values.get("evseSleep") and not (sleeps and idle):
-                raise Refusal("InvalidSchedule", "no evseSleep here (K01.FR.126)")
-
-        for values, period in zip(raw, profile.periods, strict=True):
-            try:
-                check(values, period)
-            except Refusal as refused:  # in words: which part it is (Q08.FR.03)
-                start = values["startPeriod"]
-                where = f"chargingSchedule {schedule['id']}, startPeriod {start}"
-                raise Refusal(refused.reason, f"{where}: {refused.text}") from None
-
     def _against(self, profile: Profile, others: list[Profile]) -> None:
         """Duplicates by stack level (K01.FR.06, .39, .52, .53) and the store's size."""
         if len(others) >= MAX_PROFILES:
@@ -249,29 +252,30 @@ class ProfileCheck:
                 )
 
 
-def _phase_check(purpose: str, views: list[EvseView]) -> Callable[[Payload], None]:
-    is_dc = all(view.is_dc for view in views)
+def phase_refusals(
+    found: Reading, purpose: str, views: list[EvseView]
+) -> Iterator[Found]:
+    """What the wiring of the EVSEs rules out."""
     fewest = min(view.config.ac_phases for view in views)
     most = max((v.config.ac_phases for v in views if not v.is_dc), default=1)
+    if all(view.is_dc for view in views):
+        for name in ("numberPhases", "phaseToUse"):
+            if name in found.fields:
+                text = "the EVSE is DC (K01.FR.44)"
+                yield found.fields[name], Refusal("NoPhaseForDC", text)
+    elif "phaseToUse" in found.fields:
+        text = "no phase switching (K01.FR.20, .48)"
+        yield found.fields["phaseToUse"], Refusal("InvalidSchedule", text)
+    elif found.phases is not None and found.phases[0] < most:
+        text = "phases stay connected (K01.FR.43)"
+        yield found.phases[1], Refusal("InvalidSchedule", text)
     # Told of no single phases, the CSMS must not set them (K01.FR.142).
     unsplit = any(view.needs_told and not view.needs_phases for view in views)
-
-    def check(period: Payload) -> None:
-        if "numberPhases" in period or "phaseToUse" in period:
-            if is_dc:
-                raise Refusal("NoPhaseForDC", "the EVSE is DC (K01.FR.44)")
-            if "phaseToUse" in period:
-                raise Refusal("InvalidSchedule", "no phase switching (K01.FR.20, .48)")
-            if period["numberPhases"] < most:
-                raise Refusal("InvalidSchedule", "phases stay connected (K01.FR.43)")
-        for name, two, three in PHASE_KEYS.values():
-            if two in period or three in period:
-                if purpose != "TxProfile" or fewest == 1 or unsplit:
-                    raise Refusal("PhaseConflict", f"{name}_L2 or _L3 is not possible")
-                if name not in period:
-                    raise Refusal("PhaseConflict", f"{name}_L2 or _L3 without {name}")
-
-    return check
+    if purpose != "TxProfile" or fewest == 1 or unsplit:
+        for name in PARTS:
+            if name in found.fields:
+                text = f"{name} is not possible (K01.FR.144)"
+                yield found.fields[name], Refusal("PhaseConflict", text)
 
 
 def _overlap(one: Profile, other: Profile) -> bool:

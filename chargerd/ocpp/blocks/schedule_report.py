@@ -107,6 +107,8 @@ def _rated(demand: Demand | None, rating_w: float) -> Demand:
     mode = demand.mode
     if mode is OperationMode.EXTERNAL_LIMITS:  # caps alone: plain charging up to them
         mode = OperationMode.CHARGING_ONLY
+    if mode is demand.mode and limit == demand.limit_w:
+        return demand
     return replace(demand, mode=mode, limit_w=limit)
 
 

@@ -101,6 +101,10 @@ class SmartCharging(Block):
         self.refresh(now)
         return {"status": "Accepted"}
 
+    def prepare(self, profile: Payload, evse_id: int) -> None:
+        """The slow part of what comes next with this profile; may run in a thread."""
+        self._check.prepare(profile, evse_id)
+
     def check_start(self, payload: Payload, evse_id: int) -> Refusal | None:
         """May this profile come with a remote start? None = yes (F01.FR.26)."""
         try:

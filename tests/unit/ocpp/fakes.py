@@ -46,6 +46,7 @@ class FakeStation:
     links: list[tuple[bool, str]] = field(default_factory=list)
     questions: list[AuthQuestion] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
     works: list[tuple[int, object]] = field(default_factory=list)
     waiting: Counter[str] = field(default_factory=Counter)
     link_to: Connection = NOWHERE
@@ -100,6 +101,9 @@ class FakeStation:
 
     def connection(self) -> Connection:
         return self.link_to
+
+    def prepare(self, action: str, payload: Payload) -> None:
+        self.prepared.append(action)
 
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         return ""

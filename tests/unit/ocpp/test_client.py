@@ -541,6 +541,7 @@ async def test_a_large_message_is_parsed_off_the_loop() -> None:
             assert await csms.ask(text) == [3, "a", ACCEPTED]
             periods = station.calls[0][1]["chargingProfile"]["chargingSchedule"][2]
             assert len(periods["chargingSchedulePeriod"]) == 300
+            assert station.prepared == ["SetChargingProfile"]
 
         await with_client(bench, body)
 
