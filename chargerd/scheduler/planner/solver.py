@@ -19,6 +19,7 @@ from chargerd.scheduler.planner import problem as p
 
 DUAL = 1  # of HiGHS's simplex strategies
 BASIC = highspy.HighsBasisStatus.kBasic
+OPTIMAL = highspy.HighsModelStatus.kOptimal
 AT_LOW = highspy.HighsBasisStatus.kLower
 
 
@@ -43,8 +44,11 @@ class Solver:
         if self._cols:
             highs.setBasis(self._begin(model, starts))
         highs.run()
+        if self._cols and highs.getModelStatus() != OPTIMAL:
+            highs.clearSolver()  # a beginning that led nowhere: from nothing
+            highs.run()
         status = highs.getModelStatus()
-        if status != highspy.HighsModelStatus.kOptimal:
+        if status != OPTIMAL:
             self.forget()
             raise p.PlannerError(f"HiGHS: {highs.modelStatusToString(status)}")
         basis = highs.getBasis()

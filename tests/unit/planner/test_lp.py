@@ -244,3 +244,37 @@ def test_it_does_not_plan_below_the_must_charge_line() -> None:
 def test_behind_the_line_it_is_still_solved() -> None:
     one = pack(energy=5.0, target=38.0, steps=3, rate=0.9, knee=40.0)
     assert power(problem([0.5, 0.4, 0.1], one)) == [6.0, 6.0, 6.0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    moves=st.lists(
+        st.tuples(st.integers(1, 5), st.booleans(), st.floats(2.0, 38.0)),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_where_it_begins_changes_nothing_but_the_time(
+    seed: int, moves: list[tuple[int, bool, float]]
+) -> None:
+    """Time goes on, a vehicle comes or goes, its energy is another: the same money as
+    from nothing."""
+    buys = [0.1 + ((seed * (n + 3)) % 17) / 40.0 for n in range(30)]
+    warm, gone = lp.Solver(), 0
+    for hours, both, energy in moves:
+        left = min(gone + hours, 20)
+        gone = left
+        packs = [pack(steps=8, energy=energy, wear=0.01)]
+        if both:
+            packs.append(pack(evse_id=2, steps=5, energy=40.0 - energy))
+        question = problem(
+            buys[left:],
+            *packs,
+            sells=[buy * 0.8 for buy in buys[left:]],
+            import_kw=9.0,
+            start_s=3600.0 * left,
+        )
+        assert warm.solve(question).cost == pytest.approx(
+            lp.solve(question).cost, abs=0.01
+        )
