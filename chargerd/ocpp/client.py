@@ -38,10 +38,12 @@ from chargerd.ocpp.effects import (
     Dispatch,
     Durability,
     Effect,
+    Later,
     LearnTime,
     OcppError,
     Payload,
     Reconnect,
+    Reply,
     Save,
     Send,
     SetGate,
@@ -50,7 +52,16 @@ from chargerd.ocpp.effects import (
 )
 from chargerd.ocpp.frame import CALL, Frame
 from chargerd.ocpp.queue import Done, Queue, is_durable
-from chargerd.ocpp.rpc import CallIn, Event, How, Outcome, Refused, Reply, Rpc, SendIn
+from chargerd.ocpp.rpc import (
+    CallIn,
+    Event,
+    How,
+    Outcome,
+    Refused,
+    Rpc,
+    SendIn,
+)
+from chargerd.ocpp.rpc import Reply as Sent
 from chargerd.ocpp.schemas import Schemas
 from chargerd.ocpp.v2 import dialect
 from chargerd.ocpp.workers import Worker, Workers
@@ -63,7 +74,7 @@ LARGE_BYTES = 32 * 1024  # from here on parsed in a thread: law 7
 class Station(Protocol):
     """The pure half (station.OcppStation). After each call `to_send` is drained."""
 
-    def call(self, action: str, payload: Payload, now: Now) -> Answer: ...
+    def call(self, action: str, payload: Payload, now: Now) -> Answer | Later: ...
     def prepare(self, action: str, payload: Payload) -> None: ...
     def send(self, action: str, payload: Payload, now: Now) -> None: ...
     def result(
@@ -116,6 +127,7 @@ class OcppClient:
         )
         self._workers = Workers(workers or {}, self._worked, station.work_over)
         self._session: link.Session | None = None
+        self._owed: dict[int, CallIn] = {}  # answers promised on this link
         self._back_off = link.BackOff()
         self._reported: set[str] = set()  # security events since the last link
 
@@ -229,6 +241,7 @@ class OcppClient:
     def _link_down(self, session: link.Session, version: str) -> None:
         now = self._clock.now()
         self._session = None
+        self._owed.clear()
         for event in session.rpc.lost(now.mono):
             self._event(session, event, now)
         for done in self._queue.link(False):
@@ -263,17 +276,21 @@ class OcppClient:
     def _event(self, session: link.Session, event: Event, now: Now) -> None:
         match event:
             case CallIn():
-                session.put(session.rpc.answer(event, self._answer(event, now)))
+                answer = self._answer(event, now)
+                if isinstance(answer, Later):
+                    self._owed[answer.handle] = event
+                else:
+                    session.put(session.rpc.answer(event, answer))
             case SendIn():
                 self._station.send(event.action, event.payload, now)
             case Outcome():
                 self._outcome(session, event, now)
-            case Reply():
+            case Sent():
                 session.put(event.text)
             case Refused():
                 _log_refused(session.rpc, event)
 
-    def _answer(self, call: CallIn, now: Now) -> Answer:
+    def _answer(self, call: CallIn, now: Now) -> Answer | Later:
         try:
             return self._station.call(call.action, call.payload, now)
         except OcppError as error:
@@ -334,6 +351,10 @@ class OcppClient:
                 self._workers.start(effect)
             case StopWork():
                 self._workers.stop(effect.handle)
+            case Reply():
+                call = self._owed.pop(effect.handle, None)
+                if call is not None and self._session is not None:
+                    self._session.put(self._session.rpc.answer(call, effect.answer))
             case Reconnect():
                 if self._session is not None:
                     self._session.hang_up(effect.why)

@@ -119,11 +119,6 @@ class StopWork:
     handle: int
 
 
-Effect = (
-    Send | SetGate | Dispatch | Ask | Save | LearnTime | Reconnect | Work | StopWork
-)
-
-
 @dataclass(frozen=True, slots=True)
 class CallError:
     """An error answer, ours or theirs."""
@@ -133,3 +128,33 @@ class CallError:
 
 
 Answer = Payload | CallError
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A handler's promise: the answer comes as a Reply with this handle, once."""
+
+    handle: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer that was promised; nothing leaves when its link is gone."""
+
+    handle: int
+    answer: Answer
+
+
+Effect = (
+    Send
+    | SetGate
+    | Dispatch
+    | Ask
+    | Save
+    | LearnTime
+    | Reconnect
+    | Work
+    | StopWork
+    | Reply
+)

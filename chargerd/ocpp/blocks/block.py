@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from chargerd.clock import Now
 from chargerd.model import EvseReport
 from chargerd.ocpp.blocks.desk import EvseView
-from chargerd.ocpp.effects import Answer, Payload
+from chargerd.ocpp.effects import Answer, Later, Payload
 from chargerd.ocpp.variable import Refused, Variable
 
-Handler = Callable[[Payload, Now], Answer]
+Handler = Callable[[Payload, Now], Answer | Later]
 Guard = Callable[[Variable, str], Refused | None]  # may the CSMS set this value?
 
 

@@ -21,7 +21,9 @@ from chargerd.ocpp.effects import (
     CallError,
     Durability,
     Effect,
+    Later,
     Payload,
+    Reply,
     Save,
     Send,
     StopWork,
@@ -179,6 +181,17 @@ class Desk:
 
     def work_over(self, handle: int) -> None:
         self._works.pop(handle, None)
+
+    def later(self, action: str) -> Later:
+        """For a handler whose answer needs a job first; `reply` is owed."""
+        self._handles += 1
+        return Later(self._handles, action)
+
+    def reply(self, promised: Later, answer: Answer) -> None:
+        """The answer to that CALL, exactly once."""
+        if isinstance(answer, dict):
+            answer = dialect.reduced_answer(self.version, promised.action, answer)
+        self.effects.append(Reply(promised.handle, answer))
 
     def ask(self, request: Request) -> None:
         self.effects.append(Ask(request))

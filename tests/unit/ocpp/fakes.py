@@ -18,7 +18,7 @@ from chargerd.config import Ocpp
 from chargerd.model import AuthQuestion, EvseReport
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.connection import Connection
-from chargerd.ocpp.effects import Answer, CallError, Effect, Payload
+from chargerd.ocpp.effects import Answer, CallError, Effect, Later, Payload
 from chargerd.store.database import StoreError
 
 NOWHERE = Connection("ws://127.0.0.1:1/ocpp", "CS1", 0)
@@ -38,7 +38,7 @@ NUMBERS = {  # a device model that reconnects at once
 class FakeStation:
     """Answers every CALL with `answers[action]`; records all, emits `effects`."""
 
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, Answer | Later] = field(default_factory=dict)
     on_link: list[Effect] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     calls: list[tuple[str, Payload]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class FakeStation:
     def number(self, component: str, variable: str, instance: str = "") -> Any:
         return self.numbers[variable]
 
-    def call(self, action: str, payload: Payload, now: Now) -> Answer:
+    def call(self, action: str, payload: Payload, now: Now) -> Answer | Later:
         self.calls.append((action, payload))
         self.changed.set()
         return self.answers.get(action, CallError("NotSupported"))

@@ -33,8 +33,10 @@ from chargerd.ocpp.effects import (
     CallError,
     Dispatch,
     Effect,
+    Later,
     OcppError,
     Payload,
+    Reply,
     Save,
     Send,
     StopWork,
@@ -254,10 +256,32 @@ class Rig:
         request = payload or {}
         validator(self.version, f"{action}Request").validate(request)
         answer = self.station.call(action, request, self.now)
+        assert not isinstance(answer, Later), "use call_later"
         if isinstance(answer, dict):
             validator(self.version, f"{action}Response").validate(answer)
         self.drain()
         return answer
+
+    def call_later(self, action: str, payload: Payload | None = None) -> Later:
+        """A CALL whose answer needs a job first; `replied` has it then."""
+        request = payload or {}
+        validator(self.version, f"{action}Request").validate(request)
+        promised = self.station.call(action, request, self.now)
+        assert isinstance(promised, Later), promised
+        self.drain()
+        return promised
+
+    def replied(self, promised: Later) -> Answer:
+        """The one answer to that CALL."""
+        (reply,) = [
+            effect
+            for effect in self.effects
+            if isinstance(effect, Reply) and effect.handle == promised.handle
+        ]
+        if isinstance(reply.answer, dict):
+            name = f"{promised.action}Response"
+            validator(self.version, name).validate(reply.answer)
+        return reply.answer
 
     def answer(self, send: Send, answer: Answer) -> None:
         if not isinstance(answer, CallError):

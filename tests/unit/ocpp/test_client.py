@@ -24,9 +24,11 @@ from chargerd.ocpp.effects import (
     Dispatch,
     Durability,
     Gate,
+    Later,
     LearnTime,
     OcppError,
     Reconnect,
+    Reply,
     Save,
     Send,
     SetGate,
@@ -418,6 +420,37 @@ async def test_version_negotiation(offered: tuple[str, ...], agreed: str) -> Non
         async def body() -> None:
             await bench.station.until(lambda: bench.station.links)
             assert bench.station.links[0] == (True, agreed)
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_needs_a_job_goes_to_its_call_alone() -> None:
+    """Others are answered meanwhile; what is owed dies with its link."""
+    csms = FakeCsms()
+    promised = Later(7, "ClearCache")
+    async with csms.running():
+        station = FakeStation(answers={"ClearCache": promised})
+        bench = make_bench(csms, station=station)
+
+        def reply(handle: int) -> None:
+            station.effects = [Reply(handle, {"status": "Accepted"})]
+            bench.client.ask(AuthQuestion(1, Token("x")))
+
+        async def body() -> None:
+            await bench.station.until(lambda: bench.station.links)
+            await csms.links[0].send('[2,"a","ClearCache",{}]')
+            assert (await csms.ask('[2,"b","Reset",{"type":"OnIdle"}]'))[1] == "b"
+            reply(7)
+            await csms.until(lambda: len(csms.frames) == 2)
+            assert csms.frames[1] == [3, "a", {"status": "Accepted"}]
+            await csms.links[0].send('[2,"c","ClearCache",{}]')
+            await bench.station.until(lambda: len(bench.station.calls) == 3)
+            await csms.links[0].close()
+            await bench.station.until(lambda: len(bench.station.links) == 3)
+            reply(7)
+            assert (await csms.ask('[2,"d","Reset",{"type":"OnIdle"}]'))[1] == "d"
+            assert len(csms.frames) == 3
 
         await with_client(bench, body)
 
