@@ -18,8 +18,8 @@ from pathlib import Path
 from chargerd.cli import pcap
 from chargerd.cli.client import CliError
 from chargerd.cli.v2g_trace import trace
+from chargerd.trust import name
 from chargerd.vehicle.iso15118 import (
-    certificate_name,
     client_hello,
     exi,
     pki,
@@ -140,7 +140,7 @@ def certificate(data: bytes) -> None:
         warnings.simplefilter("ignore")  # "will be refused by a later version"
         found = pki.read(data)
         pki.public_key(found)
-        certificate_name.certificate_hash(found, found)
+        name.certificate_hash(found, found)
         pki.check_chain(data, [data], pki.Trust((found,)), pki.Use.SECC, None)
 
 

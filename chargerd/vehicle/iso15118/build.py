@@ -14,13 +14,13 @@ from cryptography import x509
 
 from chargerd.clock import Clock
 from chargerd.config import Config, Evse, Iso15118, Iso15118Port
+from chargerd.trust.store import read_roots
 from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.sessions import Sessions, protocols
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Ratings, Setup
 from chargerd.vehicle.iso15118.tls import Identity, TlsServer
-from chargerd.vehicle.iso15118.trust_store import read_roots
 
 
 def door(

@@ -14,7 +14,8 @@ from datetime import datetime
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chargerd.model import Contract
-from chargerd.vehicle.iso15118 import certificate_name, pki, signature
+from chargerd.trust.name import certificate_hashes
+from chargerd.vehicle.iso15118 import pki, signature
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.messages import xmldsig
 from chargerd.vehicle.iso15118.pki import CertificateError, Problem, Trust, Use
@@ -52,7 +53,7 @@ def read(
     return Contract(
         emaid=normal_emaid(pki.common_name(chain.leaf)),
         chain_pem=pem.decode("ascii"),
-        hashes=certificate_name.certificate_hashes(chain),
+        hashes=certificate_hashes(chain.known),
         trusted=chain.anchor is not None,
     )
 

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from chargerd.vehicle.iso15118 import certificate_name, pki
+from chargerd.trust.name import UNREADABLE, key_bits
+from chargerd.vehicle.iso15118 import pki
 from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
 
@@ -80,7 +81,7 @@ def load(files: Identity, trust: pki.Trust) -> Loaded:
             each.public_bytes(Encoding.DER)
             for each in x509.load_pem_x509_certificates(data)
         ]
-    except (OSError, *pki.UNREADABLE) as error:
+    except (OSError, *UNREADABLE) as error:
         raise V2gError(f"{files.chain} is no PEM chain, leaf first: {error}") from error
     try:
         chain = pki.check_chain(leaf, subs, trust, pki.Use.SECC, None)
@@ -103,7 +104,7 @@ def root_hashes(root: x509.Certificate) -> frozenset[bytes]:
     der = root.public_bytes(Encoding.DER)
     return frozenset(
         hashlib.sha1(data, usedforsecurity=False).digest()
-        for data in (der, certificate_name.key_bits(root))
+        for data in (der, key_bits(root))
     )
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.x509.oid import NameOID
 
+from chargerd.trust.name import UNREADABLE, is_ca
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.signature import PublicKey
 
@@ -29,15 +30,6 @@ MAX_PATH = 3  # certificates that do not sign themselves [V2G2-009]
 
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
-# What `cryptography` raises for certificates that cannot be read.
-UNREADABLE = (
-    ValueError,
-    TypeError,  # a name of an odd string type
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 _KNOWN_EXTENSIONS = (
     x509.BasicConstraints,
     x509.KeyUsage,
@@ -105,6 +97,11 @@ class Chain:
     @property
     def leaf(self) -> x509.Certificate:
         return self.path[0]
+
+    @property
+    def known(self) -> tuple[x509.Certificate, ...]:
+        """The path, with the anchor where there is one."""
+        return self.path if self.anchor is None else (*self.path, self.anchor)
 
 
 def read(der: bytes, what: str = "certificate") -> x509.Certificate:
@@ -291,12 +288,6 @@ def _constraints(certificate: x509.Certificate) -> x509.BasicConstraints | None:
         ).value
     except x509.ExtensionNotFound:
         return None
-
-
-def is_ca(certificate: x509.Certificate) -> bool:
-    """Whether it may issue others."""
-    constraints = _constraints(certificate)
-    return constraints is not None and constraints.ca
 
 
 def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:

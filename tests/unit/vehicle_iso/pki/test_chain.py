@@ -13,7 +13,8 @@ from cryptography.x509 import ocsp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargerd.vehicle.iso15118 import certificate_name, pki
+from chargerd.trust import name
+from chargerd.vehicle.iso15118 import pki
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.pki import CertificateError, Problem, Trust
 from hil.pki.bad import Flaw, make_bad, ocsp_answer
@@ -165,7 +166,7 @@ def test_a_missing_ca_ends_at_no_root() -> None:
         NOW,
     )
     assert with_one.anchor is None
-    assert len(certificate_name.certificate_hashes(with_one)) == 1
+    assert len(name.certificate_hashes(with_one.known)) == 1
 
 
 def test_too_many_cas_are_not_even_read() -> None:
@@ -181,7 +182,7 @@ def test_hashes_are_those_of_ocsp(profile: Profile) -> None:
     """The OCSP library's own request names the certificate the same way."""
     made = PKIS[profile]
     chain = check(made.contract, trust_of(made), Use.MO)
-    found = certificate_name.certificate_hashes(chain)
+    found = name.certificate_hashes(chain.known)
     assert len(found) == 3
     for each, (leaf, issuer) in zip(
         found,
@@ -207,7 +208,7 @@ def test_other_hash_algorithms() -> None:
     assert isinstance(key, ec.EllipticCurvePublicKey)
     bits = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     for algorithm in ("SHA384", "SHA512"):
-        found = certificate_name.certificate_hash(leaf, issuer, algorithm)
+        found = name.certificate_hash(leaf, issuer, algorithm)
         digest = hashlib.new(algorithm, bits).hexdigest()
         assert (found.algorithm, found.issuer_key_hash) == (algorithm, digest)
 

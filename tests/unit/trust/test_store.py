@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chargerd.vehicle.iso15118.errors import V2gError
-from chargerd.vehicle.iso15118.trust_store import Kind, TrustStore, read_roots
+from chargerd.trust.errors import TrustError
+from chargerd.trust.store import Kind, TrustStore, read_roots
 from hil.pki.make import make_pki, make_root
 from hil.pki.profiles import Profile
 
@@ -93,14 +93,14 @@ def test_a_bundle_alone_or_a_folder(tmp_path: Path) -> None:
         (b"x" * 20_000, NOW, "too many"),
         (V2G.pem + MO.pem, NOW, "one is wanted, 2 came"),
         (PKI.secc.leaf.pem, NOW, "no CA"),
-        (V2G.pem, NOW + timedelta(days=4000), "renew it"),
+        (V2G.pem, NOW + timedelta(days=4000), "ended"),
     ],
 )
 def test_what_is_not_taken(
     tmp_path: Path, pem: bytes, now_utc: datetime, said: str
 ) -> None:
     store = TrustStore(tmp_path)
-    with pytest.raises(V2gError, match=said):
+    with pytest.raises(TrustError, match=said):
         store.add(Kind.V2G, pem, now_utc)
     assert store.roots() == ([], [])
 

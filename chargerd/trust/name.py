@@ -6,17 +6,28 @@ CertificateHashDataType). Judges nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from chargerd.model import CertificateHash
-from chargerd.vehicle.iso15118.pki import CertificateError, Chain, Problem
+from chargerd.trust.errors import TrustError
 
+# What `cryptography` raises for certificates that cannot be read.
+UNREADABLE = (
+    ValueError,
+    TypeError,  # a name of an odd string type
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _ALGORITHMS = {
     "SHA256": hashes.SHA256(),
     "SHA384": hashes.SHA384(),
@@ -24,9 +35,10 @@ _ALGORITHMS = {
 }
 
 
-def certificate_hashes(chain: Chain) -> tuple[CertificateHash, ...]:
-    """OCSPRequestData of each certificate whose issuer is known, leaf first."""
-    known = chain.path if chain.anchor is None else (*chain.path, chain.anchor)
+def certificate_hashes(
+    known: Sequence[x509.Certificate],
+) -> tuple[CertificateHash, ...]:
+    """OCSPRequestData of each certificate of a path but the last, leaf first."""
     return tuple(
         certificate_hash(subject, issuer) for subject, issuer in pairwise(known)
     )
@@ -63,7 +75,17 @@ def key_bits(certificate: x509.Certificate) -> bytes:
         return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     if isinstance(key, ed448.Ed448PublicKey):
         return key.public_bytes_raw()
-    raise CertificateError(Problem.ALGORITHM, "its key is of an unknown kind")
+    raise TrustError("its key is of an unknown kind")
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether it may issue others."""
+    try:
+        return certificate.extensions.get_extension_for_class(
+            x509.BasicConstraints
+        ).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _responder(certificate: x509.Certificate) -> str:

@@ -1,0 +1,44 @@
+"""Files that are there whole or not at all, whatever happens meanwhile.
+
+Owns atomic replacement: written beside, on the disk, then renamed. New files can be
+read by their owner only. Blocks: off the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def replace_file(file: Path, content: bytes | None) -> None:
+    """Write it anew, or remove it (None); on the disk when this returns."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if content is None:
+        file.unlink(missing_ok=True)
+    else:
+        fresh = file.with_name(f"{file.name}.new")
+        fresh.unlink(missing_ok=True)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(file)
+    sync(file.parent)
+
+
+def sync(folder: Path) -> None:
+    """What was renamed or removed there stays so."""
+    with _opened(folder) as handle:
+        os.fsync(handle)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
