@@ -277,6 +277,7 @@ class App:
             past=self._recorder.past if self._recorder else None,
             plans=self._plan.plans,
             priority=self._ocpp.use_priority if self._config.ocpp.url else None,
+            limit=self._ocpp.set_limits if self._config.ocpp.url else None,
         )
         api = LocalApi(local, ports, on_login=self._login)
         children = [

@@ -411,6 +411,16 @@ class FaultNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class DriverLimits:
+    """Where the driver wants a session's energy to stop; None = no such limit."""
+
+    energy_wh: float | None = None  # into the vehicle
+    time_s: float | None = None
+    soc_pct: float | None = None
+    cost: float | None = None  # in the tariff's currency
+
+
+@dataclass(frozen=True, slots=True)
 class ResetRequest:
     """Restart of the daemon (`evse_id` 0), or of one EVSE without one.
 

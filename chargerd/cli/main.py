@@ -269,6 +269,37 @@ def priority(
     _done(context.obj.ask("priority", evse=evse, off=off), as_json, done)
 
 
+@app.command()
+def limit(
+    context: typer.Context,
+    evse: Evse = None,
+    energy: Annotated[float | None, typer.Option(min=0, help="kWh charged.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Since the transaction began.")
+    ] = None,
+    soc: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Percent in the vehicle.")
+    ] = None,
+    cost: Annotated[
+        float | None, typer.Option(min=0, help="In the tariff's currency.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop this session's energy at a limit; the central system is told.
+
+    A limit that the central system has set cannot be raised, only lowered.
+    """
+    answer = context.obj.ask(
+        "limit",
+        evse=evse,
+        energy_wh=None if energy is None else energy * 1000,
+        time_s=None if minutes is None else minutes * 60,
+        soc_pct=soc,
+        cost=cost,
+    )
+    _done(answer, as_json, "limit set")
+
+
 @dispatch.command()
 def simulate(
     context: typer.Context,

@@ -17,6 +17,7 @@ from chargerd.local.read_model import Json, ReadModel
 from chargerd.model import (
     Decision,
     DispatchSignal,
+    DriverLimits,
     IslandRequest,
     OperationMode,
     Priority,
@@ -68,6 +69,7 @@ class Ports:
     past: Callable[[int, datetime], Awaitable[Json | None]] | None = None
     plans: Callable[[], tuple[Plan, ...]] = tuple
     priority: Callable[[int, bool], str] | None = None  # "" = done, or why not
+    limit: Callable[[int, DriverLimits], str] | None = None  # the same
 
 
 class Verbs:
@@ -96,6 +98,7 @@ class Verbs:
             "reset": self._reset,
             "island": self._island,
             "priority": self._priority,
+            "limit": self._limit,
             "help": self._help,
         }
 
@@ -244,6 +247,23 @@ class Verbs:
             raise LocalError("no central system: there is nobody to set priority")
         on = question.get("off") is not True
         why = self._ports.priority(self._evse(question), on)
+        if why:
+            raise LocalError(why)
+        return {"accepted": True}
+
+    async def _limit(self, question: Json) -> Json:
+        """Stop the session's energy there; the central system is told (OCPP E16)."""
+        if self._ports.limit is None:
+            raise LocalError("no central system: limits are part of its transactions")
+        most = {"energy_wh": 1e7, "time_s": 1e7, "soc_pct": 100.0, "cost": 1e7}
+        given = {
+            name: number(question, name, 0.0, high)
+            for name, high in most.items()
+            if question.get(name) is not None
+        }
+        if not given:
+            raise LocalError(f"give one of {', '.join(most)}")
+        why = self._ports.limit(self._evse(question), DriverLimits(**given))
         if why:
             raise LocalError(why)
         return {"accepted": True}

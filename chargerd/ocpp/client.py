@@ -25,6 +25,7 @@ from chargerd.model import (
     AuthQuestion,
     CertificateAsk,
     DispatchSignal,
+    DriverLimits,
     EvseReport,
     Request,
 )
@@ -83,6 +84,7 @@ class Station(Protocol):
     def observe(self, report: EvseReport, now: Now) -> None: ...
     def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None: ...
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str: ...
+    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str: ...
     @property
     def certificate_service(self) -> bool: ...
     def link(self, up: bool, version: str, now: Now) -> None: ...
@@ -154,6 +156,13 @@ class OcppClient:
         now = self._clock.now()
         self._station.ask(question, now)
         self._drain(now)
+
+    def set_limits(self, evse_id: int, wish: DriverLimits) -> str:
+        """Where the driver wants the energy to stop; "" or why that cannot be."""
+        now = self._clock.now()
+        why = self._station.set_limits(evse_id, wish, now)
+        self._drain(now)
+        return why
 
     def use_priority(self, evse_id: int, activate: bool) -> str:
         """The driver's wish at the station (K22): "" or why it cannot be."""

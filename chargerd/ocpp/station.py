@@ -14,7 +14,7 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.config import Config
-from chargerd.model import AuthQuestion, CertificateAsk, EvseReport
+from chargerd.model import AuthQuestion, CertificateAsk, DriverLimits, EvseReport
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler
@@ -241,6 +241,11 @@ class OcppStation:
         wanted = self._desk.model.flag(
             "ISO15118Ctrlr", "ContractCertificateInstallationEnabled"
         )
+    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:
+        """Where the driver wants the energy to stop (E16); "" or why not."""
+        self._begin(now)
+        return self._transactions.set_limits(evse_id, wish, now)
+
         return wanted and self._desk.online and self._desk.accepted
 
     # The link and time.

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chargerd.model import DriverLimits
+
 TRIGGERS = {  # of the TransactionEvent that tells it was reached
     "maxCost": "CostLimitReached",
     "maxEnergy": "EnergyLimitReached",
@@ -40,6 +42,17 @@ class Progress:
 def understood(told: Mapping[str, Any], supported: Collection[str]) -> dict[str, float]:
     """The limits of a TransactionLimitType that this station keeps (E16.FR.13)."""
     return {n: float(told[n]) for n in TRIGGERS if n in told and n in supported}
+
+
+def of_driver(wish: DriverLimits) -> dict[str, float]:
+    """As TransactionLimitType names them."""
+    named = {
+        "maxCost": wish.cost,
+        "maxEnergy": wish.energy_wh,
+        "maxTime": wish.time_s,
+        "maxSoC": wish.soc_pct,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def capped(

@@ -12,7 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from chargerd.clock import Now
-from chargerd.model import EvseReport, Session, StopReason, StopRequest
+from chargerd.model import (
+    DriverLimits,
+    EvseReport,
+    Session,
+    StopReason,
+    StopRequest,
+)
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.authorization import Authorization, id_token
 from chargerd.ocpp.blocks.block import Block, Handler
@@ -23,7 +29,7 @@ from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.telling import Teller
 from chargerd.ocpp.blocks.transaction import Transaction, as_session
-from chargerd.ocpp.blocks.transaction_limits import STOPPED
+from chargerd.ocpp.blocks.transaction_limits import STOPPED, of_driver
 from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
 from chargerd.ocpp.effects import Answer, CallError, Durability, Payload
 
@@ -349,11 +355,16 @@ class Transactions(Block):
         for view, report, watch, _ in self.running():
             self._limiter.check(view, watch, report, now)
 
-    def set_limits(self, evse_id: int, told: Mapping[str, float], now: Now) -> bool:
-        """The driver's limits (E16.FR.01), e.g. from a payment terminal. False: there
-        is no transaction, or none of them can be kept."""
-        view, watch = self._desk.evses[evse_id], self.watches[evse_id]
-        return self._limiter.set(view, watch, told, now, of_csms=False)
+    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:
+        """The driver's limits (E16.FR.01), e.g. from a payment terminal; "" or why
+        not."""
+        view, watch = self._desk.evses.get(evse_id), self.watches.get(evse_id)
+        if view is None or watch is None or watch.tx is None:
+            return f"no transaction runs at EVSE {evse_id}"
+        told = of_driver(wish)
+        if not self._limiter.set(view, watch, told, now, of_csms=False):
+            return "no limit that this station keeps (TxCtrlr.SupportedLimits)"
+        return ""
 
     def _told_state(
         self, view: EvseView, watch: Watch, report: EvseReport, trigger: str, now: Now

@@ -29,7 +29,13 @@ from chargerd.cli.times import instant
 from chargerd.config import Local
 from chargerd.local.api import LocalApi
 from chargerd.local.read_model import ReadModel
-from chargerd.model import ActiveFault, PromiseRequest, ResetRequest, StopRequest
+from chargerd.model import (
+    ActiveFault,
+    DriverLimits,
+    PromiseRequest,
+    ResetRequest,
+    StopRequest,
+)
 from chargerd.records.books import Books
 from chargerd.records.decisions import decision
 from chargerd.records.ledger import Ledger
@@ -337,6 +343,7 @@ def test_commands_ask_the_heart(
             ["start", "04A2", "--evse", "1"],
             ["reset"],
             ["island"],
+            ["limit", "--evse", "1", "--energy", "7.5", "--minutes", "30"],
             ["dispatch", "send", "--evse", "1", "--power", "3000", "--seconds", "5"],
         ):
             ran = _run(capsys, "--socket", str(path), *args)
@@ -346,6 +353,7 @@ def test_commands_ask_the_heart(
     assert isinstance(heart.requests[2], StopRequest)
     assert heart.requests[4] == ResetRequest(0, immediate=False)
     assert heart.signals[0].segments[0].setpoint_w == 3000.0
+    assert heart.limits == [(1, DriverLimits(energy_wh=7500.0, time_s=1800.0))]
 
 
 def test_watch_prints_a_line_per_look(tmp_path: Path) -> None:

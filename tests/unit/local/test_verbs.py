@@ -16,6 +16,7 @@ from chargerd.local.verbs import LocalError, Ports, Verbs
 from chargerd.model import (
     Curve,
     DispatchSignal,
+    DriverLimits,
     Flexibility,
     IslandRequest,
     OperationMode,
@@ -50,6 +51,7 @@ class Heart:
     records: dict[str, Any] | None = field(default_factory=lambda: dict(RECORDS))
     asked: list[tuple[int, datetime]] = field(default_factory=list)
     plans: tuple[Plan, ...] = ()
+    limits: list[tuple[int, DriverLimits]] = field(default_factory=list)
 
     def ports(
         self, *, dispatch: bool = True, evse_ids: tuple[int, ...] = (1,)
@@ -74,9 +76,14 @@ class Heart:
             self.asked.append((evse_id, utc))
             return {"source": "from the disk"} if evse_id == 1 else None
 
+        def limit(evse_id: int, wish: DriverLimits) -> str:
+            self.limits.append((evse_id, wish))
+            return "no transaction" if wish.cost else ""
+
         return Ports(
             read=read,
             now=lambda: at(100.0),
+            limit=limit,
             simulate=simulate,
             request=self.requests.append,
             extra=lambda: {"link": "up", "grid": {"mqtt": {"refused": {"stale": 2}}}},
@@ -233,6 +240,25 @@ async def test_priority_is_switched_or_refused_with_the_reason() -> None:
     assert asked == [(1, True), (1, False)]
     with pytest.raises(LocalError, match="no central system"):
         await Verbs(Heart().ports()).answer({"verb": "priority"})
+
+
+@pytest.mark.asyncio
+async def test_a_driver_may_limit_the_session() -> None:
+    heart = Heart()
+    verbs = Verbs(heart.ports())
+    question = {"verb": "limit", "energy_wh": 9000, "soc_pct": 80.0}
+    assert await verbs.answer(question) == {"accepted": True}
+    assert heart.limits == [(1, DriverLimits(energy_wh=9000.0, soc_pct=80.0))]
+    for bad, why in (
+        ({"cost": 5}, "no transaction"),
+        ({}, "give one of"),
+        ({"soc_pct": 101}, "soc_pct"),
+        ({"time_s": "long"}, "time_s"),
+    ):
+        with pytest.raises(LocalError, match=why):
+            await verbs.answer({"verb": "limit", **bad})
+    with pytest.raises(LocalError, match="no central system"):
+        await Verbs(replace(heart.ports(), limit=None)).answer(question)
 
 
 @pytest.mark.asyncio

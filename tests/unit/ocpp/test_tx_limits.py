@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import SessionPhase, StopReason, StopRequest
+from chargerd.model import DriverLimits, SessionPhase, StopReason, StopRequest
 from chargerd.ocpp.blocks import transaction_limits as limits
 from chargerd.ocpp.blocks.transaction_limits import Progress
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
@@ -84,9 +84,8 @@ def test_a_limit_that_is_not_supported_is_not_returned(
 @pytest.mark.req("E16.FR.01", "E16.FR.04")
 def test_the_drivers_limit_never_exceeds_that_of_the_csms() -> None:
     rig = limited({"maxCost": 20.0})
-    assert rig.station._transactions.set_limits(
-        1, {"maxCost": 50.0, "maxEnergy": 9000.0}, rig.now
-    )
+    wish = DriverLimits(cost=50.0, energy_wh=9000.0)
+    assert rig.station.set_limits(1, wish, rig.now) == ""
     rig.drain()
     (event,) = rig.events()
     assert event["triggerReason"] == "LimitSet"
@@ -98,7 +97,11 @@ def test_the_drivers_limit_never_exceeds_that_of_the_csms() -> None:
 def test_without_a_transaction_there_is_no_limit() -> None:
     rig = Rig().boot()
     rig.observe(P.CONNECTED)
-    assert not rig.station._transactions.set_limits(1, {"maxTime": 60.0}, rig.now)
+    why = rig.station.set_limits(1, DriverLimits(time_s=60.0), rig.now)
+    assert "no transaction" in why
+    assert "no transaction" in rig.station.set_limits(7, DriverLimits(), rig.now)
+    rig.observe(P.STARTING, authorised=True)
+    assert "SupportedLimits" in rig.station.set_limits(1, DriverLimits(), rig.now)
 
 
 REACHED: list[tuple[dict[str, float], str, dict[str, Any]]] = [
@@ -128,7 +131,9 @@ def test_2_0_1_hears_of_it_in_words_it_knows(
     limit: dict[str, float], trigger: str, then: dict[str, Any]
 ) -> None:
     rig = charging(V201)
-    rig.station._transactions.set_limits(1, limit, rig.now)
+    names = {"maxEnergy": "energy_wh", "maxSoC": "soc_pct", "maxTime": "time_s"}
+    wish = DriverLimits(**{names[name]: value for name, value in limit.items()})
+    rig.station.set_limits(1, wish, rig.now)
     rig.drain()
     rig.clear()
     rig.run_s(11, **then)
