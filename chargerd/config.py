@@ -135,6 +135,9 @@ class Ocpp(Section):
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     message_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     offline_limit_w: Watts = 0.0  # safe charge limit when offline rules say "no limit"
+    # May an ISO 15118-20 vehicle be discharged when Authorize says nothing of energy
+    # transfers? If not, it charges until NotifyAllowedEnergyTransfer allows more.
+    discharge_unless_refused: bool = True
     # How long an ISO 15118 vehicle waits for a schedule that the CSMS has promised.
     schedule_wait_s: Annotated[float, Field(ge=0, le=50)] = 10.0
 

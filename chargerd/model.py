@@ -19,6 +19,7 @@ from chargerd.model_vehicle import (
     Contract,
     DataLink,
     EnergySchedule,
+    Greeting,
     Promise,
     SchedulePart,
     VehicleDemand,
@@ -41,6 +42,7 @@ __all__ = [  # of model_grid.py and model_vehicle.py; what is defined here needs
     "Curve",
     "DataLink",
     "EnergySchedule",
+    "Greeting",
     "GridRulesRequest",
     "Promise",
     "SchedulePart",
@@ -385,6 +387,14 @@ class AvailabilityRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class DischargePermission:
+    """May the vehicle of the session that runs be discharged? From now on."""
+
+    evse_id: int
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class UnlockRequest:
     evse_id: int
     connector_id: int
@@ -401,16 +411,6 @@ class PromiseRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultNotice:
-    """A door reports a fault by name, present or gone."""
-
-    evse_id: int
-    name: str
-    present: bool
-    info: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class DriverLimits:
     """Where the driver wants a session's energy to stop; None = no such limit."""
 
@@ -418,6 +418,16 @@ class DriverLimits:
     time_s: float | None = None
     soc_pct: float | None = None
     cost: float | None = None  # in the tariff's currency
+
+
+@dataclass(frozen=True, slots=True)
+class FaultNotice:
+    """A door reports a fault by name, present or gone."""
+
+    evse_id: int
+    name: str
+    present: bool
+    info: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +472,7 @@ Request = (
     | VehicleCertificate
     | VehicleSchedule
     | GridRulesRequest
+    | DischargePermission
 )
 
 

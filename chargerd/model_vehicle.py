@@ -76,6 +76,7 @@ class VehicleNeeds:
     asked: int = 0  # how often it has asked for a schedule; 0 = it has not, or cannot
     asked_by_station: bool = False  # the last time because the station wanted it
     max_entries: int | None = None  # of a schedule
+    energies: tuple[str, ...] = ()  # services it has shown an interest in
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,15 @@ class CertificateAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Greeting:
+    """How a vehicle introduced itself. Protocols as "namespace,major,minor"."""
+
+    agreed: str
+    supported: tuple[str, ...]  # the one it likes best comes first
+    certificate: bytes = b""  # its own, DER; empty: it showed none
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleState:
     """A vehicle door's whole view, replaced as one value."""
 
@@ -178,6 +188,7 @@ class VehicleState:
     needs: VehicleNeeds | None = None
     plan: VehiclePlan | None = None
     data_link: DataLink = DataLink.ABSENT
+    greeting: Greeting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +260,7 @@ class VehicleOffer:
     schedule: EnergySchedule | None = None  # None = flat: the live bounds, no prices
     schedule_awaited: bool = False  # a better one is about to come
     promise: Promise | None = None  # the driver told the station, not the vehicle
+    both_ways: bool = True  # services that discharge may be used
 
 
 class VehicleDoor(Protocol):

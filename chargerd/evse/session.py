@@ -16,6 +16,7 @@ from chargerd.model import (
     Authorisation,
     AuthQuestion,
     AvailabilityRequest,
+    DischargePermission,
     FaultNotice,
     KeepRequest,
     PromiseRequest,
@@ -287,6 +288,10 @@ def _request(
             return replace(state, operative_wanted=operative)
         case UnlockRequest() if session.phase not in (*RUNNING, Phase.STOPPING):
             return replace(state, unlock_until_mono=now.mono + settings.unlock_s)
+        case DischargePermission(allowed=allowed) if session.authorised:
+            return replace(
+                state, session=replace(session, discharge_authorised=allowed)
+            )
         case PromiseRequest() if session.id:
             return replace(state, session=replace(session, promise=_promise(request)))
     return state

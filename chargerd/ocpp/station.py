@@ -38,6 +38,8 @@ from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
+from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
+from chargerd.ocpp.blocks.v2x_vehicle import ConnectedVehicle
 from chargerd.ocpp.blocks.variables import Variables
 from chargerd.ocpp.blocks.vehicle_schedules import VehicleSchedules
 from chargerd.ocpp.connection import Connection
@@ -119,6 +121,8 @@ class OcppStation:
             ),
             DerControl(desk),
             self._remote,
+            EnergyTransfers(desk),
+            ConnectedVehicle(desk),
         )
         self._variables.attach(self._blocks)
         self._handlers = _routes(self._blocks)

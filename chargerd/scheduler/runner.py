@@ -245,6 +245,7 @@ class Runner:
             schedule=around.schedule if central is None else central.schedule,
             schedule_awaited=self._awaited_mono > offer.at_mono,
             promise=None if wish is not None and wish.by_vehicle else wish,
+            both_ways=self.state.session.discharge_authorised,
         )
 
     def what_if(self, signal: DispatchSignal, now: Now) -> Decision:

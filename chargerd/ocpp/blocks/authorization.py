@@ -16,6 +16,7 @@ from chargerd.model import Authorisation, AuthQuestion, StopReason, StopRequest,
 from chargerd.ocpp.blocks import plug_and_charge
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, stamp
+from chargerd.ocpp.blocks.needs_message import ISO_20
 from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
 from chargerd.ocpp.profiles import parse_time
 
@@ -125,9 +126,19 @@ class Authorization(Block):
             question,
             accepted=info["status"] == "Accepted" and not problem,
             group=group_of(info),
-            discharge=modes is None or not BIDIRECTIONAL.isdisjoint(modes),
+            discharge=self._may_discharge(modes, question.evse_id),
             info=problem or info["status"],
         )
+
+    def _may_discharge(self, modes: list[str] | None, evse_id: int) -> bool:
+        """By allowedEnergyTransfer; without it, as configured (Q01.FR.08, .09)."""
+        if modes is not None:
+            return not BIDIRECTIONAL.isdisjoint(modes)
+        if self._desk.config.ocpp.discharge_unless_refused:
+            return True
+        view = self._desk.evses.get(evse_id)
+        report = view.report if view else None
+        return report is None or report.snapshot.vehicle.protocol != ISO_20
 
     def _decide_locally(self, question: AuthQuestion, now: Now) -> None:
         """C13, C15: a cached token, else unknown ones where that is allowed."""

@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chargerd.clock import Now
-from chargerd.model import EvseReport, StopReason, StopRequest, VehicleNeeds
+from chargerd.model import (
+    DischargePermission,
+    EvseReport,
+    StopReason,
+    StopRequest,
+    VehicleNeeds,
+)
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView, failed, stamp
 from chargerd.ocpp.blocks.needs_message import ISO_20, PROTOCOLS, message
@@ -107,10 +113,26 @@ class ChargingNeeds(Block):
         if not failed(answer) and isinstance(answer, dict):
             if answer["status"] == "Accepted":
                 return
-            if answer["status"] == "Rejected" and self._refuses(view):
+            refused = answer["status"] == "Rejected" and self._refuses(view)
+            if refused and self._has_another(view):
+                self._desk.ask(DischargePermission(view.config.id, allowed=False))
+                return
+            if refused:
                 reason = StopReason.REQ_ENERGY_TRANSFER_REJECTED
                 self._desk.ask(StopRequest(view.config.id, reason))
         self._schedules.stop_waiting(view, now)
+
+    def _has_another(self, view: EvseView) -> bool:
+        """Instead of going both ways the vehicle may just charge: it is asked to choose
+        its service anew (Q01.FR.05)."""
+        if view.report is None or not view.report.snapshot.session.discharge_authorised:
+            return False  # it has been asked to already
+        needs = view.report.snapshot.vehicle.needs
+        ours = self._desk.model.members(
+            "V2XChargingCtrlr", "SupportedEnergyTransferModes", view.config.id
+        )
+        both_ways = needs is not None and needs.energy.endswith("_BPT")
+        return both_ways and any(not name.endswith("_BPT") for name in ours)
 
     def _refuses(self, view: EvseView) -> bool:
         """Of an ISO 15118-20 vehicle the CSMS refuses the energy transfer itself

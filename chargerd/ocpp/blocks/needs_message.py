@@ -26,6 +26,9 @@ def message(view: EvseView, vehicle: VehicleState, now: Now, *, old: bool) -> Pa
     if vehicle.protocol == ISO_20 and not old:
         mode = "DynamicControl" if needs.dynamic else "ScheduledControl"
         wanted["controlMode"] = mode
+        able = [_energy(each, view, old=False) for each in needs.energies]
+        if able:
+            wanted["availableEnergyTransfer"] = list(dict.fromkeys(able))
         wanted["mobilityNeedsMode"] = "EVCC_SECC" if needs.by_station else "EVCC"
         wanted["v2xChargingParameters"] = _v2x(view, vehicle, needs)
     elif energy.startswith("AC"):

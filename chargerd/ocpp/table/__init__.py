@@ -20,6 +20,7 @@ from chargerd.ocpp.table import (
     smart,
     tx,
     v2x,
+    vehicle,
 )
 from chargerd.ocpp.table.row import Row
 
@@ -34,6 +35,7 @@ TABLE: tuple[Row, ...] = (
     *security.ROWS,
     *smart.ROWS,
     *v2x.ROWS,
+    *vehicle.ROWS,
     *der.ROWS,
     *hardware.ROWS,
     *conditions.ROWS,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from chargerd.clock import Clock
-from chargerd.model import VehicleOffer, VehiclePhase, VehicleState
+from chargerd.model import Greeting, VehicleOffer, VehiclePhase, VehicleState
 from chargerd.vehicle.iso15118 import exi, sap
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.secc.connection import Connection
@@ -59,6 +60,7 @@ class Peer(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._why = ""
         self.connection: Connection | None = None
+        self._greeting: Greeting | None = None
         self._gone_mono = float("inf")
         self._heard_mono = clock.now().mono
 
@@ -134,7 +136,12 @@ class Peer(asyncio.Protocol):
     # -- the door's side -----------------------------------------------------------
 
     def state(self) -> VehicleState:
-        return self.connection.state() if self.connection else VehicleState()
+        connection = self.connection
+        if connection is None:
+            return VehicleState()
+        if self._greeting is None and connection.greeting is not None:
+            self._greeting = replace(connection.greeting, certificate=self.vehicle)
+        return replace(connection.state(), greeting=self._greeting)
 
     def command(self, offer: VehicleOffer) -> None:
         """The station's word of this tick; also after the end, to open in order."""

@@ -57,6 +57,11 @@ class Offer:
     priority: int
 
 
+def name_of(spoken: Protocol | Offer) -> str:
+    """ "namespace,major,minor", as OCPP writes it."""
+    return f"{spoken.namespace},{spoken.major},{spoken.minor}"
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The answer. Without a common protocol, `protocol` and `schema_id` are None."""

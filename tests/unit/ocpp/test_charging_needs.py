@@ -278,8 +278,13 @@ def test_charging_itself_changes_no_needs() -> None:
 # --- the answer -----------------------------------------------------------------------
 
 
-@pytest.mark.req("K18.FR.23", "K19.FR.16")
-@pytest.mark.parametrize("needs", [V2X, SCHEDULED])
+ONE_WAY = {"energy": "DC", "energies": ("DC", "DC_BPT")}
+
+
+@pytest.mark.req("K18.FR.23", "K19.FR.16", "Q01.FR.06")
+@pytest.mark.parametrize(
+    "needs", [replace(V2X, **ONE_WAY), replace(SCHEDULED, **ONE_WAY)]
+)
 def test_a_refused_energy_transfer_ends_the_transaction(needs: VehicleNeeds) -> None:
     stand = Stand(NEW)
     stand.says(needs)

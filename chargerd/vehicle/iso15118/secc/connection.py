@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from chargerd.model import VehicleOffer, VehicleState
+from chargerd.model import Greeting, VehicleOffer, VehicleState
 from chargerd.vehicle.iso15118 import exi, sap, v2gtp
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.exi.codec import codec_for
@@ -83,6 +83,7 @@ class Connection:
         self._long: _Long | None = None  # nothing else is read meanwhile
         self._out = bytearray()
         self._setup_by_mono = now_mono + SETUP_S
+        self.greeting: Greeting | None = None  # once a protocol is agreed
         self.closing = False
         self.why = ""  # why it closes, for the log
         self.margins = Margins()
@@ -152,6 +153,10 @@ class Connection:
             except V2gError as error:
                 choice, why = sap.Choice(sap.ResponseCode.FAILED), str(error)
         self._protocol = choice.protocol
+        if choice.protocol is not None:
+            best_first = sorted(offers, key=lambda offer: offer.priority)
+            supported = tuple(sap.name_of(offer) for offer in best_first)
+            self.greeting = Greeting(sap.name_of(choice.protocol), supported)
         self._out += v2gtp.pack(PayloadType.EXI, sap.encode_response(choice))
         if choice.protocol is None:
             self._close(why)

@@ -12,6 +12,7 @@ from chargerd.vehicle.iso15118.messages.common_types import (
 )
 from chargerd.vehicle.iso15118.secc import iso20_graph as at
 from chargerd.vehicle.iso15118.secc import iso20_plan
+from chargerd.vehicle.iso15118.secc import iso20_services as services
 from chargerd.vehicle.iso15118.secc.iso20_course import NEVER, Course
 from chargerd.vehicle.iso15118.secc.station import Station
 
@@ -31,12 +32,19 @@ def _wish(course: Course, now: Station) -> EvseNotification | None:
     ended = course.path is not None and course.path.ended
     if ended or not now.authorised:
         return "Terminate"
+    if other_services(course, now):
+        return "ServiceRenegotiation"
     if out_of_date(course, now):
         return "ScheduleRenegotiation"
     if receipt_due(course, now):
         return "MeteringConfirmation"
     rests = course.standby is not None and not course.standby.had_power
     return "ExitStandby" if rests and has_power(now) else None
+
+
+def other_services(course: Course, now: Station) -> bool:
+    """Whether the vehicle may use others than it was told: it should choose anew."""
+    return bool(course.listed) and services.allowed(now) != course.listed
 
 
 def out_of_date(course: Course, now: Station) -> bool:

@@ -26,7 +26,7 @@ from chargerd.vehicle.iso15118.secc.iso20_plan import Plan
 from chargerd.vehicle.iso15118.secc.iso20_services import Choice
 from chargerd.vehicle.iso15118.secc.limits import EvLimits, Window
 from chargerd.vehicle.iso15118.secc.quirks import Quirk
-from chargerd.vehicle.iso15118.secc.station import Station
+from chargerd.vehicle.iso15118.secc.station import Energy, Station
 from chargerd.vehicle.iso15118.signature import PublicKey
 
 NO_SESSION = bytes(8)
@@ -88,6 +88,8 @@ class Course:
     question: CertificateQuestion | None = None  # while it is open
     questions: int = 0
     # Services and power.
+    listed: tuple[Energy, ...] = ()  # energy services that the vehicle was told
+    able: set[Energy] = field(default_factory=set)  # those it has shown an interest in
     offered: dict[tuple[int, int], Choice] = field(default_factory=dict)
     choice: Choice | None = None
     path: DcPath | AcPath | None = None

@@ -91,11 +91,20 @@ def pricing(schedule: EnergySchedule | None) -> Pricing:
     return Pricing.ABSOLUTE if schedule.currency else Pricing.LEVELS
 
 
-def energy_list(setup: Setup, wanted: list[int] | None) -> ServiceList | None:
+def allowed(now: Station) -> tuple[Energy, ...]:
+    """Those that may be used now; a station with nothing else has all of them."""
+    energies = now.setup.energies
+    if now.offer.both_ways:
+        return energies
+    one_way = tuple(each for each in energies if each not in BIDIRECTIONAL)
+    return one_way or energies
+
+
+def energy_list(now: Station, wanted: list[int] | None) -> ServiceList | None:
     """Energy services in the station's order; None = none that the vehicle wants."""
     services = [
-        Service(ServiceID=IDS[energy], FreeService=setup.free)
-        for energy in setup.energies
+        Service(ServiceID=IDS[energy], FreeService=now.setup.free)
+        for energy in allowed(now)
         if wanted is None or IDS[energy] in wanted
     ]
     return ServiceList(Service=services) if services else None

@@ -64,10 +64,13 @@ def service_discovery(
 ) -> Reply | Refusal:
     wanted = message.SupportedServiceIDs
     ids = wanted.ServiceID if wanted is not None else None
-    energies = services.energy_list(now.setup, ids)
+    energies = services.energy_list(now, ids)
     if energies is None:
         return Refusal("FAILED_ServiceIDInvalid", Cause.PARAMETER)
+    known = services.ENERGIES
+    course.able |= {known[number] for number in ids or () if number in known}
     course.offered.clear()
+    course.listed = services.allowed(now)
     return Reply(
         common.ServiceDiscoveryRes(
             Header=course.header(now),
@@ -85,8 +88,9 @@ def service_detail(
     """What is told here can be selected, and nothing else [V2G20-433]."""
     number = message.ServiceID
     energy = services.ENERGIES.get(number)
-    if energy is not None and energy in now.setup.energies:
+    if energy is not None and energy in course.listed:
         found = services.choices(energy, now)
+        course.able.add(energy)
         course.offered.update({(number, each): found[each] for each in found})
         sets = services.parameter_list(found, now.setup.ratings)
     elif number == services.PARKING and now.setup.parking:

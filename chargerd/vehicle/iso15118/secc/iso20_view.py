@@ -18,7 +18,7 @@ from chargerd.vehicle.iso15118.secc import iso20_graph as at
 from chargerd.vehicle.iso15118.secc.ac_path import AcPath
 from chargerd.vehicle.iso15118.secc.iso20_authorise import settled
 from chargerd.vehicle.iso15118.secc.iso20_course import Course
-from chargerd.vehicle.iso15118.secc.station import Station
+from chargerd.vehicle.iso15118.secc.station import Energy, Station
 
 
 def state(course: Course, now: Station) -> VehicleState:
@@ -106,4 +106,5 @@ def _needs(course: Course) -> VehicleNeeds | None:
         asked=course.asked,
         asked_by_station=course.asked_by_station,
         max_entries=course.max_entries,
+        energies=tuple(each.value for each in Energy if each in course.able),
     )

@@ -57,6 +57,7 @@ class Plant:
     ev_closed: bool = False
     energise: bool = True
     fault_stop: bool = False
+    both_ways: bool = True
     emergency_stop: bool = False
     charge_a: float = 50.0
     discharge_a: float = -30.0
@@ -114,6 +115,7 @@ class Plant:
             voltage_max_v=500.0,
             voltage_min_v=150.0,
             fault_stop=self.fault_stop,
+            both_ways=self.both_ways,
             telemetry=Telemetry(
                 pilot=None if "pilot" in broken else Reading(pilot, now),
                 stage=None if "stage" in broken else Reading(stage, now),

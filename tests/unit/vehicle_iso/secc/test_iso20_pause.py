@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from chargerd.model import VehiclePhase
 from chargerd.vehicle.iso15118.messages import common
 from chargerd.vehicle.iso15118.secc.iso20_course import Paused
+from chargerd.vehicle.iso15118.secc.station import Energy
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
-from tests.unit.vehicle_iso.secc.car20 import EVCCID, SESSION_ID, Car
+from tests.unit.vehicle_iso.secc.car20 import EVCCID, SESSION_ID, SETUP_20, Car
 from tests.unit.vehicle_iso.secc.test_iso20_authorise import ContractCar
 
 CERTIFICATE = b"the vehicle's TLS certificate"
@@ -215,3 +217,58 @@ def test_no_new_service_while_power_may_flow(at: str) -> None:
     car.to(at)
     answer = car.stop("ServiceRenegotiation")
     assert answer.ResponseCode == "FAILED_NoServiceRenegotiationSupported"
+
+
+def wish(car: Car) -> str | None:
+    status = car.loop().EVSEStatus
+    return None if status is None else str(status.EVSENotification)
+
+
+def listed(car: Car) -> list[int]:
+    answer = car.say(common.ServiceDiscoveryReq)
+    return [each.ServiceID for each in answer.EnergyTransferServiceList.Service]
+
+
+def test_a_permission_that_comes_later_leads_to_a_new_choice_of_services() -> None:
+    """Charging only first, then both ways (OCPP Q02): the vehicle is asked until it has
+    been told of the other services, whatever it chooses then."""
+    car = Car(2, 1)
+    car.plant.both_ways = False
+    car.run()
+    car.energise()
+    assert car.state.needs is not None
+    assert car.state.needs.energies == ("DC",)
+    assert wish(car) is None
+    car.plant.both_ways = True
+    car.run()
+    assert wish(car) == "ServiceRenegotiation"
+    end_power(car)
+    assert car.stop("ServiceRenegotiation").ResponseCode == "OK"
+    assert 6 in listed(car)
+    car.energy = 6
+    asked = car.state.needs.asked
+    car.energise()
+    assert wish(car) is None
+    assert (car.state.needs.energy, car.state.needs.asked) == ("DC_BPT", asked + 1)
+    assert car.state.needs.energies == ("DC", "DC_BPT")
+
+
+def test_a_permission_that_goes_takes_the_services_with_it() -> None:
+    car = Car(6, 1)
+    car.energise()
+    assert wish(car) is None
+    car.plant.both_ways = False
+    car.run()
+    assert wish(car) == "ServiceRenegotiation"
+    end_power(car)
+    car.stop("ServiceRenegotiation")
+    assert 6 not in listed(car)
+    assert car.detail(6).ResponseCode == "FAILED_ServiceIDInvalid"
+
+
+def test_a_station_that_can_nothing_else_offers_it_anyway() -> None:
+    car = Car(6, 1, setup=replace(SETUP_20, energies=(Energy.DC_BPT,)))
+    car.plant.both_ways = False
+    car.run()
+    car.energise()
+    assert wish(car) is None
