@@ -225,6 +225,16 @@ class Desk:
                 return view
         return None
 
+    @property
+    def disk_broken(self) -> bool:
+        """What is to be kept now may not outlive a restart."""
+        return any(
+            fault.name == "StoreFault"
+            for view in self.evses.values()
+            if view.report is not None
+            for fault in view.report.snapshot.faults
+        )
+
     def connect_s(self) -> float:
         """How long an accepted token waits for the plug."""
         return float(self.model.number("TxCtrlr", "EVConnectionTimeOut"))

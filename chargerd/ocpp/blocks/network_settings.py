@@ -64,6 +64,8 @@ class NetworkSettings(Block):
         wrong = refused_url(values["OcppCsmsUrl"], wished) or self._misfit(slot, values)
         if wrong:
             return refusal(BAD_PROFILE, wrong)
+        if self._desk.disk_broken:  # B09.FR.03
+            return refusal("OutOfStorage", "the disk takes nothing", "Failed")
         self._network.fill(slot, values)
         return {"status": "Accepted"}
 

@@ -20,7 +20,7 @@ from chargerd.ocpp.effects import Answer, CallError, Payload
 from chargerd.ocpp.variable import Refused, Variable
 
 SLICE = 50  # variables per NotifyReport,
-SLICE_BYTES = 16_000  # or fewer, where values are long
+SLICE_TEXT = 16_000  # or fewer, where values are long
 MAX_WAITING = 400  # NotifyReports not answered yet; then reports are refused
 
 
@@ -142,7 +142,7 @@ class Variables(Block):
     def _report(self, request_id: int, chosen: list[Variable], now: Now) -> Answer:
         if self._waiting >= MAX_WAITING:  # B07.FR.13, B08.FR.16
             return refusal("OutOfMemory", "earlier reports are still on their way")
-        slices = list(_slices([variable.report() for variable in chosen]))
+        slices = list(_slices(chosen))
         for number, part in enumerate(slices):
             self._waiting += 1
             self._desk.send(
@@ -152,7 +152,7 @@ class Variables(Block):
                     "generatedAt": stamp(now.utc),
                     "seqNo": number,
                     "tbc": number + 1 < len(slices),
-                    "reportData": part,
+                    "reportData": [variable.report() for variable in part],
                 },
                 now,
                 answered=self._reported,
@@ -168,15 +168,15 @@ def _bytes(payload: Payload) -> int:
     return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def _slices(rows: list[Payload]) -> Iterator[list[Payload]]:
-    part: list[Payload] = []
+def _slices(chosen: list[Variable]) -> Iterator[list[Variable]]:
+    part: list[Variable] = []
     size = 0
-    for row in rows:
-        more = _bytes(row)
-        if part and (len(part) >= SLICE or size + more > SLICE_BYTES):
+    for variable in chosen:
+        more = sum(map(len, (*variable.values.values(), *variable.row.values)))
+        if part and (len(part) >= SLICE or size + more > SLICE_TEXT):
             yield part
             part, size = [], 0
-        part.append(row)
+        part.append(variable)
         size += more
     if part:
         yield part

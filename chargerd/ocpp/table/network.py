@@ -1,6 +1,8 @@
 """The rows of the network connection profiles (B09, B10): slots 1 to 3.
 
 Slot 1 begins as the config file says; the others are empty until somebody fills them.
+OcppInterface and OcppVersion are kept for the CSMS and change nothing: routes are the
+operating system's, and the version is agreed upon with each link (part 4, 3.2).
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from chargerd.model import ActiveFault
 from chargerd.ocpp.effects import OcppError
-from tests.unit.ocpp.station_rig import V21, V201, Rig, config
+from tests.unit.ocpp.station_rig import START, V21, V201, Rig, config
 from tests.unit.ocpp.variable_kit import COMM, get_one, item, reported, set_one
 
 BOTH = pytest.mark.parametrize("version", [V21, V201])
@@ -85,6 +86,17 @@ def test_a_profile_is_kept_in_its_slot(version: str) -> None:
     }.items():  # fmt: skip
         assert slot_value(again, 2, variable) == value
     assert tried(again) == (1, "ws://one/ocpp")
+
+
+@req("B09.FR.03")
+@BOTH
+def test_a_profile_that_cannot_be_kept_fails(version: str) -> None:
+    rig = station(version)
+    rig.observe(faults=(ActiveFault("StoreFault", 0, START),))
+    assert set_profile(rig, 2) == ("Failed", "OutOfStorage")
+    assert set_profile(rig, 9) == ("Rejected", "InvalidConfSlot")
+    rig.observe()
+    assert set_profile(rig, 2) == ("Accepted", "")
 
 
 def test_identity_and_password_of_a_profile() -> None:
