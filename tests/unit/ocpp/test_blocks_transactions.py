@@ -303,6 +303,7 @@ def test_unplug_before_any_report_of_stopping() -> None:
     assert end["transactionInfo"]["stoppedReason"] == "EVDisconnected"
 
 
+@pytest.mark.req("K01.FR.110")
 @BOTH
 @pytest.mark.req("E02.FR.16")
 def test_operation_mode_changes_are_told_once_they_hold(version: str) -> None:

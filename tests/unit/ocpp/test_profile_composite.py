@@ -94,3 +94,30 @@ def test_idle_asks_for_nothing_at_all() -> None:
     assert isinstance(answer, dict)
     (period,) = answer["schedule"]["chargingSchedulePeriod"]
     assert period == {"startPeriod": 0, "operationMode": "Idle"}
+
+
+@pytest.mark.req("K08.FR.07")
+@BOTH
+def test_composite_schedule_in_a_unit_that_is_not_configured(version: str) -> None:
+    preset = {"SmartChargingCtrlr.RateUnit": "W"}
+    rig = Rig(config(device_model=preset), version=version).boot()
+    request = {"evseId": 1, "duration": 60, "chargingRateUnit": "A"}
+    answer = rig.call("GetCompositeSchedule", request)
+    assert isinstance(answer, dict)
+    assert answer["status"] == "Rejected"
+    assert answer["statusInfo"]["reasonCode"] == "UnsupportedRateUnit"
+
+
+@pytest.mark.req("K08.FR.08")
+def test_a_setpoint_is_capped_by_the_limits_of_all() -> None:
+    """5 kW were set, the station may take 3 kW."""
+    rig, tx = running()
+    install(rig, profile(1, purpose="ChargingStationMaxProfile"), 0)
+    plan = central(5000.0, limit=6000.0, dischargeLimit=-4000.0)
+    made = profile(2, purpose="TxProfile", periods=plan, transactionId=tx)
+    assert install(rig, made) == {"status": "Accepted"}
+    answer = rig.call("GetCompositeSchedule", {"evseId": 1, "duration": 60})
+    assert isinstance(answer, dict)
+    (period,) = answer["schedule"]["chargingSchedulePeriod"]
+    assert (period["setpoint"], period["limit"]) == (3000.0, 3000.0)
+    assert period["dischargeLimit"] == -4000.0

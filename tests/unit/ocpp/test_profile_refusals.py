@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chargerd.model import SessionPhase, VehicleNeeds, VehicleState
 from tests.unit.ocpp.profile_kit import (
     AC_DEVICES,
     BOTH,
@@ -249,6 +250,7 @@ OF_AC: list[Any] = [  # phases of the EVSE, period, reason ("" = taken), require
     (3, {**BASE, "numberPhases": 3}, ""),
     (3, BASE, "", pytest.mark.req("K01.FR.49", "K01.FR.51")),
     (1, {**BASE, "numberPhases": 3}, "", pytest.mark.req("K01.FR.45")),
+    (1, {**BASE, "numberPhases": 1}, "", pytest.mark.req("K01.FR.47")),
     (3, {"startPeriod": 0, "limit": 10.0, "setpoint_L2": 1.0}, "PhaseConflict"),
     (3, {"startPeriod": 0, "limit_L2": 1.0}, "PhaseConflict",
      pytest.mark.req("K01.FR.146")),
@@ -326,3 +328,29 @@ def test_the_store_of_profiles_is_bounded() -> None:
 def test_smart_charging_can_be_switched_off() -> None:
     rig = Rig(config(device_model={"SmartChargingCtrlr.Enabled": False})).boot()
     assert install(rig, profile())["statusInfo"]["reasonCode"] == "NotEnabled"
+
+
+@pytest.mark.req("K01.FR.115")
+def test_a_mode_that_is_not_listed_is_refused() -> None:
+    listed = {"V2XChargingCtrlr.SupportedOperationModes": "ChargingOnly,Idle"}
+    rig = Rig(config(device_model=listed)).boot()
+    answer = install(rig, profile(periods=central(1.0)))
+    assert answer["statusInfo"]["reasonCode"] == "InvalidOperationMode"
+    assert install(Rig().boot(), profile(periods=central(1.0)))["status"] == "Accepted"
+
+
+@pytest.mark.req("K01.FR.144")
+@pytest.mark.parametrize("needs_told", [False, True])
+def test_phases_that_the_vehicle_has_not_told_are_refused(needs_told: bool) -> None:
+    """Where needs were told there were no powers of single phases in them."""
+    rig, tx = running(conf=config(evse={"ac_phases": 3, "devices": AC_DEVICES}))
+    if needs_told:
+        vehicle = VehicleState("iso15118-20", needs=VehicleNeeds("AC", asked=1))
+        rig.observe(SessionPhase.ENERGY, authorised=True, vehicle=vehicle)
+    plan = [{"startPeriod": 0, "limit": 9.0, "limit_L2": 8.0, "limit_L3": 7.0}]
+    made = profile(purpose="TxProfile", periods=plan, transactionId=tx, unit="A")
+    answer = install(rig, made)
+    if needs_told:
+        assert answer["statusInfo"]["reasonCode"] == "PhaseConflict"
+    else:
+        assert answer == {"status": "Accepted"}

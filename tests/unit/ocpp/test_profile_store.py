@@ -191,3 +191,23 @@ def test_get_profiles_by_criteria(version: str, criterion: Any, found: int) -> N
     )
     assert answer == {"status": "Accepted" if found else "NoProfiles"}
     assert len(rig.payloads("ReportChargingProfiles")) == found
+
+
+@pytest.mark.req("K28.FR.05", "K28.FR.09")
+def test_the_time_of_the_last_values_is_told() -> None:
+    """Now, unless the CSMS said when; each update sets it anew."""
+    rig, _ = running()
+    install(rig, profile(1, kind="Dynamic", periods=central(0.0)))
+    earlier = {"dynUpdateTime": "2026-11-23T07:00:00Z", "stackLevel": 1}
+    install(rig, profile(2, kind="Dynamic", periods=central(0.0), **earlier))
+
+    def times() -> list[str]:
+        rig.clear()
+        rig.call("GetChargingProfiles", {"requestId": 1, "chargingProfile": {}})
+        told = rig.payloads("ReportChargingProfiles")
+        return [r["chargingProfile"][0]["dynUpdateTime"] for r in told]
+
+    assert times() == ["2026-11-23T08:00:00.000Z", "2026-11-23T07:00:00.000Z"]
+    rig.pass_s(60.0)
+    rig.call("UpdateDynamicSchedule", {"chargingProfileId": 1, "scheduleUpdate": {}})
+    assert times() == ["2026-11-23T08:01:00.000Z", "2026-11-23T07:00:00.000Z"]

@@ -43,6 +43,7 @@ def test_present_values_carry_their_sign_limits_do_not(setpoint_a: float) -> Non
     assert value(mode.EVSEMaximumVoltage) == 500.0
 
 
+@pytest.mark.req("K16.FR.11")
 @pytest.mark.parametrize(
     ("setpoint_a", "charge_a", "discharge_a"),
     [(12.0, 12.0, 0.0), (-12.0, 0.0, 12.0), (0.0, 0.0, 0.0), (99.0, 50.0, 0.0)],
@@ -211,6 +212,7 @@ def test_a_loop_of_another_mode_is_refused_in_its_own(
 # --- AC -------------------------------------------------------------------------------
 
 
+@pytest.mark.req("K20.FR.04")
 @pytest.mark.parametrize("parameter_set", [1, 2])
 @pytest.mark.parametrize(
     ("setpoint_w", "bounds", "target_w"),

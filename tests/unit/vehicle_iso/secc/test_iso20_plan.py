@@ -170,6 +170,7 @@ def scheduled(at: str = "pre_charge") -> Car:
     return car
 
 
+@pytest.mark.req("K18.FR.09")
 def test_profiles_at_power_delivery() -> None:
     def code(car: Car, profile: common.EVPowerProfile | None) -> str:
         car.match()
@@ -462,6 +463,7 @@ def test_a_plan_that_has_run_out_is_out_of_date() -> None:
     assert wish(car.loop(100)) is None
 
 
+@pytest.mark.req("K17.FR.09", "K16.FR.04")
 def test_the_vehicle_may_ask_for_a_new_plan_with_new_limits() -> None:
     car = Car(6, 2)
     car.energise()

@@ -143,6 +143,7 @@ def test_the_vehicle_may_stop_before_energy(at: str) -> None:
 # --- the loop -------------------------------------------------------------------------
 
 
+@pytest.mark.req("K16.FR.11")
 def test_a_dispatch_acts_by_the_limit() -> None:
     car = Car()
     car.to("current_demand")

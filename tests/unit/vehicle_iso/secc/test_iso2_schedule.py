@@ -218,6 +218,7 @@ def _tell(car: Car, given_: EnergySchedule | None) -> None:
     car.session.command(replace(car.plant.offer(), schedule=given_), car.plant.now)
 
 
+@pytest.mark.req("K16.FR.04")
 def test_the_station_negotiates_again_when_its_schedule_changed() -> None:
     car = Car()
     car.to("current_demand")
