@@ -193,12 +193,17 @@ def _rules(
 
 
 def reactive(
-    snap: Snapshot, unit: Unit, ctx: Context, state: grid_rules.State, power_w: float
+    snap: Snapshot,
+    unit: Unit,
+    ctx: Context,
+    state: grid_rules.State,
+    power_w: float,
+    wish_var: float | None,
 ) -> float | None:
-    """The reactive power that the network operator wants beside what flows."""
+    """The reactive power beside what flows: the network operator's, else the wish."""
     rule = ctx.rules.reactive
-    if rule is None or unit.plate.max_var <= 0.0 or on_ac(snap):
-        return None
+    if rule is None or unit.plate.max_var <= 0.0 or on_ac(snap) or ctx.islanded:
+        return wish_var
     flows_w = ctx.power_w if ctx.power_w * power_w > 0.0 else power_w
     return grid_rules.reactive(rule, unit.plate, state, flows_w, unit.discharge_w)
 

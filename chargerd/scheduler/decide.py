@@ -57,10 +57,7 @@ def decide(snap: Snapshot, unit: Unit, ctx: Context) -> Verdict:
     gate = _gate(snap, ctx)
     power, binder, winners = _fit(ledger, choice, unit, ac_path)
     mode = OperationMode.CHARGING_ONLY if binder == "promise" else choice.mode
-    var = choice.setpoint_var
-    if not ctx.islanded:
-        ordered = bounds.reactive(snap, unit, ctx, ruled, power)
-        var = var if ordered is None else ordered
+    var = bounds.reactive(snap, unit, ctx, ruled, power, choice.setpoint_var)
     if gate:
         ledger.entries.append(("safety", gate, 0.0, 0.0, None, words.gate(gate)))
         power, binder, winners = 0.0, gate, (gate,)
