@@ -60,9 +60,10 @@ class InProcess(Child):
 
     def __init__(self) -> None:
         super().__init__(("never",))
+        self._solver = solver.Solver()  # as in the process: from the last answer on
 
     async def solve(self, problem: p.Problem, deadline_s: float) -> p.Solution:
-        return solver.solve(problem)
+        return self._solver.solve(problem)
 
 
 def case(seed: int, early: bool = False) -> Case:
