@@ -114,7 +114,7 @@ class Lane:
     async def told(self, name: str, mark: int, *, cleared: bool) -> None:
         """The CSMS got the fault's NotifyEvent, with the code of the table."""
         row = lookup(name)
-        code = row.mrec or name
+        code = row.mrec or row.uec
 
         def fits(payload: dict[str, Any]) -> bool:
             return any(
