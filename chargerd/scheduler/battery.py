@@ -73,10 +73,11 @@ def estimate(
         level = soc_pct
     else:
         stepped, net_wh = soc_pct - before.reported_pct, gained_wh - lost_wh
-        natural = abs(stepped) == 1.0 and stepped * net_wh > 0.0
-        least_pct = soc_pct if natural and stepped > 0.0 else soc_pct - 0.5
-        most_pct = soc_pct + 0.99 if natural else soc_pct
-        level = min(max(level, least_pct), most_pct)
+        if stepped == 1.0 and net_wh > 0.0:
+            level = soc_pct
+        else:
+            fell = stepped == -1.0 and net_wh < 0.0
+            level = min(max(level, soc_pct - 0.5), soc_pct + (0.99 if fell else 0.0))
     return Estimate(level, capacity_wh, soc_pct, level, energy_in_wh, energy_out_wh)
 
 
