@@ -234,6 +234,11 @@ class OcppStation:
         else:
             self._authorization.ask(question, now)
 
+    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:
+        """Where the driver wants the energy to stop (E16); "" or why not."""
+        self._begin(now)
+        return self._transactions.set_limits(evse_id, wish, now)
+
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         """The driver asks for priority charging, or ends it (K22); "" or why not."""
         self._begin(now)
@@ -245,11 +250,6 @@ class OcppStation:
         wanted = self._desk.model.flag(
             "ISO15118Ctrlr", "ContractCertificateInstallationEnabled"
         )
-    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:
-        """Where the driver wants the energy to stop (E16); "" or why not."""
-        self._begin(now)
-        return self._transactions.set_limits(evse_id, wish, now)
-
         return wanted and self._desk.online and self._desk.accepted
 
     # The link and time.
