@@ -147,6 +147,14 @@ ENDS = [
         id="by the vehicle",
         marks=pytest.mark.req("E15.FR.01", "E15.FR.02", "E15.FR.03"),
     ),
+    pytest.param(
+        cable_first, True, lambda p: stop(p, StopReason.REMOTE), {},
+        id="by the CSMS",
+        marks=pytest.mark.req(
+            "F03.FR.04", "F03.FR.05", "F03.FR.06", "F04.FR.04", "F04.FR.05",
+            "F04.FR.06",
+        ),
+    ),
 ]  # fmt: skip
 
 

@@ -257,6 +257,46 @@ def test_only_samples_may_be_dropped() -> None:
     assert kept.isdisjoint(thin)
 
 
+# A stop by the CSMS.
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("stop_point", "told"),
+    [
+        pytest.param(
+            "EVConnected",
+            [("Updated", "RemoteStop", "Charging"),
+             ("Updated", "ChargingStateChanged", "EVConnected"),
+             ("Ended", "EVCommunicationLost", "Idle")],
+            marks=pytest.mark.req("F03.FR.02", "F03.FR.09", "F04.FR.02", "F04.FR.03"),
+        ),
+        pytest.param(
+            "Authorized", [("Ended", "RemoteStop", "EVConnected")],
+            marks=pytest.mark.req("F03.FR.03"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_remote_stop(
+    version: str, stop_point: str, told: list[tuple[str, str, str]]
+) -> None:
+    rig = station(version, **{"TxCtrlr.TxStopPoint": stop_point})
+    walk(rig, P.CONNECTED, P.STARTING, P.ENERGY)
+    number = rig.events()[0]["transactionInfo"]["transactionId"]
+    rig.clear()
+    rig.call("RequestStopTransaction", {"transactionId": number})
+    assert StopRequest(1, StopReason.REMOTE) in rig.asked()
+    walk(rig, P.STOPPING, P.FINISHED, stop=StopReason.REMOTE)
+    rig.observe(P.IDLE)
+    assert [
+        (e["eventType"], e["triggerReason"], e["transactionInfo"]["chargingState"])
+        for e in rig.events()
+    ] == told
+    ended = rig.events()[-1]
+    assert ended["transactionInfo"]["stoppedReason"] == "Remote"
+    assert all("idToken" not in event for event in rig.events())
+
+
 # Charging state and hardware.
 
 
@@ -464,7 +504,7 @@ def test_status_knows_what_an_earlier_run_left() -> None:
 
 
 @BOTH
-@pytest.mark.req("E07.FR.01")
+@pytest.mark.req("E07.FR.01", "C01.FR.03")
 @pytest.mark.parametrize(("group", "asks"), [("fleet", 0), ("other", 1), ("", 1)])
 def test_a_known_token_of_the_group_ends_it_without_a_question(
     version: str, group: str, asks: int

@@ -282,29 +282,52 @@ def test_limits_survive_a_restart_and_are_not_told_again() -> None:
     assert record["limits"] == record["limits_told"] == {"maxEnergy": 500.0}
 
 
-# E05.
+# E05, and C15 where the token was taken offline.
 
 
-@BOTH
-@pytest.mark.req("E05.FR.02", "C10.FR.05")
-def test_an_invalid_token_suspends_at_once_where_it_may_stay(version: str) -> None:
-    rig = charging(version, **{"TxCtrlr.StopTxOnInvalidId": False})
+def refused(version: str, *, offline: bool, **presets: Any) -> Rig:
+    """The CSMS answers Started: the token is not accepted."""
+    presets = {"TxCtrlr.StopTxOnInvalidId": False, **presets}
+    presets = {"SampledDataCtrlr.TxUpdatedInterval": 0, **presets}
+    rig = Rig(config(device_model=presets), version=version)
+    rig.boot()
+    rig.link(up=not offline)
+    for phase in (P.CONNECTED, P.STARTING, P.ENERGY):
+        rig.observe(phase, authorised=phase is not P.CONNECTED, power_w=6000.0)
+    rig.link()
     first = next(s for s in rig.sent if s.action == "TransactionEvent")
     rig.clear()
     rig.answer(first, {"idTokenInfo": {"status": "Blocked"}})
+    return rig
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "offline",
+    [
+        pytest.param(False, marks=pytest.mark.req("E05.FR.02")),
+        pytest.param(True, marks=pytest.mark.req("C15.FR.06")),
+    ],
+)
+def test_an_invalid_token_suspends_at_once_where_it_may_stay(
+    version: str, offline: bool
+) -> None:
+    rig = refused(version, offline=offline)
     assert told(rig) == [("ChargingStateChanged", "SuspendedEVSE")]
     assert rig.asked() == []
     assert held(rig)
 
 
-@pytest.mark.req("E05.FR.03")
-def test_an_invalid_token_may_have_some_energy() -> None:
-    rig = charging(
-        **{"TxCtrlr.StopTxOnInvalidId": False, "TxCtrlr.MaxEnergyOnInvalidId": 300}
-    )
-    first = next(s for s in rig.sent if s.action == "TransactionEvent")
-    rig.clear()
-    rig.answer(first, {"idTokenInfo": {"status": "Invalid"}})
+@BOTH
+@pytest.mark.parametrize(
+    "offline",
+    [
+        pytest.param(False, marks=pytest.mark.req("E05.FR.03")),
+        pytest.param(True, marks=pytest.mark.req("C15.FR.07")),
+    ],
+)
+def test_an_invalid_token_may_have_some_energy(version: str, offline: bool) -> None:
+    rig = refused(version, offline=offline, **{"TxCtrlr.MaxEnergyOnInvalidId": 300})
     rig.run_s(3, import_wh=1200.0)
     assert rig.events() == []
     assert not held(rig)
@@ -313,10 +336,58 @@ def test_an_invalid_token_may_have_some_energy() -> None:
     assert held(rig)
 
 
-def test_an_invalid_token_ends_it_where_energy_is_the_stop_point() -> None:
-    rig = charging(
-        **{"TxCtrlr.StopTxOnInvalidId": False, "TxCtrlr.TxStopPoint": "EnergyTransfer"}
-    )
-    first = next(s for s in rig.sent if s.action == "TransactionEvent")
-    rig.answer(first, {"idTokenInfo": {"status": "Invalid"}})
+def test_without_a_meter_an_invalid_token_has_no_energy() -> None:
+    rig = Rig(
+        config(
+            device_model={
+                "TxCtrlr.StopTxOnInvalidId": False,
+                "TxCtrlr.MaxEnergyOnInvalidId": 300,
+            }
+        )
+    ).boot()
+    rig.observe(P.ENERGY, authorised=True, meter=False)
+    answer(rig, idTokenInfo={"status": "Invalid"})
+    assert held(rig)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_invalid_token_ends_it_where_energy_is_the_stop_point(
+    offline: bool,
+) -> None:
+    rig = refused(V21, offline=offline, **{"TxCtrlr.TxStopPoint": "EnergyTransfer"})
     assert StopRequest(1, StopReason.DEAUTHORIZED) in rig.asked()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("stop_point", "told_as"),
+    [
+        pytest.param(
+            "EVConnected",
+            [("Updated", "Deauthorized", "Charging"),
+             ("Updated", "ChargingStateChanged", "EVConnected")],
+            marks=pytest.mark.req("E05.FR.09", "C15.FR.03"),
+        ),
+        pytest.param(
+            "Authorized", [("Ended", "Deauthorized", "EVConnected")],
+            marks=pytest.mark.req("E05.FR.10", "C15.FR.04"),
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_invalid_token_is_deauthorised(
+    version: str, stop_point: str, told_as: list[tuple[str, str, str]], offline: bool
+) -> None:
+    presets = {"TxCtrlr.StopTxOnInvalidId": True, "TxCtrlr.TxStopPoint": stop_point}
+    rig = refused(version, offline=offline, **presets)
+    assert StopRequest(1, StopReason.DEAUTHORIZED) in rig.asked()
+    stop = {"authorised": True, "stop": StopReason.DEAUTHORIZED}
+    rig.observe(P.STOPPING, **stop)
+    rig.observe(P.FINISHED, **stop)
+    assert [
+        (e["eventType"], e["triggerReason"], e["transactionInfo"]["chargingState"])
+        for e in rig.events()
+    ] == told_as
+    if told_as[-1][0] == "Ended":
+        info = rig.events()[-1]["transactionInfo"]
+        assert info["stoppedReason"] == "DeAuthorized"
