@@ -138,6 +138,8 @@ class Ocpp(Section):
     # May an ISO 15118-20 vehicle be discharged when Authorize says nothing of energy
     # transfers? If not, it charges until NotifyAllowedEnergyTransfer allows more.
     discharge_unless_refused: bool = True
+    # FrequencySimulator and DataCollector, for certification: in the field never.
+    test_components: bool = False
     # How long an ISO 15118 vehicle waits for a schedule that the CSMS has promised.
     schedule_wait_s: Annotated[float, Field(ge=0, le=50)] = 10.0
 

@@ -387,6 +387,15 @@ class AvailabilityRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FrequencyTest:
+    """A frequency in the place of the measured one, as a lease; None ends it."""
+
+    evse_id: int
+    hertz: float | None
+    until_mono: float
+
+
+@dataclass(frozen=True, slots=True)
 class DischargePermission:
     """May the vehicle of the session that runs be discharged? From now on."""
 
@@ -473,6 +482,7 @@ Request = (
     | VehicleSchedule
     | GridRulesRequest
     | DischargePermission
+    | FrequencyTest
 )
 
 

@@ -18,6 +18,7 @@ from chargerd.model import AuthQuestion, CertificateAsk, DriverLimits, EvseRepor
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.certification import Certification
 from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
 from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
@@ -123,6 +124,7 @@ class OcppStation:
             self._remote,
             EnergyTransfers(desk),
             ConnectedVehicle(desk),
+            Certification(desk),
         )
         self._variables.attach(self._blocks)
         self._handlers = _routes(self._blocks)

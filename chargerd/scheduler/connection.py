@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from chargerd import config
-from chargerd.model import SiteState
+from chargerd.model import FrequencyTest, SiteState
 from chargerd.scheduler.allot import ALL, Room, Share, Want, allot, beside
 from chargerd.scheduler.bounds import METER_MAX_AGE_S
 from chargerd.scheduler.share import House, Split, Track, others_w
@@ -53,6 +53,11 @@ class Connection:
         self._meter: Reading[MeterReading] | None = None
         self._age_s: float | None = None
         self._import_tight = True
+        self._tests: dict[int, FrequencyTest] = {}
+
+    def test(self, test: FrequencyTest) -> None:
+        """For certification: this frequency instead of the measured one."""
+        self._tests[test.evse_id] = test
 
     def order(self) -> list[int]:
         """EVSE ids in the order they decide: first those that make room for others."""
@@ -138,6 +143,9 @@ class Connection:
             import_tight=self._import_tight,
         )
         hertz, hertz_age_s = self._frequency(own, now_mono)
+        test = self._tests.get(member.evse_id)
+        if test is not None and test.hertz is not None and now_mono < test.until_mono:
+            hertz, hertz_age_s = test.hertz, 0.0
         volts = own.value.voltage_v if own is not None else ()
         known = self._age_s is not None and self._age_s <= METER_MAX_AGE_S
         commanded_w = sum(m.power_w for m in self._members.values())

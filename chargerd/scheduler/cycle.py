@@ -30,6 +30,7 @@ from chargerd.model import (
     EnergySchedule,
     EvseReport,
     FaultNotice,
+    FrequencyTest,
     GridRulesRequest,
     IslandRequest,
     KeepRequest,
@@ -344,6 +345,9 @@ class Cycle:
                 return ()
             case IslandRequest():
                 self.blackout.ask()
+                return ()
+            case FrequencyTest():
+                self._connection.test(request)
                 return ()
             case GridRulesRequest(rules=rules, evse_id=evse_id):
                 ids = (evse_id,) if evse_id else every

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from chargerd.ocpp.table import (
     auth,
+    certification,
     comm,
     conditions,
     der,
@@ -35,6 +36,7 @@ TABLE: tuple[Row, ...] = (
     *security.ROWS,
     *smart.ROWS,
     *v2x.ROWS,
+    *certification.ROWS,
     *vehicle.ROWS,
     *der.ROWS,
     *hardware.ROWS,
