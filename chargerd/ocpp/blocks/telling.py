@@ -23,6 +23,7 @@ from chargerd.ocpp.table.metering import signs
 from chargerd.ocpp.table.row import Place
 
 SIGN_WAIT_S = 15.0  # a meter's driver gives up after 10 s
+NO_TIME = ("Reboot", "ImmediateReset")  # the daemon ends in a moment, too
 PHASE_A = 1.0  # a phase with less is not used
 
 
@@ -72,6 +73,7 @@ class Teller:
         event["transactionInfo"]["stoppedReason"] = stopped
         session_id = str(tx.session.get("id", ""))
         waits = view.report is not None and self._signs(view.report, tx)
+        waits = waits and stopped not in NO_TIME
         until = now.mono + SIGN_WAIT_S if waits else now.mono
         watch.ending = Ending(tx, event, session_id, until)
         self.settle(view, watch, now)

@@ -268,6 +268,17 @@ def test_it_does_not_wait_for_ever(why: str, waits_s: int) -> None:
     assert (kinds[2:3] == ["Started"]) is (why == "next")
 
 
+@pytest.mark.parametrize("reason", [StopReason.REBOOT, StopReason.IMMEDIATE_RESET])
+def test_a_daemon_that_ends_does_not_wait(reason: StopReason) -> None:
+    """Else Ended would be that of an interruption, after the next start."""
+    one = plant()
+    one.rig.boot()
+    cable_first(one)
+    stop(one, reason)
+    ended = one.rig.events()[-1]
+    assert ended["transactionInfo"]["stoppedReason"] == reason.value
+
+
 @pytest.mark.parametrize("signed_for", ["", "s0"])
 def test_a_text_of_another_session_is_not_taken(signed_for: str) -> None:
     one = plant()
