@@ -1,9 +1,10 @@
-"""A signing meter, through real processes: the record of a session holds what the meter
-itself signed, both directions, and `chargerctl records verify` says that it holds."""
+"""A signing meter, through real processes: the record of a session, and the CSMS, have
+what the meter itself signed, and `chargerctl records verify` says that it holds."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from chargerd.records import ocmf
 from hil.csms.dispatch import set_setpoint
+from hil.csms.link import Peer
 from tests.process import TOKEN, patient_bench, station, until
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio, pytest.mark.timeout(120)]
@@ -28,6 +30,27 @@ def signing_bench(folder: Path) -> Path:
     return path
 
 
+async def sign_readings(peer: Peer) -> None:
+    """The CSMS wants the meter's signature in Ended (OCPP J02.FR.21)."""
+    wanted = {
+        "component": {"name": "SampledDataCtrlr"},
+        "variable": {"name": "SignReadings"},
+        "attributeValue": "true",
+    }
+    answer = await peer.call("SetVariables", {"setVariableData": [wanted]})
+    assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted"
+
+
+def signed_text(ended: dict[str, Any]) -> str:
+    (signed,) = [
+        sample["signedMeterValue"]
+        for value in ended["meterValue"]
+        for sample in value["sampledValue"]
+        if "signedMeterValue" in sample
+    ]
+    return base64.b64decode(signed["signedMeterData"]).decode()
+
+
 async def chargerctl(folder: Path, *words: str) -> tuple[int, str]:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "chargerd.cli.main",
@@ -38,9 +61,11 @@ async def chargerctl(folder: Path, *words: str) -> tuple[int, str]:
     return child.returncode or 0, out.decode()
 
 
+@pytest.mark.req("J02.FR.21")
 async def test_the_meter_s_own_signature_is_in_the_record(tmp_path: Path) -> None:
     driver = {"CHARGERD__EVSE__0__DEVICES__METER__DRIVER": "eastron_sdm630ev"}
     async with station(tmp_path, bench=signing_bench(tmp_path), **driver) as plant:
+        await sign_readings(plant.peer)
         await plant.start_session()
         for power_w in (6000.0, -5000.0):
             await set_setpoint(plant.peer, 1, power_w, 600)
@@ -77,6 +102,11 @@ async def test_the_meter_s_own_signature_is_in_the_record(tmp_path: Path) -> Non
         assert min(moved.import_wh, moved.export_wh) > 1.0
         assert moved.import_wh == pytest.approx(found["import_wh"], abs=1.0)
         assert moved.export_wh == pytest.approx(found["export_wh"], abs=1.0)
+
+        ended = await plant.peer.expect(
+            "TransactionEvent", lambda p: p["eventType"] == "Ended"
+        )
+        assert signed_text(ended.payload) == signature["text"]
 
         code, text = await chargerctl(tmp_path, "records", "verify")
         assert (code, "1 signatures of meters hold" in text) == (0, True), text
