@@ -50,6 +50,8 @@ class Server:
         self.wrong: list[str] = []
         self.deaf = False
         self.count = 0
+        self.told: list[float] = []  # when each new list was first asked for
+        self.new = False
 
     def get(self, path: str) -> Any:
         one = {"all": 1, "results": 1}
@@ -82,6 +84,9 @@ class Server:
             case "/edev/1/derp/1":
                 return self._program()
             case "/edev/1/derp/1/derc":
+                if self.new:
+                    self.told.append(time.monotonic())
+                    self.new = False
                 count = len(self.controls)
                 return sep.DERControlList(
                     href=path, all=count, results=count, DERControl=self.controls
@@ -156,7 +161,7 @@ class Server:
     def control(self, values: dict[str, Any]) -> str:
         """A DERControl from now on; `seconds` long."""
         self.count += 1
-        mrid, now = bytes([self.count]) * 16, int(time.time())
+        mrid, now = self.count.to_bytes(16, "big"), int(time.time())
         length = values.pop("seconds")
         made = sep.DERControl(
             href=f"/edev/1/derp/1/derc/{self.count}",
@@ -171,6 +176,8 @@ class Server:
             DERControlBase=base(values),
         )
         self.controls.insert(0, made)
+        del self.controls[8:]
+        self.new = True
         return mrid.hex()
 
     def take(self, body: bytes) -> None:
@@ -266,7 +273,7 @@ def main() -> None:
         elif verb == "deaf":
             server.deaf = rest[0]
         elif verb == "seen":
-            answer = {**server.seen, "wrong": server.wrong}
+            answer = {**server.seen, "wrong": server.wrong, "told": server.told}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

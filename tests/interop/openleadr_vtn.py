@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,8 @@ class Vtn:
         self._known: dict[str, str] = {}  # registration by VEN
         self._events: dict[str, Any] = {}
         self.seen: dict[str, Any] = {"opts": [], "registrations": [], "values": {}}
+        self.seen["told"] = []  # when each new list was first asked for
+        self._new = False
 
     async def start(self) -> None:
         """A VTN that knows nobody."""
@@ -89,6 +92,9 @@ class Vtn:
         return take, timedelta(seconds=1)
 
     async def _request(self, ven_id: str) -> Any:
+        if self._new:
+            self.seen["told"].append(time.monotonic())
+            self._new = False
         return list(self._events.values())
 
     async def _poll(self, ven_id: str) -> Any:
@@ -104,6 +110,7 @@ class Vtn:
     async def events(self, *wanted: dict[str, Any]) -> None:
         """The whole list, from now on."""
         self._events = {event["id"]: made(event) for event in wanted}
+        self._new = True
 
 
 def made(wanted: dict[str, Any]) -> Any:
