@@ -7,7 +7,6 @@ and the rules for its address. Holds no socket and reads no file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from chargerd.config import Ocpp
@@ -27,7 +26,7 @@ class Connection:
     password: str = field(default="", repr=False)
     slot: int = 1  # of the NetworkConfiguration
     versions: tuple[str, ...] = ("ocpp2.1", "ocpp2.0.1")
-    certificates_dir: Path = Path()
+    certificates_dir: str = ""
     connect_timeout_s: float = 10.0
 
     @classmethod
@@ -39,7 +38,7 @@ class Connection:
             security_profile=config.security_profile,
             password=config.password.get_secret_value(),
             versions=config.versions,
-            certificates_dir=config.certificates_dir,
+            certificates_dir=str(config.certificates_dir),
             connect_timeout_s=config.connect_timeout_s,
         )
 

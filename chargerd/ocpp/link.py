@@ -11,6 +11,7 @@ import base64
 import logging
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -179,7 +180,7 @@ def tls(connection: Connection) -> ssl.SSLContext | None:
     """
     if not connection.is_tls:
         return None
-    folder = connection.certificates_dir
+    folder = Path(connection.certificates_dir)
     root = folder / "ca.pem"
     if connection.security_profile >= TLS_PROFILE and not root.is_file():
         raise LinkError(

@@ -15,36 +15,19 @@ from typing import Any
 from chargerd.clock import Now
 from chargerd.config import Config
 from chargerd.model import AuthQuestion, CertificateAsk, DriverLimits, EvseReport
-from chargerd.ocpp.blocks.authorization import Authorization
-from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.certification import Certification
-from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
-from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
-from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
-from chargerd.ocpp.blocks.external_limits import ExternalLimits
-from chargerd.ocpp.blocks.fault_events import FaultEvents
-from chargerd.ocpp.blocks.network import NetworkProfiles
-from chargerd.ocpp.blocks.network_settings import NetworkSettings
-from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
-from chargerd.ocpp.blocks.priority_charging import PriorityCharging
-from chargerd.ocpp.blocks.profile_store import ProfileStore
-from chargerd.ocpp.blocks.provisioning import BOOT_REASONS, Provisioning
-from chargerd.ocpp.blocks.readings import Readings
-from chargerd.ocpp.blocks.remote_control import RemoteControl
-from chargerd.ocpp.blocks.reset import Reset
-from chargerd.ocpp.blocks.resuming import Resuming
-from chargerd.ocpp.blocks.sampling import Sampling
-from chargerd.ocpp.blocks.smart_charging import SmartCharging
-from chargerd.ocpp.blocks.transactions import Transactions
-from chargerd.ocpp.blocks.v2x_external import ExternalValues
-from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
-from chargerd.ocpp.blocks.v2x_vehicle import ConnectedVehicle
-from chargerd.ocpp.blocks.variables import Variables
-from chargerd.ocpp.blocks.vehicle_schedules import VehicleSchedules
+from chargerd.ocpp.blocks.parts import Parts
+from chargerd.ocpp.blocks.provisioning import BOOT_REASONS
 from chargerd.ocpp.connection import Connection
-from chargerd.ocpp.effects import Answer, CallError, Effect, OcppError, Payload
+from chargerd.ocpp.effects import (
+    Answer,
+    CallError,
+    Effect,
+    Later,
+    OcppError,
+    Payload,
+)
 from chargerd.ocpp.v2 import dialect
 from chargerd.ocpp.variable import split_name
 
@@ -67,66 +50,8 @@ class OcppStation:
         if boot_reason not in BOOT_REASONS:
             raise OcppError(f"{boot_reason!r} is no boot reason; use {BOOT_REASONS}")
         self._desk = desk = Desk(config, saved)
-        self._network = NetworkProfiles(desk)
-        self._network_settings = NetworkSettings(desk, self._network)
-        self._provisioning = Provisioning(desk, self._network, boot_reason)
-        self._variables = Variables(desk)
-        self._authorization = Authorization(desk)
-        self._certificates = EvCertificates(desk)
-        self._faults = FaultEvents(desk)
-        self._availability = Availability(desk, self._faults)
-        store = ProfileStore(desk)
-        self._charging = SmartCharging(desk, store)
-        self._priority = PriorityCharging(desk, store, self._charging)
-        schedules = VehicleSchedules(desk, store, self._charging)
-        readings = Readings(desk)
-        self._transactions = Transactions(
-            desk, self._charging, self._authorization, readings
-        )
-        self._resuming = Resuming(
-            desk,
-            self._transactions,
-            self._charging,
-            readings,
-            self._provisioning.reason,
-        )
-        self._reset = Reset(desk, self._availability, self._resuming)
-        self._remote = RemoteControl(
-            desk,
-            self._provisioning,
-            self._availability,
-            self._transactions,
-            self._charging,
-        )
-        # In this order they are told of anything; those before see it first.
-        self._blocks: tuple[Block, ...] = (
-            self._network,
-            self._network_settings,
-            self._provisioning,
-            self._variables,
-            self._authorization,
-            self._faults,
-            self._availability,
-            self._resuming,
-            self._transactions,
-            self._reset,
-            Sampling(desk, self._transactions, readings),
-            self._charging,
-            DynamicProfiles(desk, store, self._charging.refresh),
-            self._priority,
-            ExternalValues(desk, store, self._charging.refresh),
-            ChargingNeeds(desk, schedules),
-            schedules,
-            ExternalLimits(
-                desk, store, self._charging.refresh, self._transactions.rate_changed
-            ),
-            DerControl(desk),
-            self._remote,
-            EnergyTransfers(desk),
-            ConnectedVehicle(desk),
-            Certification(desk),
-        )
-        self._variables.attach(self._blocks)
+        self._parts = Parts(desk, boot_reason)
+        self._blocks = self._parts.in_order
         self._handlers = _routes(self._blocks)
         self._observers = _overriding(self._blocks, "observe")
         self._durable = {
@@ -140,7 +65,8 @@ class OcppStation:
             return
         self._begun = True
         self._desk.offline_since_mono = now.mono
-        self._desk.security_event("StartupOfTheDevice", now, self._provisioning.reason)
+        reason = self._parts.provisioning.reason
+        self._desk.security_event("StartupOfTheDevice", now, reason)
         for block in self._blocks:
             block.begin(now)
 
@@ -151,10 +77,10 @@ class OcppStation:
         old = self._desk.version == dialect.V201 and action in dialect.ONLY_21
         return action in self._handlers and not old
 
-    def call(self, action: str, payload: Payload, now: Now) -> Answer:
+    def call(self, action: str, payload: Payload, now: Now) -> Answer | Later:
         """Answer a CALL. Never raises for what a CSMS can send."""
         self._begin(now)
-        if self._provisioning.rejected:  # B03.FR.08
+        if self._parts.provisioning.rejected:  # B03.FR.08
             return CallError("SecurityError", "BootNotification was rejected")
         if not self.handles(action):
             return CallError("NotSupported", f"{action} is not supported")
@@ -168,7 +94,7 @@ class OcppStation:
         here, so that it may run in another thread (law 7)."""
         profile = payload.get("chargingProfile")
         if profile is not None and action in ("SetChargingProfile", START):
-            self._charging.prepare(profile, payload.get("evseId", 0))
+            self._parts.charging.prepare(profile, payload.get("evseId", 0))
 
     def send(self, action: str, payload: Payload, now: Now) -> None:
         """A SEND (type 6). A CSMS has none to send in 2.1: ignored."""
@@ -204,12 +130,12 @@ class OcppStation:
 
     def queued(self, waiting: Counter[str]) -> None:
         """Messages on disk by transaction, those of earlier runs included (E14)."""
-        self._transactions.queued(waiting)
+        self._parts.transactions.queued(waiting)
 
     def _report_again(self, now: Now) -> None:
         for view in self._desk.evses.values():
             if view.report is not None:
-                self._availability.observe(view, view.report, now)
+                self._parts.availability.observe(view, view.report, now)
 
     # The heart.
 
@@ -232,19 +158,19 @@ class OcppStation:
         Authorisation); what to tell a vehicle about certificates."""
         self._begin(now)
         if isinstance(question, CertificateAsk):
-            self._certificates.ask(question, now)
+            self._parts.certificates.ask(question, now)
         else:
-            self._authorization.ask(question, now)
+            self._parts.authorization.ask(question, now)
 
     def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:
         """Where the driver wants the energy to stop (E16); "" or why not."""
         self._begin(now)
-        return self._transactions.set_limits(evse_id, wish, now)
+        return self._parts.transactions.set_limits(evse_id, wish, now)
 
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         """The driver asks for priority charging, or ends it (K22); "" or why not."""
         self._begin(now)
-        return self._priority.by_driver(evse_id, activate, now)
+        return self._parts.priority.by_driver(evse_id, activate, now)
 
     @property
     def certificate_service(self) -> bool:
@@ -294,12 +220,12 @@ class OcppStation:
 
     def connection(self) -> Connection:
         """Where to connect to next, and as whom."""
-        return self._network.connection()
+        return self._parts.network.connection()
 
     def unreachable(self, now: Now) -> None:
         """An attempt to connect failed."""
         self._begin(now)
-        self._network.unreachable(now)
+        self._parts.network.unreachable(now)
 
     def variable(self, component: str, variable: str) -> str:
         """A device model value for the shell, e.g. ("OCPPCommCtrlr",

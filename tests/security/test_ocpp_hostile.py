@@ -148,7 +148,7 @@ def config(port: int, folder: Path, profile: int = 2) -> Connection:
         url=f"wss://localhost:{port}/ocpp",
         identity="CS1",
         security_profile=profile,
-        certificates_dir=folder,
+        certificates_dir=str(folder),
         password="canary-password-16",
     )
 

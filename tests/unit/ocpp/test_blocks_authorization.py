@@ -183,7 +183,7 @@ def test_the_cache_is_bounded() -> None:
     rig = Rig().boot()
     for n in range(520):
         token = {"idToken": f"{n:08X}", "type": "ISO14443"}
-        rig.station._authorization.learn(token, {"status": "Accepted"}, rig.now)
+        rig.station._parts.authorization.learn(token, {"status": "Accepted"}, rig.now)
     rig.drain()
     assert len(rig.saved["auth_cache"]) == 500
 

@@ -42,7 +42,9 @@ REQUIRED = {
         "EVConnectionTimeOut StopTxOnEVSideDisconnect StopTxOnInvalidId TxStartPoint"
         " TxStopPoint"
     ),
-    "V2XChargingCtrlr": "Available SupportedEnergyTransferModes SupportedOperationModes",
+    "V2XChargingCtrlr": (
+        "Available SupportedEnergyTransferModes SupportedOperationModes"
+    ),
 }
 
 

@@ -316,7 +316,9 @@ def test_taking_slots_away_is_always_possible() -> None:
 
 def test_a_slot_that_lacks_certificates_cannot_be_chosen() -> None:
     rig = station()
-    rig.station._network_settings.lacks = lambda profile: "no root" * (profile >= 2)
+    rig.station._parts.network_settings.lacks = lambda profile: (
+        "no root" * (profile >= 2)
+    )
     set_profile(rig, 2, url="wss://two", profile=2)
     assert prioritise(rig, "2,1") == ("Rejected", "InvalidNetworkConf")
 

@@ -146,7 +146,7 @@ def test_an_unknown_evse(version: str, kind: str) -> None:
 @req("B11.FR.06", "B12.FR.10")
 def test_a_station_that_cannot_reset_now_says_so() -> None:
     rig = charging()
-    rig.station._reset.blocked = lambda: "a firmware update is being installed"
+    rig.station._parts.reset.blocked = lambda: "a firmware update is being installed"
     for kind in ("Immediate", "OnIdle"):
         assert reset(rig, kind) == "Rejected"
     assert rig.asked() == []

@@ -489,7 +489,7 @@ def test_transaction_status(version: str) -> None:
 
 def test_status_knows_what_an_earlier_run_left() -> None:
     rig = station()
-    rig.station.queued(type(rig.station._transactions._queued)({"old": 2}))
+    rig.station.queued(type(rig.station._parts.transactions._queued)({"old": 2}))
     assert status(rig, "old") == {"ongoingIndicator": False, "messagesInQueue": True}
     walk(rig, P.CONNECTED, P.STARTING)
     event = rig.events()[0]

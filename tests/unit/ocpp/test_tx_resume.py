@@ -285,7 +285,7 @@ def test_a_time_limit_counts_the_interruption_too() -> None:
 def test_a_reset_that_resumes_takes_any_time() -> None:
     before = running()
     before.clear()
-    before.station._resuming.interrupt(before.now)
+    before.station._parts.resuming.interrupt(before.now)
     before.drain()
     (event,) = before.events()
     assert (event["eventType"], event["triggerReason"]) == ("Updated", "ResetCommand")
@@ -304,7 +304,7 @@ def test_a_reset_that_resumes_takes_any_time() -> None:
 )
 def test_after_a_reset_energy_flows_where_it_may(allowed: bool, state: str) -> None:
     before = running(**{ALLOW: allowed, RANGE: 600})
-    before.station._resuming.interrupt(before.now)
+    before.station._parts.resuming.interrupt(before.now)
     before.drain()
     rig = resumed(again(before, boot_reason="RemoteReset"))
     assert rig.events()[0]["transactionInfo"]["chargingState"] == state
@@ -320,7 +320,7 @@ def test_an_evse_that_is_reset_alone_takes_its_transaction_up(
 ) -> None:
     rig = running(**{ALLOW: allowed})
     rig.clear()
-    rig.station._resuming.interrupt(rig.now, 1)
+    rig.station._parts.resuming.interrupt(rig.now, 1)
     stop = {"authorised": True, "stop": StopReason.IMMEDIATE_RESET}
     rig.observe(P.STOPPING, **stop)
     rig.observe(P.FINISHED, **stop)
@@ -344,7 +344,7 @@ def test_other_evses_go_on_during_a_reset() -> None:
     for evse_id in (1, 2):
         rig.observe(P.ENERGY, evse_id=evse_id, authorised=True)
     rig.clear()
-    rig.station._resuming.interrupt(rig.now, 1)
+    rig.station._parts.resuming.interrupt(rig.now, 1)
     rig.observe(P.FINISHED, evse_id=2, authorised=True, stop=StopReason.LOCAL)
     assert [(e["evse"]["id"], e["eventType"]) for e in rig.events()] == [
         (1, "Updated"), (2, "Ended")

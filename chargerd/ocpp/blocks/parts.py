@@ -1,0 +1,125 @@
+"""Builds every functional block once, and says in which order they are told of things.
+
+Owns the wiring between blocks. A new block goes into one of the tuples below; it gets a
+name only when the station calls it directly.
+"""
+
+from __future__ import annotations
+
+from chargerd.ocpp.blocks.authorization import Authorization
+from chargerd.ocpp.blocks.availability import Availability
+from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.certification import Certification
+from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
+from chargerd.ocpp.blocks.der import DerControl
+from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
+from chargerd.ocpp.blocks.external_limits import ExternalLimits
+from chargerd.ocpp.blocks.fault_events import FaultEvents
+from chargerd.ocpp.blocks.network import NetworkProfiles
+from chargerd.ocpp.blocks.network_settings import NetworkSettings
+from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
+from chargerd.ocpp.blocks.priority_charging import PriorityCharging
+from chargerd.ocpp.blocks.profile_store import ProfileStore
+from chargerd.ocpp.blocks.provisioning import Provisioning
+from chargerd.ocpp.blocks.readings import Readings
+from chargerd.ocpp.blocks.remote_control import RemoteControl
+from chargerd.ocpp.blocks.reset import Reset
+from chargerd.ocpp.blocks.resuming import Resuming
+from chargerd.ocpp.blocks.sampling import Sampling
+from chargerd.ocpp.blocks.smart_charging import SmartCharging
+from chargerd.ocpp.blocks.transactions import Transactions
+from chargerd.ocpp.blocks.v2x_external import ExternalValues
+from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
+from chargerd.ocpp.blocks.v2x_vehicle import ConnectedVehicle
+from chargerd.ocpp.blocks.variables import Variables
+from chargerd.ocpp.blocks.vehicle_schedules import VehicleSchedules
+
+
+class Parts:
+    """The blocks of one station."""
+
+    def __init__(self, desk: Desk, boot_reason: str) -> None:
+        """Raises OcppError for an address in the config file that is refused."""
+        self._store = ProfileStore(desk)
+        self._readings = Readings(desk)
+        self.network = NetworkProfiles(desk)
+        self.network_settings = NetworkSettings(desk, self.network)
+        self.provisioning = Provisioning(desk, self.network, boot_reason)
+        self.authorization = Authorization(desk)
+        self.certificates = EvCertificates(desk)
+        self.faults = FaultEvents(desk)
+        self.availability = Availability(desk, self.faults)
+        self.charging = SmartCharging(desk, self._store)
+        self.priority = PriorityCharging(desk, self._store, self.charging)
+        self.transactions = Transactions(
+            desk, self.charging, self.authorization, self._readings
+        )
+        self.resuming = Resuming(
+            desk,
+            self.transactions,
+            self.charging,
+            self._readings,
+            self.provisioning.reason,
+        )
+        self.reset = Reset(desk, self.availability, self.resuming)
+        self._variables = Variables(desk)
+        # In this order they are told of anything; those before see it first.
+        self.in_order: tuple[Block, ...] = (
+            *self._station(),
+            *self._sessions(desk),
+            *self._power(desk),
+            *self._control(desk),
+        )
+        self._variables.attach(self.in_order)
+
+    def _station(self) -> tuple[Block, ...]:
+        """Blocks A, B, C and G."""
+        return (
+            self.network,
+            self.network_settings,
+            self.provisioning,
+            self._variables,
+            self.authorization,
+            self.faults,
+            self.availability,
+        )
+
+    def _sessions(self, desk: Desk) -> tuple[Block, ...]:
+        """Blocks E and J."""
+        return (
+            self.resuming,
+            self.transactions,
+            self.reset,
+            Sampling(desk, self.transactions, self._readings),
+        )
+
+    def _power(self, desk: Desk) -> tuple[Block, ...]:
+        """Blocks K, Q and R."""
+        store, refresh = self._store, self.charging.refresh
+        schedules = VehicleSchedules(desk, store, self.charging)
+        return (
+            self.charging,
+            DynamicProfiles(desk, store, refresh),
+            self.priority,
+            ExternalValues(desk, store, refresh),
+            ChargingNeeds(desk, schedules),
+            schedules,
+            ExternalLimits(desk, store, refresh, self.transactions.rate_changed),
+            EnergyTransfers(desk),
+            ConnectedVehicle(desk),
+            Certification(desk),
+            DerControl(desk),
+        )
+
+    def _control(self, desk: Desk) -> tuple[Block, ...]:
+        """Block F."""
+        return (
+            RemoteControl(
+                desk,
+                self.provisioning,
+                self.availability,
+                self.transactions,
+                self.charging,
+            ),
+        )
