@@ -18,6 +18,7 @@ from chargerd.scheduler import droop, grid_trips
 from chargerd.scheduler.grid_trips import Grid
 
 METER_FRESH_S = 2.0
+AFTER_START_S = 3.0  # rules that come so early are those of the last run
 _TO_90_PCT = math.log(10.0)
 
 
@@ -83,6 +84,14 @@ def overlaid(code: GridCode, rules: GridRules, nominal_hz: float | None) -> Grid
 
 def _side(deadband_hz: float, per_unit: float) -> Droop:
     return Droop(deadband_hz=deadband_hz, droop_pct=per_unit * 100.0)
+
+
+def after_start(rules: GridRules) -> State:
+    """A program that has just begun may have missed a trip: power waits for the window
+    to enter, where there is one."""
+    if rules.enter is None:
+        return REST
+    return State(grid_trips.State(stopped_by=rules.enter.name))
 
 
 def see(snap: Snapshot, code: GridCode, mains_v: float, rating_w: float) -> Grid:

@@ -185,7 +185,7 @@ class Runner:
         self._know_battery(snap)
         snap = self._heed_vehicle(snap)
         self._open_grid = around.open_grid
-        self._obey(around.rules)
+        self._obey(around.rules, now.mono)
         self.snapshot, self.context = snap, self._context(snap, around)
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
@@ -260,10 +260,12 @@ class Runner:
         power_w = self._clamp(verdict, verdict.wanted_w, is_ac(snap))
         return verdict.decision(snap, power_w)
 
-    def _obey(self, rules: GridRules) -> None:
+    def _obey(self, rules: GridRules, now_mono: float) -> None:
         """New rules of the network operator: what follows from them is made once."""
         if rules is self._rules:
             return
+        if now_mono - self._started_mono < grid_rules.AFTER_START_S:
+            self._ruled = grid_rules.after_start(rules)
         self._rules = rules
         self.unit = constants.ruled(self._plain, rules)
         self._ramp = self._plain_ramp.slowed(self._plain.charge_w, rules.ramp_s)

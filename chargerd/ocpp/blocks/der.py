@@ -22,12 +22,13 @@ from chargerd.ocpp.blocks.der_controls import (
     MOST,
     Control,
     Controls,
+    Ended,
     Started,
     from_disk,
     to_disk,
 )
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
-from chargerd.ocpp.effects import Answer, OcppError, Payload
+from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload, Save
 from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.table.der import KINDS, has_ac, has_dc
 from chargerd.ocpp.table.row import Place
@@ -36,6 +37,7 @@ SPACE = "der"
 PER_REPORT = 10  # controls in a ReportDERControl
 MOST_SUPERSEDED = 24  # in an answer
 CLOCK_STEP_S = 1.0
+LATEST_S = 253_402_300_000.0  # the year 9999
 
 
 class DerControl(Block):
@@ -183,9 +185,7 @@ class DerControl(Block):
         now_s = now.utc.timestamp()
         self._clock_s = now_s - now.mono
         for event in self._controls.step(now_s):
-            started = isinstance(event, Started)
-            at_s = event.control.start_s if started else event.control.end_s
-            self._tell(event.control, started, at_s, now, event)
+            self._tell(event, now)
         self._keep()
         for evse_id, view in self._desk.evses.items():
             rules = self._rules(view, now)
@@ -195,18 +195,28 @@ class DerControl(Block):
         change_s = self._controls.next_change_s(now_s)
         self._due_mono = now.mono + (change_s - now_s)
 
-    def _tell(
-        self, control: Control, started: bool, at_s: float, now: Now, event: object
-    ) -> None:
-        """NotifyDERStartStop (R04.FR.20-FR.22)."""
+    def _tell(self, event: Started | Ended, now: Now) -> None:
+        """NotifyDERStartStop (R04.FR.20-FR.22), on the disk with what it tells: no
+        crash can lose it or say it twice."""
+        control, started = event.control, isinstance(event, Started)
+        at_s = control.start_s if started else control.end_s
         payload: Payload = {
             "controlId": control.id,
             "started": started,
-            "timestamp": stamp(max(datetime.fromtimestamp(at_s, UTC), _EARLIEST)),
+            "timestamp": stamp(datetime.fromtimestamp(at_s, UTC)),
         }
         if isinstance(event, Started) and event.supersedes:
             payload["supersededIds"] = list(event.supersedes[:MOST_SUPERSEDED])
-        self._desk.send("NotifyDERStartStop", payload, now)
+        live = self._controls.all().get(control.id)
+        record = None if live is None else to_disk(live)
+        self._desk.send(
+            "NotifyDERStartStop", payload, now, Durability.DURABLE,
+            save=Save(SPACE, control.id, record),
+        )  # fmt: skip
+        if live is None:
+            self._disk.pop(control.id, None)
+        else:
+            self._disk[control.id] = live
 
     def _keep(self) -> None:
         """Only what has changed goes to the disk (R01.FR.03)."""
@@ -234,15 +244,12 @@ class DerControl(Block):
         return der_rules.rules(running, station_id)
 
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def _scheduled(control: Control, timed: list[str], now: Now) -> Control:
     if len(timed) < 2:  # only defaults may lack them (2.37 DERCurveType)
         raise der_rules.BadControl("MissingParam", "startTime and duration")
     start_s = parse_time(control.body["startTime"]).timestamp()
     end_s = start_s + control.body["duration"]
-    if not start_s < end_s or end_s <= now.utc.timestamp():
+    if not 0.0 <= start_s < end_s <= LATEST_S or end_s <= now.utc.timestamp():
         raise der_rules.BadControl("InvalidValue", "its time is over already")
     return Control(
         control.id, control.kind, control.field, control.body, False, 0, start_s, end_s

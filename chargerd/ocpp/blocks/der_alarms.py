@@ -12,7 +12,7 @@ from chargerd.clock import Now
 from chargerd.model import EvseReport, Reason
 from chargerd.ocpp.blocks.der_rules import PREFIX
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
-from chargerd.ocpp.effects import Payload
+from chargerd.ocpp.effects import Durability, Payload
 
 HOLD_S = 5.0  # without the control in power's way: the alarm has ended
 _FIXED = {"HF": "OverFrequency", "LF": "UnderFrequency", "HV": "OverVoltage",
@@ -80,7 +80,7 @@ class Alarms:
             payload["alarmEnded"] = True
         elif alarm.note:
             payload["extraInfo"] = alarm.note[:200]
-        self._desk.send("NotifyDERAlarm", payload, now)
+        self._desk.send("NotifyDERAlarm", payload, now, Durability.DURABLE)
 
 
 def _holder(report: EvseReport) -> Reason | None:

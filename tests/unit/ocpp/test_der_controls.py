@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chargerd.model_grid import NO_RULES
 from chargerd.ocpp.blocks.der_controls import Control, Controls, Started
+from chargerd.ocpp.effects import Durability
 from tests.unit.ocpp.der_kit import EXAMPLES, TIMED, control, curve, put, rules, running
 from tests.unit.ocpp.der_kit import rig as der_rig
 from tests.unit.ocpp.station_rig import V201, Rig, config
@@ -71,6 +72,7 @@ def test_every_type_is_taken_and_reported(kind: str) -> None:
         ),
         (control("FreqWatt", after_s=-700.0), "Rejected"),  # over already
         (control("FreqWatt", after_s=0.0, for_s=0.0), "Rejected"),
+        (control("FreqWatt", after_s=0.0, for_s=1e300), "Rejected"),
         (control("FreqDroop", overFreq=49.9), "Rejected"),
         (control("FreqDroop", underDroop=0.0), "Rejected"),
         (control("LimitMaxDischarge", pctMaxDischargePower=101.0), "Rejected"),
@@ -397,6 +399,11 @@ def test_what_happens_during_a_power_loss_is_told_after_it() -> None:
         ("runs", False), ("later", True),
     ]  # fmt: skip
     assert told[0]["timestamp"] == "2026-11-23T08:00:30.000Z"
+    assert all(
+        s.durability is Durability.DURABLE and s.save is not None
+        for s in again.sent
+        if s.action == "NotifyDERStartStop"
+    )
     once = again.restarted(after_s=1.0)
     once.boot()
     assert once.payloads("NotifyDERStartStop") == []

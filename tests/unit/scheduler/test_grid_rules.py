@@ -424,3 +424,17 @@ def test_a_trip_outlives_the_session() -> None:
     assert stand.bridge.power_w[1] == 0.0
     stand.run(60.0)
     assert stand.bridge.power_w[1] < -500.0
+
+
+def test_after_a_restart_power_waits_for_the_window() -> None:
+    """A trip may have been missed: the grid must be well for the whole delay."""
+    stand = Stand()
+    stand.beat()
+    stand.cycle.request(GridRulesRequest(GridRules(enter=ENTER)))
+    stand.start()
+    stand.setpoint(-5000.0, 3600.0)
+    stand.run(30.0)
+    assert stand.bridge.power_w[1] == 0.0
+    assert stand.decision().source == "es"
+    stand.run(60.0)
+    assert stand.bridge.power_w[1] < -500.0
