@@ -90,6 +90,7 @@ class VehiclePlan:
     parts: tuple[tuple[float, float], ...]
     until_mono: float
     own: bool = True
+    option: int = 0  # which schedule it chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +209,20 @@ class SchedulePart:
 
 @dataclass(frozen=True, slots=True)
 class EnergySchedule:
-    """Parts in order of start, the last one to `until_mono`; at the AC terminals."""
+    """Parts in order of start, the last one to `until_mono`; at the AC terminals.
+
+    `others`: schedules that the vehicle may choose instead, without others themselves.
+    """
 
     parts: tuple[SchedulePart, ...]
     until_mono: float
     currency: str = ""  # ISO 4217; "" = no prices
+    others: tuple[EnergySchedule, ...] = ()
+
+    def option(self, number: int) -> EnergySchedule:
+        """The first is 0; beyond the last one it is the first again."""
+        chosen = self.others[number - 1 : number] if number > 0 else ()
+        return chosen[0] if chosen else self
 
 
 @dataclass(frozen=True, slots=True)

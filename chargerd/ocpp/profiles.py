@@ -78,6 +78,7 @@ class Profile:
     soc_limit_w: float = 0.0
     local: bool = False  # useLocalTime: the anchor is a wall clock's time
     delay_s: float = 0.0  # randomizedDelay
+    external: bool = False  # an external system's, told to the CSMS only
 
 
 def parse_time(text: str) -> datetime:

@@ -71,15 +71,22 @@ def inside(
     """The central system's schedule within these bounds; None when it has none."""
     if told.schedule is None:
         return None
+    return replace(told, schedule=_inside(told.schedule, charge_w, discharge_w))
+
+
+def _inside(
+    schedule: EnergySchedule, charge_w: float, discharge_w: float
+) -> EnergySchedule:
     parts = tuple(
         replace(
             part,
             charge_w=min(part.charge_w, charge_w),
             discharge_w=max(part.discharge_w, discharge_w),
         )
-        for part in told.schedule.parts
+        for part in schedule.parts
     )
-    return replace(told, schedule=replace(told.schedule, parts=parts))
+    others = tuple(_inside(o, charge_w, discharge_w) for o in schedule.others)
+    return replace(schedule, parts=parts, others=others)
 
 
 def series(tariff: Tariff, zone: tzinfo, now: Now) -> PriceSeries:

@@ -8,7 +8,7 @@ into the composite schedule, on top of the CSMS's limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block
@@ -102,8 +102,10 @@ class ExternalLimits(Block):
                     yield External(number, signal, purpose, source)
 
     def _next(self) -> int:
-        """Below 0, where no CSMS looks for its own (K11.FR.06, K01.FR.82)."""
+        """Below 0, where a CSMS has none of its own (K11.FR.06, K01.FR.82)."""
         self._numbers -= 1
+        while self._store.get(self._numbers) is not None:
+            self._numbers -= 1
         return self._numbers
 
     @property
@@ -117,6 +119,7 @@ class ExternalLimits(Block):
         )
         parsed = parse_profile(payload, item.evse_id, view.supply)
         since = item.signal.received_mono if parsed.kind == "Dynamic" else None
+        parsed = replace(parsed, external=True)
         self._store.put(Installed(payload, parsed, item.source), since)
 
     # Telling.

@@ -20,7 +20,7 @@ GENERATION = "LocalGeneration"
 MOST_PERIODS = 100
 LASTING_S = 86_400.0 * 366  # what lives longer has no end to tell
 # Doors of a grid operator; all others are an energy management's.
-OPERATORS = ("openadr", "ieee2030", "lpc")
+OPERATORS = ("openadr", "ieee2030_5")
 OURS = ("ocpp.", "config.")
 
 

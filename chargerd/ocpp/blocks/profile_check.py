@@ -46,8 +46,8 @@ class ProfileCheck:
         evse_id: int,
         installed: Iterable[Profile],
         origin: Origin = Origin.CSMS,
-    ) -> Profile:
-        """The parsed profile. Raises Refusal."""
+    ) -> tuple[Profile, ...]:
+        """The parsed profile, once for each of its schedules. Raises Refusal."""
         if evse_id and evse_id not in self._desk.evses:
             raise Refusal("UnknownEvse", f"there is no EVSE {evse_id}")
         others = {p.id: p for p in installed}
@@ -59,9 +59,9 @@ class ProfileCheck:
         )
         for schedule in payload["chargingSchedule"]:
             self._schedule(schedule, payload["chargingProfilePurpose"])
-        profile = self._read(payload, evse_id, views)
-        self._against(profile, list(others.values()))
-        return profile
+        profiles = self._read(payload, evse_id, views)
+        self._against(profiles[0], list(others.values()))
+        return profiles
 
     def prepare(self, payload: Payload, evse_id: int) -> None:
         """The slow part, for a profile that `parse` gets next; may run in a thread."""
@@ -70,8 +70,9 @@ class ProfileCheck:
             if len(schedule["chargingSchedulePeriod"]) <= MAX_PERIODS:
                 self._reader.read(schedule, view.supply)
 
-    def _read(self, payload: Payload, evse_id: int, views: list[EvseView]) -> Profile:
-        """All schedules are looked at; the first one is the profile's."""
+    def _read(
+        self, payload: Payload, evse_id: int, views: list[EvseView]
+    ) -> tuple[Profile, ...]:
         supply, purpose = views[0].supply, payload["chargingProfilePurpose"]
         readings = []
         for schedule in payload["chargingSchedule"]:
@@ -79,7 +80,10 @@ class ProfileCheck:
             self._judge(reading, schedule, purpose, views)
             readings.append(reading)
         try:
-            return parse_profile(payload, evse_id, supply, periods=readings[0].periods)
+            return tuple(
+                parse_profile(payload, evse_id, supply, number, reading.periods)
+                for number, reading in enumerate(readings)
+            )
         except OcppError as error:
             raise Refusal("InvalidProfile", str(error)) from error
 
@@ -121,7 +125,7 @@ class ProfileCheck:
 
     def _identity(self, payload: Payload, known: Profile | None) -> None:
         model = self._desk.model
-        if known is not None and known.purpose == _EXTERNAL:
+        if known is not None and known.external:
             raise Refusal("InvalidProfileId", "an external system's (K01.FR.05)")
         lowest = model.number("SmartChargingCtrlr", "MaxExternalConstraintsId")
         if lowest > 0 and payload["id"] <= lowest:
@@ -226,6 +230,7 @@ class ProfileCheck:
 
     def _against(self, profile: Profile, others: list[Profile]) -> None:
         """Duplicates by stack level (K01.FR.06, .39, .52, .53) and the store's size."""
+        others = [other for other in others if not other.external]
         if len(others) >= MAX_PROFILES:
             raise Refusal("TooManyElements", f"at most {MAX_PROFILES} profiles")
         if (

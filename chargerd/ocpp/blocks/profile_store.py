@@ -20,11 +20,33 @@ ALWAYS_KEPT = ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityChargin
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A profile as received and as parsed. `source`: a ChargingLimitSource."""
+    """A profile as received and as parsed. `source`: a ChargingLimitSource.
+
+    `choices`: one for each of its schedules; `profile` is the one in force.
+    """
 
     payload: Payload
     profile: Profile
     source: str = CSO
+    choices: tuple[Profile, ...] = ()
+
+    def choice(self, number: int) -> Profile:
+        """The first schedule is 0; with too few of them it is the last (K18.FR.24)."""
+        if len(self.choices) < 2:
+            return self.profile
+        return self.choices[min(number, len(self.choices) - 1)]
+
+    @property
+    def schedule(self) -> Payload:
+        """The ChargingSchedule in force."""
+        schedule: Payload = self.payload["chargingSchedule"][self.index]
+        return schedule
+
+    @property
+    def index(self) -> int:
+        """Of the schedule in force."""
+        found = [n for n, one in enumerate(self.choices) if one is self.profile]
+        return found[0] if found else 0
 
 
 class ProfileStore:
@@ -49,6 +71,14 @@ class ProfileStore:
         """What the dispatch signals are made of."""
         return [
             item.profile
+            for item in self._items.values()
+            if item.source == CSO or item.profile.purpose == "LocalGeneration"
+        ]
+
+    def alternative(self, number: int) -> list[Profile]:
+        """As `steering`, had the vehicle chosen the schedules of this number."""
+        return [
+            item.choice(number)
             for item in self._items.values()
             if item.source == CSO or item.profile.purpose == "LocalGeneration"
         ]
@@ -101,6 +131,15 @@ class ProfileStore:
         self._items[number] = replace(old, payload=payload, profile=profile)
         self.dyn_mono[number] = now.mono
         self.version += 1
+
+    def choose(self, transaction_id: str, number: int) -> None:
+        """The vehicle goes by the schedules of this number: so does the station."""
+        for key, item in self._items.items():
+            chosen = item.choice(number)
+            mine = item.profile.transaction_id == transaction_id
+            if mine and chosen is not item.profile:
+                self._items[key] = replace(item, profile=chosen)
+                self.version += 1
 
     def remove(self, number: int) -> None:
         gone = self._items.pop(number)

@@ -80,13 +80,14 @@ class SmartCharging(Block):
         """Profiles of the last run. One that this version refuses is forgotten."""
         for key, value in list(saved.items()):
             try:
-                profile = self._check.parse(
+                choices = self._check.parse(
                     value["profile"], value["evseId"], self._store.all(), Origin.DISK
                 )
             except (Refusal, KeyError, TypeError, ValueError, AttributeError):
                 self._desk.save("profile", key, None)
                 continue
-            self._store.restored(Installed(value["profile"], profile))
+            item = Installed(value["profile"], choices[0], choices=choices)
+            self._store.restored(item)
 
     # Messages of the CSMS.
 
@@ -123,13 +124,14 @@ class SmartCharging(Block):
         self, payload: Payload, evse_id: int, now: Now, origin: Origin = Origin.CSMS
     ) -> None:
         """Install or replace by id (K01.FR.05)."""
-        profile = self._check.parse(payload, evse_id, self._store.all(), origin)
+        choices = self._check.parse(payload, evse_id, self._store.all(), origin)
+        profile = choices[0]
         updated_mono = None
         if profile.kind == "Dynamic":  # K28.FR.05
             told = check_dyn_time(payload)
             age_s = 0.0 if told is None else now.utc.timestamp() - told
             updated_mono = now.mono - min(max(0.0, age_s), MAX_SECONDS)
-        self._store.put(Installed(payload, profile), updated_mono)
+        self._store.put(Installed(payload, profile, choices=choices), updated_mono)
 
     def clear(self, request: Payload, now: Now) -> Answer:
         """ClearChargingProfile (K10): an id alone decides, else all criteria match.

@@ -114,14 +114,12 @@ class VehicleSchedules(Block):
         """Tell the heart when the frame says something new, or `told` anyhow."""
         frame, config = self._frames[view.config.id], view.config
         frame.version, frame.made_mono = self._version(view), now.mono
-        priority = view.transaction_id in self._charging.priority
-        ctx = context(self._desk, config.id, now, self._store.dyn_mono, priority)
-        branch = Composite(self._store.steering(), ctx).whole
-        needs = view.report.snapshot.vehicle.needs if view.report else None
-        most = needs.max_entries if needs else None
-        ratings = config.charge_w, -config.discharge_w
-        prices, currency = self._prices(view, now, ctx.relative_s)
-        made = vehicle_frame.frame(branch, now, ratings, most, prices, currency)
+        first, *others = [
+            self._option(view, number, now) for number in range(self._count(view))
+        ]
+        made = first
+        if first is not None:
+            made = replace(first, others=tuple(o for o in others if o is not None))
         come = view.needs_told and self._of_csms(view) is not None
         if come and frame.awaited_mono > now.mono:  # no need to wait (K18.FR.20)
             frame.awaited_mono, told = 0.0, True
@@ -129,18 +127,37 @@ class VehicleSchedules(Block):
             frame.schedule = made
             self._desk.ask(VehicleSchedule(config.id, made, frame.awaited_mono))
 
+    def _option(self, view: EvseView, number: int, now: Now) -> EnergySchedule | None:
+        """The frame, had the vehicle chosen the schedules of this number."""
+        config = view.config
+        priority = view.transaction_id in self._charging.priority
+        ctx = context(self._desk, config.id, now, self._store.dyn_mono, priority)
+        branch = Composite(self._store.alternative(number), ctx).whole
+        needs = view.report.snapshot.vehicle.needs if view.report else None
+        most = needs.max_entries if needs else None
+        ratings = config.charge_w, -config.discharge_w
+        prices, currency = self._prices(view, number, now, ctx.relative_s)
+        return vehicle_frame.frame(branch, now, ratings, most, prices, currency)
+
+    def _count(self, view: EvseView) -> int:
+        """How many the CSMS lets the vehicle choose from (K15.FR.22, K18.FR.24)."""
+        return max((len(i.choices) for i in self._tx_profiles(view)), default=1) or 1
+
     def _of_csms(self, view: EvseView) -> Installed | None:
         """The transaction's own profile that counts most."""
-        found = [
-            item
-            for item in self._store.find({"chargingProfilePurpose": "TxProfile"})
-            if item.profile.transaction_id == view.transaction_id
-            and view.transaction_id
-        ]
+        found = self._tx_profiles(view)
         return max(found, key=lambda i: i.profile.stack_level, default=None)
 
+    def _tx_profiles(self, view: EvseView) -> list[Installed]:
+        return [
+            item
+            for item in self._store.find({"chargingProfilePurpose": "TxProfile"})
+            if view.transaction_id
+            and item.profile.transaction_id == view.transaction_id
+        ]
+
     def _prices(
-        self, view: EvseView, now: Now, relative_s: float | None
+        self, view: EvseView, number: int, now: Now, relative_s: float | None
     ) -> tuple[vehicle_frame.Prices, str]:
         """Of the profile that counts for this EVSE."""
         default = self._store.find({"chargingProfilePurpose": "TxDefaultProfile"})
@@ -151,9 +168,11 @@ class VehicleSchedules(Block):
         if item is None:
             return [], ""
         now_s = now.utc.timestamp()
-        start_s = vehicle_frame.began_s(item.profile, now_s, relative_s)
+        chosen, schedules = item.choice(number), item.payload["chargingSchedule"]
+        start_s = vehicle_frame.began_s(chosen, now_s, relative_s)
+        schedule = schedules[min(number, len(schedules) - 1)]
         try:
-            return vehicle_frame.prices(item.payload["chargingSchedule"][0], start_s)
+            return vehicle_frame.prices(schedule, start_s)
         except OcppError:  # a time that is none: without prices, then
             return [], ""
 
@@ -165,10 +184,13 @@ class VehicleSchedules(Block):
             return
         frame.plan_number = plan.number
         view.accepted_plan = None
+        if plan.option < self._count(view):
+            self._store.choose(view.transaction_id, plan.option)
+            self._charging.refresh(now)
         item = self._of_csms(view)
         if item is None:
             return  # it follows no schedule of the CSMS
-        schedule = item.payload["chargingSchedule"][0]
+        schedule = item.schedule
         told = _plan_schedule(plan, schedule["id"]) if plan.own else _plain(schedule)
         start_mono = plan.parts[0][0] if plan.own else now.mono
         payload: Payload = {
@@ -221,6 +243,10 @@ def _same(
     if old is None or new is None:
         return old is new
     if old.currency != new.currency or old.until_mono < now_mono + REMAKE_S:
+        return False
+    if len(old.others) != len(new.others) or not all(
+        _same(a, b, now_mono) for a, b in zip(old.others, new.others, strict=True)
+    ):
         return False
     gone = sum(1 for part in old.parts if part.start_mono <= now_mono)
     mine, theirs = old.parts[max(0, gone - 1) :], new.parts

@@ -17,7 +17,14 @@ from chargerd.model import (
     VehicleSchedule,
     VehicleState,
 )
-from tests.unit.ocpp.profile_kit import AC_DEVICES, BOTH, T0, install, profile
+from tests.unit.ocpp.profile_kit import (
+    AC_DEVICES,
+    BOTH,
+    T0,
+    install,
+    profile,
+    segment,
+)
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
 
 P = SessionPhase
@@ -548,3 +555,60 @@ def test_an_accepted_plan_is_what_is_expected(accepted: bool) -> None:
     rows = answer["schedule"]["chargingSchedulePeriod"]
     limits = [row["limit"] for row in rows]
     assert limits == ([3_000.0, 4_000.0, 3_000.0] if accepted else [4_000.0, 3_000.0])
+
+
+# --- up to three schedules ------------------------------------------------------------
+
+
+def several(stand: Stand, *limits_w: float, **more: Any) -> dict[str, Any]:
+    made = profile(purpose="TxProfile", transactionId=stand.transaction, **more)
+    (plan,) = made["chargingSchedule"]
+    made["chargingSchedule"] = [
+        {**plan, "id": 20 + n, "chargingSchedulePeriod": [
+            {"startPeriod": 0, "limit": limit_w}]}
+        for n, limit_w in enumerate(limits_w)
+    ]  # fmt: skip
+    return install(stand.rig, made)
+
+
+@pytest.mark.req("K15.FR.22", "K18.FR.24", "K15.FR.21", "K18.FR.10")
+@pytest.mark.parametrize("vehicle", [OLD, NEW])
+def test_a_vehicle_may_choose_from_three_schedules(vehicle: VehicleState) -> None:
+    """The first with the first of each stack level, the second with the second; where
+    one has no more, its last. From then on the station goes by the choice, too."""
+    stand = Stand(vehicle)
+    stand.says(NEEDS if vehicle is OLD else SCHEDULED)
+    assert several(stand, 1_000.0, 2_000.0, 3_000.0) == {"status": "Accepted"}
+    above = {"number": 11, "stackLevel": 1, "validTo": "2026-11-23T09:00:00Z"}
+    assert several(stand, 4_000.0, 5_000.0, **above) == {"status": "Accepted"}
+    stand.rig.run_s(1.5)
+    told = stand.schedules()[-1].schedule
+    assert told is not None
+    powers = [
+        [part.charge_w for part in option.parts] for option in (told, *told.others)
+    ]
+    assert powers == [
+        [4_000.0, 1_000.0], [5_000.0, 2_000.0], [5_000.0, 3_000.0]
+    ]  # fmt: skip
+    assert segment(stand.rig).limit_w == 4_000.0
+    now = stand.rig.now.mono
+    plan = VehiclePlan(1, ((now, 900.0),), now + 600.0, option=1)
+    stand.vehicle = replace(stand.vehicle, plan=plan)
+    stand.seen()
+    (chosen,) = stand.rig.payloads("NotifyEVChargingSchedule")
+    assert chosen["selectedChargingScheduleId"] == 21
+    assert segment(stand.rig).limit_w == 5_000.0
+    count = len(stand.schedules())
+    stand.rig.run_s(3.0)
+    assert len(stand.schedules()) == count  # the same choice, nothing to negotiate
+
+
+@pytest.mark.req("K01.FR.34")
+def test_without_needs_there_is_no_choice() -> None:
+    rig = Rig().boot()
+    rig.observe(P.ENERGY, authorised=True)
+    number = rig.events()[-1]["transactionInfo"]["transactionId"]
+    made = profile(purpose="TxProfile", transactionId=number)
+    made["chargingSchedule"] *= 2
+    answer = install(rig, made)
+    assert answer["statusInfo"]["reasonCode"] == "InvalidSchedule"

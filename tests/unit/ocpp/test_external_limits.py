@@ -237,3 +237,16 @@ def test_at_a_change_of_version_profiles_are_told_as_it_knows_them() -> None:
     rig.link()
     (report,) = reports(rig)
     assert report["chargingProfile"][0]["chargingProfileKind"] == "Absolute"
+
+
+def test_what_the_csms_set_below_0_stays_its_own() -> None:
+    """And an external generation is no duplicate of the CSMS's."""
+    rig = Rig().boot()
+    install(rig, profile(-1))
+    sun = asks(rig, (0.0, {"generation_w": 1500.0}), source="mqtt.generation")
+    told(rig, sun)
+    answer = install(rig, profile(4, purpose="LocalGeneration"), 0)
+    assert answer == {"status": "Accepted"}
+    numbers = {r["chargingProfile"][0]["id"] for r in reports(rig)}
+    assert len(numbers) == 3
+    assert {-1, 4} < numbers

@@ -100,7 +100,8 @@ class Course:
     soc_at_mono: float = 0.0
     capacity_wh: float | None = None
     departure_mono: float | None = None
-    plan: Plan | None = None
+    plan: Plan | None = None  # the one agreed on, or the first on offer
+    plans: tuple[Plan, ...] = ()  # on offer
     asked: int = 0  # how often the vehicle has asked for a schedule
     asking: bool = False  # its question is open
     asked_by_station: bool = False  # the last time because we wanted it

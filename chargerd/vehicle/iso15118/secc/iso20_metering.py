@@ -12,7 +12,7 @@ from chargerd.vehicle.iso15118.messages import common
 from chargerd.vehicle.iso15118.messages.common_types import MeterInfo
 from chargerd.vehicle.iso15118.secc.causes import Cause
 from chargerd.vehicle.iso15118.secc.iso20_course import Course, Refusal, Reply
-from chargerd.vehicle.iso15118.secc.iso20_schedule import TUPLE_ID
+from chargerd.vehicle.iso15118.secc.iso20_schedule import FIRST_ID
 from chargerd.vehicle.iso15118.secc.station import Station
 
 METER_MAX_WH = 2**63 - 1
@@ -53,7 +53,8 @@ def metering_confirmation(
     dynamic = course.choice is not None and course.choice.dynamic
     if (plan is None) is not dynamic:
         return _WRONG
-    if plan is not None and plan.SelectedScheduleTupleID != TUPLE_ID:
+    option = course.plan.option if course.plan is not None else 0
+    if plan is not None and plan.SelectedScheduleTupleID != FIRST_ID + option:
         return _WRONG
     if course.proof is not None and not _signed(course, message):
         return _WRONG

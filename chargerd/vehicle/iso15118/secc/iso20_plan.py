@@ -43,6 +43,7 @@ class Plan:
     anchor_s: int
     spans: tuple[Span, ...]
     source: EnergySchedule | None = None
+    option: int = 0  # of the station's schedules; its tuple's id is one more
 
     @property
     def end_mono(self) -> float:
@@ -74,19 +75,43 @@ def frame(choice: Choice, now: Station) -> tuple[float, float]:
     return charge_w, discharge_w if choice.bidirectional else 0.0
 
 
-def make(choice: Choice, now: Station, *, points: int, duration_s: int) -> Plan:
+def options(
+    choice: Choice, now: Station, *, points: int, duration_s: int
+) -> list[Plan]:
+    """A plan for each schedule that the vehicle may choose from, three at most."""
+    told = now.offer.schedule
+    count = 1 + min(2, len(told.others) if told is not None else 0)
+    return [
+        make(choice, now, points=points, duration_s=duration_s, option=number)
+        for number in range(1 if choice.dynamic else count)
+    ]
+
+
+def make(
+    choice: Choice,
+    now: Station,
+    *,
+    points: int,
+    duration_s: int,
+    option: int = 0,
+    chosen: bool = False,
+) -> Plan:
     """At most `points` spans over at most `duration_s`, from now on.
 
     The present span is inside the live bounds, later ones as the station's schedule
-    has them; without one the live bounds hold all along.
+    has them; without one the live bounds hold all along. The live bounds of another
+    schedule than the first are known once it is `chosen`.
     """
     charge_w, discharge_w = frame(choice, now)
+    source = now.offer.schedule
+    if source is not None:
+        source = source.option(option)
     spans: list[Span] = []
     left_s = max(1, duration_s)
-    for span in _spans(now.offer.schedule, choice, now, left_s):
+    for span in _spans(source, choice, now, left_s):
         if len(spans) == points or left_s == 0:
             break
-        if not spans:
+        if not spans and (chosen or not option):
             span = replace(
                 span,
                 charge_w=min(span.charge_w, charge_w),
@@ -97,7 +122,7 @@ def make(choice: Choice, now: Station, *, points: int, duration_s: int) -> Plan:
     if not spans:
         spans.append(Span(left_s, charge_w, discharge_w))
     anchor_s = now.setup.utc_s(now.now_mono)
-    return Plan(now.now_mono, anchor_s, tuple(spans), now.offer.schedule)
+    return Plan(now.now_mono, anchor_s, tuple(spans), source, option)
 
 
 def _cut(span: Span, most_s: int) -> Span:
@@ -175,12 +200,14 @@ def _inside(power_w: float, span: Span) -> bool:
 def moved(plan: Plan, choice: Choice, now: Station) -> bool:
     """Whether the station would say something else now, by more than a little."""
     now_mono, end_mono = now.now_mono, plan.end_mono
-    if now_mono >= end_mono or not _same(
-        plan.source, now.offer.schedule, now_mono, end_mono
-    ):
+    offered = now.offer.schedule
+    if offered is not None:
+        offered = offered.option(plan.option)
+    if now_mono >= end_mono or not _same(plan.source, offered, now_mono, end_mono):
         return True
     told = plan.at(now_mono)
-    fresh = make(choice, now, points=1, duration_s=1).spans[0]
+    again = make(choice, now, points=1, duration_s=1, option=plan.option, chosen=True)
+    fresh = again.spans[0]
     ratings = now.setup.ratings
     return (
         abs(told.charge_w - fresh.charge_w) > MOVED_SHARE * ratings.charge_max_w

@@ -178,11 +178,13 @@ def _start(
     if path is None or choice is None:
         return _LOST
     if course.state not in at.STARTED:
-        wrong = iso20_schedule.check(message.EVPowerProfile, choice, course.plan)
+        profile = message.EVPowerProfile
+        course.plan = iso20_schedule.chosen(profile, course.plans) or course.plan
+        wrong = iso20_schedule.check(profile, choice, course.plan)
         if wrong is not None:
             return Refusal(wrong, Cause.PARAMETER)
         course.vehicle_plan = iso20_schedule.told_plan(
-            message.EVPowerProfile, course.plan, course.asked
+            profile, course.plan, course.asked
         )
     # One channel serves both ways: there is nothing to switch [V2G20-2123].
     if message.BPT_ChannelSelection == "Discharge" and not choice.bidirectional:

@@ -36,7 +36,7 @@ from chargerd.vehicle.iso15118.secc.iso20_services import Choice, Pricing
 from chargerd.vehicle.iso15118.secc.limits import number, rational
 from chargerd.vehicle.iso15118.secc.station import Station
 
-TUPLE_ID = 1
+FIRST_ID = 1
 PRICE_ALGORITHM = "urn:iso:std:iso:15118:-20:PriceAlgorithm:1-Power"
 LANGUAGE = "en"
 
@@ -69,7 +69,14 @@ def _percent(value: float) -> int:
     return max(0, min(100, round(value)))
 
 
-def scheduled(plan: Plan, choice: Choice) -> Scheduled_SEResControlMode:
+def scheduled(plans: Sequence[Plan], choice: Choice) -> Scheduled_SEResControlMode:
+    """What the vehicle may choose from."""
+    return Scheduled_SEResControlMode(
+        ScheduleTuple=[_tuple(plan, choice) for plan in plans]
+    )
+
+
+def _tuple(plan: Plan, choice: Choice) -> ScheduleTuple:
     """One schedule for each direction that the service has."""
     charging = ChargingSchedule(
         PowerSchedule=_powers(plan, [span.charge_w for span in plan.spans]),
@@ -81,12 +88,11 @@ def scheduled(plan: Plan, choice: Choice) -> Scheduled_SEResControlMode:
             PowerSchedule=_powers(plan, [span.discharge_w for span in plan.spans]),
             **_prices(plan, choice, lambda span: span.sell_per_kwh),
         )
-    only = ScheduleTuple(
-        ScheduleTupleID=TUPLE_ID,
+    return ScheduleTuple(
+        ScheduleTupleID=FIRST_ID + plan.option,
         ChargingSchedule=charging,
         DischargingSchedule=discharging,
     )
-    return Scheduled_SEResControlMode(ScheduleTuple=[only])
 
 
 def _powers(plan: Plan, powers_w: Sequence[float]) -> PowerSchedule:
@@ -190,7 +196,7 @@ def check(
         return "FAILED_ScheduleSelectionInvalid"
     if selected is None:
         return None
-    if plan is None or selected.SelectedScheduleTupleID != TUPLE_ID:
+    if plan is None or selected.SelectedScheduleTupleID != FIRST_ID + plan.option:
         return "FAILED_ScheduleSelectionInvalid"
     entries = [
         (entry.Duration, _total(entry))
@@ -199,6 +205,13 @@ def check(
     if not iso20_plan.fits(plan, profile.TimeAnchor, entries):
         return "FAILED_EVPowerProfileInvalid"
     return None
+
+
+def chosen(profile: EVPowerProfile | None, plans: Sequence[Plan]) -> Plan | None:
+    """The plan whose tuple the vehicle names; None when it names none of them."""
+    selected = profile.Scheduled_EVPPTControlMode if profile is not None else None
+    number = selected.SelectedScheduleTupleID if selected is not None else None
+    return next((p for p in plans if FIRST_ID + p.option == number), None)
 
 
 def told_plan(
@@ -223,7 +236,7 @@ def told_plan(
     for duration_s, power_w in entries:
         parts.append((at_mono, power_w))
         at_mono += duration_s
-    return VehiclePlan(number, tuple(parts), at_mono, own=own)
+    return VehiclePlan(number, tuple(parts), at_mono, own, plan.option)
 
 
 def _total(entry: PowerScheduleEntry) -> float:

@@ -176,8 +176,8 @@ def schedule_exchange(
         course.departure_mono = now.now_mono + mode.DepartureTime
         duration_s = min(duration_s, mode.DepartureTime)
     points = message.MaximumSupportingPoints
-    plan = iso20_plan.make(choice, now, points=points, duration_s=duration_s)
-    course.plan = plan
+    plans = iso20_plan.options(choice, now, points=points, duration_s=duration_s)
+    course.plans, course.plan = tuple(plans), plans[0]
     course.moved_mono = NEVER
     ready = renew_path(course, now)
     if ready and course.path is not None:
@@ -190,10 +190,10 @@ def schedule_exchange(
         ResponseCode="OK",
         EVSEProcessing="Finished" if ready else "Ongoing",
         Dynamic_SEResControlMode=(
-            iso20_schedule.dynamic(plan, choice, now) if choice.dynamic else None
+            iso20_schedule.dynamic(plans[0], choice, now) if choice.dynamic else None
         ),
         Scheduled_SEResControlMode=(
-            None if choice.dynamic else iso20_schedule.scheduled(plan, choice)
+            None if choice.dynamic else iso20_schedule.scheduled(plans, choice)
         ),
     )
     return Reply(answer, None if ready else course.state)

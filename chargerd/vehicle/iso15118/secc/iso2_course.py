@@ -79,7 +79,8 @@ class Iso2Course(TwoSession):
         self.told: m.MeterInfo | None = None  # a receipt is asked for this
         self.receipt_mono = -NEVER
         # The schedule: what was offered last, and since when it holds no more.
-        self.plan: schedules.Plan | None = None
+        self.plan: schedules.Plan | None = None  # agreed on, or the first on offer
+        self.plans: tuple[schedules.Plan, ...] = ()  # on offer, by their tuples' ids
         self.asked = 0  # how often the vehicle has asked for a schedule
         self.asking = False  # its question is open
         self.asked_by_station = False  # the last time because we wanted it
@@ -154,9 +155,28 @@ class Iso2Course(TwoSession):
 
     def make_plan(self, most: int | None) -> None:
         """What ChargeParameterDiscovery offers now."""
-        self._judged, self._same = self._offer.schedule, True
+        told = self._offer.schedule
+        options = [told, *(told.others[:2] if told is not None else ())]
+        now_mono = self.view.now_mono
+        self.plans = tuple(
+            schedules.plan(one, self.top_w, now_mono, most) for one in options
+        )
+        self.choose(1)
+
+    def choose(self, number: int) -> bool:
+        """The vehicle takes the tuple of this id; False: there is none."""
+        if not 0 < number <= len(self.plans):
+            return False
+        self.schedule_id, self.plan = number, self.plans[number - 1]
+        self._judged, self._same = self._offered, True
         self._differs_mono = NEVER
-        self.plan = schedules.plan(self._judged, self.top_w, self.view.now_mono, most)
+        return True
+
+    @property
+    def _offered(self) -> EnergySchedule | None:
+        """What the station offers now in the place of the chosen one."""
+        told = self._offer.schedule
+        return None if told is None else told.option(self.schedule_id - 1)
 
     @property
     def notification(self) -> str:
@@ -171,8 +191,8 @@ class Iso2Course(TwoSession):
         super()._look(now_mono)
         if self.plan is None:
             return
-        if self._offer.schedule is not self._judged:
-            self._judged = self._offer.schedule
+        if self._offered is not self._judged:
+            self._judged = self._offered
             newest = schedules.plan(self._judged, self.top_w, now_mono, None)
             self._same = schedules.same(
                 self.plan, newest, self.top_w, tariff=self.priced

@@ -110,11 +110,9 @@ def understood(session: Iso2Course, told: m.EVChargeParameter, mode: str) -> boo
 
 
 def schedule_list(session: Iso2Course) -> m.SAScheduleList | None:
-    if session.plan is None:
+    if not session.plans:
         return None
-    return schedules.schedule_list(
-        session.plan, session.schedule_id, tariff=session.priced
-    )
+    return schedules.schedule_list(session.plans, tariff=session.priced)
 
 
 def parameters_res(session: Iso2Course, code: str) -> Complex:
@@ -153,14 +151,14 @@ def power_delivery(session: Iso2Course, request: m.PowerDeliveryReq) -> str:
     if at not in (*_STARTS, "ac_power"):
         session.end(Cause.SEQUENCE)
         return "FAILED_SequenceError"
-    if request.SAScheduleTupleID != session.schedule_id:
+    if not session.choose(request.SAScheduleTupleID):
         return "FAILED_TariffSelectionInvalid"
     if session.plan is None or not schedules.fits(
         session.plan, request.ChargingProfile
     ):
         return "FAILED_ChargingProfileInvalid"
     session.vehicle.plan = schedules.told_plan(
-        session.plan, request.ChargingProfile, session.asked
+        session.plan, request.ChargingProfile, session.asked, session.schedule_id - 1
     )
     session.go(_STARTS.get(at, "charging"))
     if isinstance(session.path, AcPath):

@@ -115,22 +115,27 @@ def same(agreed: Plan, now: Plan, top_w: float, *, tariff: bool) -> bool:
 # --- what is told ---------------------------------------------------------------------
 
 
-def schedule_list(offered: Plan, schedule_id: int, *, tariff: bool) -> m.SAScheduleList:
-    """One tuple: the station has one plan, not a choice."""
+def schedule_list(plans: Sequence[Plan], *, tariff: bool) -> m.SAScheduleList:
+    """What the vehicle may choose from."""
+    return m.SAScheduleList(
+        SAScheduleTuple=[
+            _tuple(offered, number, tariff=tariff)
+            for number, offered in enumerate(plans, 1)
+        ]
+    )
+
+
+def _tuple(offered: Plan, schedule_id: int, *, tariff: bool) -> m.SAScheduleTuple:
     entries = [
         m.PMaxScheduleEntry(TimeInterval=interval, PMax=physical(m, power_w, "W"))
         for interval, power_w in zip(
             _intervals(offered), (s.power_w for s in offered.steps), strict=True
         )
     ]
-    return m.SAScheduleList(
-        SAScheduleTuple=[
-            m.SAScheduleTuple(
-                SAScheduleTupleID=schedule_id,
-                PMaxSchedule=m.PMaxSchedule(PMaxScheduleEntry=list(entries)),
-                SalesTariff=_tariff(offered, schedule_id) if tariff else None,
-            )
-        ]
+    return m.SAScheduleTuple(
+        SAScheduleTupleID=schedule_id,
+        PMaxSchedule=m.PMaxSchedule(PMaxScheduleEntry=list(entries)),
+        SalesTariff=_tariff(offered, schedule_id) if tariff else None,
     )
 
 
@@ -198,7 +203,7 @@ def fits(offered: Plan, profile: m.ChargingProfile | None) -> bool:
 
 
 def told_plan(
-    offered: Plan, profile: m.ChargingProfile | None, number: int
+    offered: Plan, profile: m.ChargingProfile | None, number: int, option: int
 ) -> VehiclePlan:
     """The vehicle's plan, which fits; without one it goes by the schedule."""
     if profile is None:
@@ -213,7 +218,7 @@ def told_plan(
         ]
     parts = tuple((offered.at_mono + start_s, power_w) for start_s, power_w in steps)
     until_mono = max(offered.at_mono + offered.end_s, parts[-1][0])
-    return VehiclePlan(number, parts, until_mono, own=profile is not None)
+    return VehiclePlan(number, parts, until_mono, profile is not None, option)
 
 
 def _below(offered: Plan, start_s: int, end_s: int | None, power_w: float) -> bool:

@@ -89,7 +89,7 @@ def test_starts_and_the_last_duration() -> None:
     found = plan(
         schedule((0.0, 5e3, None), (300.0, 9e3, None), until=900.0), TOP_W, NOW, None
     )
-    only = schedule_list(found, 1, tariff=True).SAScheduleTuple[0]
+    only = schedule_list([found], tariff=True).SAScheduleTuple[0]
     told = [
         (e.TimeInterval.start, e.TimeInterval.duration, number(e.PMax))  # type: ignore[attr-defined]
         for e in only.PMaxSchedule.PMaxScheduleEntry
@@ -105,11 +105,11 @@ def test_prices_are_levels_and_one_is_the_cheapest() -> None:
         NOW,
         None,
     )
-    tariff = schedule_list(found, 7, tariff=True).SAScheduleTuple[0].SalesTariff
+    tariff = schedule_list([found], tariff=True).SAScheduleTuple[0].SalesTariff
     assert tariff is not None
-    assert (tariff.NumEPriceLevels, tariff.SalesTariffID) == (2, 7)
+    assert (tariff.NumEPriceLevels, tariff.SalesTariffID) == (2, 1)
     assert [entry.EPriceLevel for entry in tariff.SalesTariffEntry] == [2, 1, 2]
-    silent = schedule_list(found, 7, tariff=False).SAScheduleTuple[0].SalesTariff
+    silent = schedule_list([found], tariff=False).SAScheduleTuple[0].SalesTariff
     assert silent is None
 
 
@@ -120,7 +120,7 @@ def test_levels_keep_the_order_of_prices(prices: list[float]) -> None:
         tuple(Step(i, 1e3, price) for i, price in enumerate(prices)),
         len(prices),
     )
-    tariff = schedule_list(found, 1, tariff=True).SAScheduleTuple[0].SalesTariff
+    tariff = schedule_list([found], tariff=True).SAScheduleTuple[0].SalesTariff
     assert tariff is not None
     levels = [entry.EPriceLevel or 0 for entry in tariff.SalesTariffEntry]
     assert 1 <= min(levels) <= max(levels) <= 255
@@ -179,7 +179,7 @@ def test_power_in_another_unit_is_no_plan() -> None:
 @given(st.floats(0.0, 4e5))
 def test_pmax_itself_always_fits(top_w: float) -> None:
     offered = plan(None, top_w, NOW, None)
-    told = schedule_list(offered, 1, tariff=False).SAScheduleTuple[0]
+    told = schedule_list([offered], tariff=False).SAScheduleTuple[0]
     pmax = told.PMaxSchedule.PMaxScheduleEntry[0].PMax
     entry = m.ProfileEntry(
         ChargingProfileEntryStart=0, ChargingProfileEntryMaxPower=pmax

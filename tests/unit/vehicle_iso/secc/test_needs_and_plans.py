@@ -228,3 +228,85 @@ def test_price_levels_of_the_central_system_reach_the_vehicle(control: int) -> N
         told = only.ChargingSchedule.PriceLevelSchedule
     (entry,) = told.PriceLevelScheduleEntries.PriceLevelScheduleEntry
     assert (entry.PriceLevel, told.NumberOfPriceLevels) == (4, 5)
+
+
+# --- up to three schedules ------------------------------------------------------------
+
+
+def choice(car: Any) -> EnergySchedule:
+    """Three, with their first powers; a fourth is never told."""
+    first, *others = (frame(car, power_w) for power_w in (7e3, 5e3, 9e3, 2e3))
+    return replace(first, others=tuple(others))
+
+
+@pytest.mark.req("K15.FR.22")
+@pytest.mark.parametrize(("tuple_id", "top_w", "code"), [
+    (1, 7e3, "OK"),
+    (1, 8e3, "FAILED_ChargingProfileInvalid"),
+    (2, 5e3, "OK"),
+    (2, 6e3, "FAILED_ChargingProfileInvalid"),
+    (3, 9e3, "OK"),
+    (4, 1e3, "FAILED_TariffSelectionInvalid"),
+])  # fmt: skip
+def test_a_vehicle_chooses_one_of_three_schedules(
+    tuple_id: int, top_w: float, code: str
+) -> None:
+    car = car2.Car()
+    car.to("parameters")
+    told = choice(car)
+    offer(car, schedule=told)
+    tuples = car.say(car.parameters()).SASchedules.SAScheduleTuple
+    powers = [t.PMaxSchedule.PMaxScheduleEntry[0].PMax for t in tuples]
+    assert [t.SAScheduleTupleID for t in tuples] == [1, 2, 3]
+    assert [number(power_w) for power_w in powers] == [7e3, 5e3, 9e3]
+    car.to("power")
+    car.match()
+    request = car2.power("Start", schedule=tuple_id, top_w=top_w)
+    assert car.say(request).ResponseCode == code
+    plan = car.session.state().plan
+    if code != "OK":
+        assert plan is None
+        return
+    assert plan is not None
+    assert plan.option == tuple_id - 1
+    told_again = replace(told, others=told.others)
+    for _ in range(200):  # the same words are no reason to negotiate again
+        car.plant.step(car.session.state())
+        offer(car, schedule=told_again)
+        response = car.say(car.demand())
+        assert response.SAScheduleTupleID == tuple_id
+        assert response.DC_EVSEStatus.EVSENotification == "None"
+
+
+@pytest.mark.req("K18.FR.24")
+@pytest.mark.parametrize(("tuple_id", "top_w", "code"), [
+    (1, 7e3, "OK"),
+    (2, 5e3, "OK"),
+    (2, 6e3, "FAILED_EVPowerProfileInvalid"),
+    (3, 9e3, "OK"),
+    (4, 1e3, "FAILED_ScheduleSelectionInvalid"),
+])  # fmt: skip
+def test_a_20_vehicle_chooses_one_of_three_schedules(
+    tuple_id: int, top_w: float, code: str
+) -> None:
+    car = Car20(6, 2)
+    car.to("schedule_dc")
+    offer(car, schedule=choice(car))
+    tuples = car.schedule().Scheduled_SEResControlMode.ScheduleTuple
+    assert [t.ScheduleTupleID for t in tuples] == [1, 2, 3]
+    entries = [t.ChargingSchedule.PowerSchedule.PowerScheduleEntries for t in tuples]
+    powers = [value(each.PowerScheduleEntry[0].Power) for each in entries]
+    assert powers == [7e3, 5e3, 9e3]
+    car.to("pre_charge")
+    car.match()
+    answer = car.power("Start", EVPowerProfile=car.profile((top_w,), tuple_id))
+    assert answer.ResponseCode == code
+    plan = car.state.plan
+    assert (plan.option if plan else None) == (tuple_id - 1 if code == "OK" else None)
+
+
+def test_in_dynamic_control_there_is_nothing_to_choose() -> None:
+    car = Car20(6, 1)
+    car.to("schedule_dc")
+    offer(car, schedule=choice(car))
+    assert car.schedule().ResponseCode == "OK"
