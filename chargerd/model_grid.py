@@ -83,6 +83,16 @@ class Trip:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanVoltage:
+    """Trips when the mean of ten minutes is above a value for so long (EN 50549-1,
+    4.9.3.4)."""
+
+    name: str
+    above: float
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PowerWatch:
     """Trips when more is fed back than the curve of time allows."""
 
@@ -134,6 +144,7 @@ class GridRules:
     feed_name: str = ""
     feed_share: float | None = None  # of the rating: the most that may be fed back
     trips: tuple[Trip, ...] = ()
+    mean: MeanVoltage | None = None
     watch: PowerWatch | None = None
     enter: EnterService | None = None
     ramp_s: float = 0.0  # 0 to 100 %, always; 0 = the EVSE's own
@@ -147,8 +158,7 @@ NO_RULES = GridRules()
 
 @dataclass(frozen=True, slots=True)
 class GridRulesRequest:
-    """From now on these rules hold for an EVSE (0: for all), until the next ones come.
-    """
+    """From now on these rules hold for an EVSE (0: for all), until others come."""
 
     rules: GridRules
     evse_id: int = 0

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from chargerd.model_grid import EnterService, GridRules, PowerWatch, Trip
+from chargerd.scheduler import grid_mean
 
 # Levels nearer than this are one: a value that creeps must not fill the memory.
 _STEP = {"frequency": 0.01, "voltage": 0.001}
@@ -36,6 +37,7 @@ class State:
 
     beyond: tuple[tuple[str, Levels], ...] = ()  # by rule, outside its band only
     feeding_mono: float | None = None  # more is fed than the watch begins at
+    mean: grid_mean.State = grid_mean.START
     stopped_by: str = ""
     momentary: bool = False
     well_mono: float | None = None  # stopped, and the grid is well since
@@ -106,9 +108,19 @@ def _watched(
     return since, feed > watch.curve.at(now_mono - since)
 
 
-def _well(rules: GridRules, grid: Grid) -> bool:
+def _mean(
+    state: State, rules: GridRules, grid: Grid, now_mono: float
+) -> grid_mean.State:
+    if rules.mean is None:
+        return grid_mean.START
+    return grid_mean.step(state.mean, rules.mean, grid.volts_high, now_mono)
+
+
+def _well(rules: GridRules, grid: Grid, mean: float) -> bool:
     """Inside the window to enter, and inside every curve."""
     if any(beyond(trip, grid) for trip in rules.trips):
+        return False
+    if rules.mean is not None and mean > rules.mean.above:
         return False
     window = rules.enter
     return window is None or _inside(window, grid)
@@ -140,10 +152,13 @@ def step(
         state,
         beyond=tuple((name, levels) for name, levels in stacks.items() if levels),
         feeding_mono=feeding,
+        mean=_mean(state, rules, grid, now_mono),
     )
     must = next((t.name for t in fired if not t.momentary), "")
     if too_much and rules.watch is not None:
         must = must or rules.watch.name
+    if rules.mean is not None and grid_mean.trips(state.mean, rules.mean, now_mono):
+        must = must or rules.mean.name
     if must and (not state.stopped_by or state.momentary):
         return replace(
             state, stopped_by=must, momentary=False, well_mono=None, entered_mono=None
@@ -163,13 +178,12 @@ def _back(
     if state.momentary:
         held = any(name == state.stopped_by for name, _ in state.beyond)
         return state if held else replace(state, stopped_by="", momentary=False)
-    if not _well(rules, grid):
+    if not _well(rules, grid, state.mean.mean):
         return replace(state, well_mono=None)
-    if state.well_mono is None:
-        state = replace(state, well_mono=now_mono)
+    well_mono = now_mono if state.well_mono is None else state.well_mono
     delay_s = reenter_s if rules.enter is None else rules.enter.delay_s
-    if now_mono - (state.well_mono or now_mono) < delay_s:
-        return state
+    if now_mono - well_mono < delay_s:
+        return replace(state, well_mono=well_mono)
     return replace(state, stopped_by="", well_mono=None, entered_mono=now_mono)
 
 

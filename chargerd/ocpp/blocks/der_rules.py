@@ -19,6 +19,7 @@ from chargerd.model_grid import (
     FrequencyDroop,
     GridRules,
     Hysteresis,
+    MeanVoltage,
     PowerWatch,
     Reactive,
     Trip,
@@ -55,6 +56,7 @@ _UNITS = {  # of y
     "VoltVar": ("PctMaxVar", "PctVarAvail"),
     "WattVar": ("PctMaxVar", "PctVarAvail"),
 }
+_MEAN = ("hv10MinMeanValue", "hv10MinMeanTripDelay")
 PREFIX = "ocpp.der."
 HERTZ = (40.0, 70.0)
 PERCENT = (0.0, 200.0)  # of nominal voltage
@@ -94,6 +96,7 @@ def rules(running: Mapping[str, Control], station_id: str) -> GridRules:
         feed_name=name_of("LimitMaxDischarge"),
         feed_share=None if feed is None else feed / 100.0,
         trips=tuple(_trip(k, running[k].body) for k in _TRIPS if k in running),
+        mean=_mean(body("HVMustTrip")),
         watch=_watch(body("PowerMonitoringMustTrip"), limit),
         enter=_each(body("EnterService"), lambda b: _enter(b, station_id)),
         ramp_s=gradient["gradient"] if gradient else 0.0,
@@ -188,8 +191,9 @@ def _check_turns(kind: str, found: Points) -> None:
 
 def _check_extras(kind: str, values: Payload) -> None:
     """Members that would be ignored are refused: nobody may rely on them."""
-    if "voltageParams" in values:
-        raise BadControl("UnsupportedParam", "voltageParams")
+    mean = values.get("voltageParams")
+    if mean is not None:
+        _check_mean(kind, mean)
     _within(values, "responseTime", 0.0, 600.0)
     if values.get("responseTime") and kind not in ("FreqWatt", "VoltVar", "VoltWatt"):
         raise BadControl("UnsupportedParam", f"responseTime of {kind}")
@@ -206,6 +210,23 @@ def _check_extras(kind: str, values: Payload) -> None:
             raise BadControl("UnsupportedParam", f"hysteresis of {kind}")
         for name in ("hysteresisDelay", "hysteresisGradient"):
             _within(hysteresis, name, 0.0, LONGEST_S)
+
+
+def _check_mean(kind: str, values: Payload) -> None:
+    if kind != "HVMustTrip" or "powerDuringCessation" in values:
+        raise BadControl("UnsupportedParam", f"voltageParams of {kind}")
+    if len(values) != len(_MEAN):
+        raise BadControl("MissingParam", " and ".join(_MEAN))
+    _within(values, _MEAN[0], 100.0, PERCENT[1])
+    _within(values, _MEAN[1], 0.0, LONGEST_S)
+
+
+def _mean(values: Payload | None) -> MeanVoltage | None:
+    found = (values or {}).get("voltageParams")
+    if found is None:
+        return None
+    above, delay_s = (float(found[name]) for name in _MEAN)
+    return MeanVoltage(name_of("HVMustTrip"), above / 100.0, delay_s)
 
 
 def _x_range(kind: str) -> tuple[float, float]:

@@ -90,6 +90,10 @@ def test_every_type_is_taken_and_reported(kind: str) -> None:
         (control("VoltWatt", curveData=[{"x": 100, "y": -5.0}]), "Rejected"),
         (control("FreqWatt", curveData=[{"x": 5e9, "y": 5.0}]), "Rejected"),
         (control("HVMustTrip", voltageParams={"hv10MinMeanValue": 110.0}), "Rejected"),
+        (control("HVMustTrip", voltageParams={
+            "hv10MinMeanValue": 110.0, "hv10MinMeanTripDelay": 3.0}), "Accepted"),
+        (control("HVMomCess", voltageParams={"powerDuringCessation": "Active"}),
+         "Rejected"),
         (control("HVMustTrip", hysteresis={"hysteresisDelay": 1.0}), "Rejected"),
         (control("VoltVar", reactivePowerParams={"autonomousVRefEnable": True}),
          "Rejected"),

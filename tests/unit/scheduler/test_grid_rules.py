@@ -21,6 +21,7 @@ from chargerd.model_grid import (
     FrequencyDroop,
     GridRules,
     Hysteresis,
+    MeanVoltage,
     PowerWatch,
     Reactive,
     Trip,
@@ -196,6 +197,26 @@ def test_the_power_watch_trips_off_its_curve() -> None:
     assert fold(rules, course(20.0, lambda t: feeds)) == [(5.1, "pm")]
     at_limit = replace(WELL, feed_share=0.5)
     assert fold(rules, course(20.0, lambda t: at_limit)) == []
+
+
+def test_the_mean_of_ten_minutes_trips_where_no_moment_would() -> None:
+    """At 1.12 from nominal on the mean is 1.10 after 500 s; 3 s later it must trip."""
+    rules = GridRules(mean=MeanVoltage("mean", 1.1, 3.0), enter=ENTER)
+
+    def high(at_s: float) -> Grid:
+        return volts_high(1.12 if at_s < 600.0 else 1.0)
+
+    found = fold(rules, course(1400.0, high, 1.0))
+    assert found[0] == (pytest.approx(505.0, abs=5.0), "mean")
+    assert [name for _, name in found] == ["mean", "es", ""]
+    assert 600.0 + 60.0 <= found[2][0] <= 600.0 + 60.0 + 130.0
+    assert fold(rules, course(1400.0, lambda t: volts_high(1.09), 1.0)) == []
+    peaks = course(1400.0, lambda t: volts_high(1.3 if t % 60 < 10 else 1.0), 1.0)
+    assert fold(rules, peaks) == []
+
+
+def volts_high(value: float) -> Grid:
+    return replace(WELL, volts_high=value)
 
 
 def at(
