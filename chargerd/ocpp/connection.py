@@ -28,6 +28,8 @@ class Connection:
     versions: tuple[str, ...] = ("ocpp2.1", "ocpp2.0.1")
     certificates_dir: str = ""
     connect_timeout_s: float = 10.0
+    spare_client: bool = False  # the certificate before the renewed one (A02.FR.28)
+    spare_root: bool = False  # the CSMS's root before the new one (M05.FR.14)
 
     @classmethod
     def of(cls, config: Ocpp, station_id: str) -> Connection:

@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
+from chargerd.ocpp import certificate_files as files
 from chargerd.ocpp.connection import MUTUAL_PROFILE, TLS_PROFILE, Connection
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.queue import Retry
@@ -34,7 +35,7 @@ MAX_UNSENT = 32  # texts; then the reader waits until the peer reads its answers
 HANG_UP_S = 1.0  # for the last answers before we close
 
 _CIPHERS = (  # A00.FR.319, with the ECDHE variants of the RSA suites
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
+    "@SECLEVEL=2:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384"
     ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
     ":AES128-GCM-SHA256:AES256-GCM-SHA384"
 )
@@ -176,25 +177,32 @@ def tls(connection: Connection) -> ssl.SSLContext | None:
     """TLS 1.2 or newer with the CSMS root pinned; reads files, so call off the loop.
 
     `certificates_dir` holds ca.pem (the CSMS root; below profile 2 the system's roots
-    do without it) and, for profile 3, station.pem and station.key.
+    do without it) and, for profile 3, station.pem and station.key: certificate_files.py
+    says what OCPP adds.
     """
     if not connection.is_tls:
         return None
     folder = Path(connection.certificates_dir)
-    root = folder / "ca.pem"
-    if connection.security_profile >= TLS_PROFILE and not root.is_file():
+    roots = files.csms_roots(folder, before=connection.spare_root)
+    if connection.security_profile >= TLS_PROFILE and not roots:
         raise LinkError(
-            f"{root} is missing: put the root certificate of the CSMS there"
+            f"{folder / files.CA} is missing: put the root certificate of the CSMS "
+            "there, or install it by OCPP"
         )
     try:
-        context = ssl.create_default_context(
-            cafile=str(root) if root.is_file() else None
-        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for root in roots:
+            context.load_verify_locations(cafile=root)
+        if not roots:
+            context.load_default_certs()
+        # A new root may be signed by the one that it replaces (M05.FR.10).
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION
         context.set_ciphers(_CIPHERS)
         if connection.security_profile >= MUTUAL_PROFILE:
-            context.load_cert_chain(folder / "station.pem", folder / "station.key")
+            pair = files.station_pair(folder, spare=connection.spare_client)
+            context.load_cert_chain(*pair)
     except (OSError, ssl.SSLError) as error:
         raise LinkError(f"certificates in {folder} cannot be used: {error}") from error
     return context

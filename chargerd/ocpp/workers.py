@@ -60,7 +60,10 @@ class Workers:
         name = type(work.task).__name__
         log.info("ocpp.work", task=name)
         try:
-            async for value in self._kinds[type(work.task)](work.task):
+            worker = self._kinds.get(type(work.task))
+            if worker is None:
+                raise OcppError(f"nobody does {name} here")
+            async for value in worker(work.task):
                 self._worked(work.handle, value)
         except OcppError as error:
             log.warning("ocpp.work_failed", task=name, why=error.description)

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def replace_file(file: Path, content: bytes | None) -> None:
@@ -27,6 +28,13 @@ def replace_file(file: Path, content: bytes | None) -> None:
             os.fsync(out.fileno())
         fresh.replace(file)
     sync(file.parent)
+
+
+def open_to_append(file: Path) -> BinaryIO:
+    """A file that only we may read; made where it is not there yet."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    return os.fdopen(handle, "ab")
 
 
 def sync(folder: Path) -> None:

@@ -30,9 +30,11 @@ from chargerd.ocpp.effects import (
     Work,
 )
 from chargerd.ocpp.profiles import Supply
+from chargerd.ocpp.security_events import CRITICAL
 from chargerd.ocpp.table.row import is_dc
 from chargerd.ocpp.v2 import dialect
 from chargerd.ocpp.variable import Variable
+from chargerd.ocpp.work.security_log import LogEvent, Written
 
 OnAnswer = Callable[[Payload, Answer, Now], None]
 OnWorked = Callable[[Any, Now], None]  # a value the work yielded, or its OcppError
@@ -52,6 +54,11 @@ def stamp(moment: datetime) -> str:
     """A time as OCPP writes it: UTC, milliseconds, Z (2.1 part 2, 2.1.3)."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def _printable(line: str) -> str:
+    """One line, whatever a peer put into it."""
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 @dataclass(slots=True)
@@ -107,6 +114,7 @@ class Desk:
         self._waiting: dict[int, tuple[str, OnAnswer]] = {}
         self._works: dict[int, OnWorked] = {}
         self._sequences: dict[str, int] = {}
+        self._log_known = False
 
     # Out.
 
@@ -205,11 +213,26 @@ class Desk:
         self.save("device_model", variable.key_of(attribute), value)
 
     def security_event(self, kind: str, now: Now, info: str = "") -> None:
-        """A SecurityEventNotification: delivered like transactions (A04.FR.02)."""
+        """Into the security log (A04.FR.04); a critical one goes to the CSMS too,
+        delivered like transactions (A04.FR.02). `info` never holds a secret."""
+        line = f"{stamp(now.utc)} {kind} {info[:255]}".rstrip()
+        self.work(LogEvent(_printable(line)), self._logged)
+        if kind not in CRITICAL:
+            return
         payload: Payload = {"type": kind, "timestamp": stamp(now.utc)}
         if info:
             payload["techInfo"] = info[:255]
         self.send("SecurityEventNotification", payload, now, Durability.DURABLE)
+
+    def _logged(self, value: Any, now: Now) -> None:
+        """A log that is new though there was one before: somebody cleared it."""
+        if not isinstance(value, Written):
+            return
+        if value.is_new and self.saved.get("security", {}).get("log"):
+            self.security_event("SecurityLogWasCleared", now)
+        if not self._log_known:
+            self._log_known = True
+            self.save("security", "log", True)
 
     def next_number(self, name: str) -> int:
         """0, 1, 2, ... per name, since the start."""

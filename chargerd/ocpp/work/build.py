@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chargerd.config import Config
 from chargerd.ocpp.work import samples
+from chargerd.ocpp.work.certificates import TASKS, CertificateWorker
 from chargerd.ocpp.work.samples import AppendSamples
+from chargerd.ocpp.work.security_log import LogEvent, SecurityLog
 from chargerd.ocpp.workers import Worker
 
 
-def workers(config: Config) -> Mapping[type, Worker]:
-    """All kinds of jobs of this station, by the type of their task."""
-    return {AppendSamples: samples.appender(config)}
+def workers(
+    config: Config, changed: Callable[[], None] = lambda: None
+) -> Mapping[type, Worker]:
+    """All kinds of jobs of this station, by the type of their task.
+
+    `changed`: certificates that vehicles' connections depend on are new.
+    """
+    certificates = CertificateWorker(config, changed)
+    return {
+        AppendSamples: samples.appender(config),
+        LogEvent: SecurityLog(config),
+        **dict.fromkeys(TASKS, certificates),
+    }

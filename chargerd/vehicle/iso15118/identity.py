@@ -16,15 +16,16 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import ocsp
 
+from chargerd.trust import staple
+from chargerd.trust.errors import TrustError
 from chargerd.trust.name import UNREADABLE, key_bits
+from chargerd.trust.staple import Staple
 from chargerd.vehicle.iso15118 import pki
 from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
 
 MAX_FILE_BYTES = 65_536
-MAX_STAPLE_BYTES = 16_384
 
 # TLS SignatureScheme of each kind of key (RFC 8446 4.2.3); ISO 15118-20's kinds first.
 _SCHEMES = {
@@ -116,50 +117,23 @@ def choose(known: Sequence[Loaded], hello: ClientHello) -> Loaded:
     """
     best = _BEST_FOR_1_3 if hello.speaks_1_3 else _BEST_FOR_1_2
 
-    def rank(each: Loaded) -> tuple[bool, bool, int]:
+    def rank(each: Loaded) -> tuple[bool, bool, int, float]:
         named = (
             each.root_name in hello.root_names or each.root_hashes & hello.root_hashes
         )
-        return each.scheme not in hello.schemes, not named, best.index(each.scheme)
+        newest = -each.leaf.not_valid_before_utc.timestamp()  # OCPP A02.FR.15
+        strength = best.index(each.scheme)
+        return each.scheme not in hello.schemes, not named, strength, newest
 
     return min(known, key=rank)
 
 
-# --- OCSP staples ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Staple:
-    """An OCSP response (DER) that says "good", and until when it may be shown."""
-
-    der: bytes = field(repr=False)
-    serial: int
-    until_utc: datetime
-
-    def fresh(self, now_utc: datetime | None) -> bool:
-        """Never shown after its end, nor while the time is not known."""
-        return now_utc is not None and now_utc < self.until_utc
-
-
 def read_staple(der: bytes, known: Sequence[Loaded]) -> Staple:
-    """A response about one of the station's leaves. V2gError: what is wrong.
-
-    Its signature is the vehicle's to check; here it must be about us, good and dated.
-    """
-    if len(der) > MAX_STAPLE_BYTES:
-        raise V2gError(f"OCSP response: {len(der)} bytes are too many")
+    """A response about one of the station's leaves. V2gError: what is wrong."""
     try:
-        answer = ocsp.load_der_ocsp_response(der)
-        if answer.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            raise V2gError(f"OCSP response: {answer.response_status.name}")
-        status, serial = answer.certificate_status, answer.serial_number
-        until_utc = answer.next_update_utc
-    except ValueError as error:
-        raise V2gError(f"OCSP response cannot be read: {error}") from error
-    if serial not in {each.leaf.serial_number for each in known}:
+        response = staple.read_staple(der)
+    except TrustError as error:
+        raise V2gError(str(error)) from error
+    if response.serial not in {each.leaf.serial_number for each in known}:
         raise V2gError("OCSP response: it is not about a certificate of this station")
-    if status is not ocsp.OCSPCertStatus.GOOD:
-        raise V2gError(f"OCSP response: the station's certificate is {status.name}")
-    if until_utc is None:
-        raise V2gError("OCSP response: it does not say until when it holds")
-    return Staple(der, serial, until_utc)
+    return response

@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
+from chargerd.trust.staple import Staple
 from chargerd.vehicle.iso15118 import client_hello, tls_beneath
 from chargerd.vehicle.iso15118.client_hello import ClientHello
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.identity import (
     Identity,
     Loaded,
-    Staple,
     choose,
     load,
     read_staple,

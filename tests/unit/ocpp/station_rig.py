@@ -43,6 +43,7 @@ from chargerd.ocpp.effects import (
     Work,
 )
 from chargerd.ocpp.station import OcppStation
+from chargerd.ocpp.work.security_log import LogEvent
 from firmware_bridge.api import MeterReading, Reading, Telemetry
 
 START = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)
@@ -172,6 +173,7 @@ class Rig:
         self.sent: list[Send] = []
         self.effects: list[Effect] = []
         self.works: dict[int, Any] = {}  # handle -> task that runs
+        self.log: list[str] = []  # the security log
         self._last: dict[int, dict[str, Any]] = {}
 
     # Time and effects.
@@ -206,13 +208,19 @@ class Rig:
                 if effect.save is not None:
                     self._save(effect.save)
             if isinstance(effect, Work):
-                self.works[effect.handle] = effect.task
+                self._work(effect)
             if isinstance(effect, StopWork):
                 del self.works[effect.handle]
             if isinstance(effect, Save):
                 self._save(effect)
         self.effects += effects
         return effects
+
+    def _work(self, effect: Work) -> None:
+        if isinstance(effect.task, LogEvent):
+            self.log.append(effect.task.line)
+        else:
+            self.works[effect.handle] = effect.task
 
     def _save(self, save: Save) -> None:
         space = self.saved.setdefault(save.namespace, {})
