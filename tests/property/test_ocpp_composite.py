@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,13 +13,36 @@ from hypothesis import strategies as st
 
 from chargerd.model import OperationMode
 from chargerd.ocpp.composite import Composite, Context, Demand, timeline
-from chargerd.ocpp.profiles import Period, Profile
+from chargerd.ocpp.profiles import Period, Profile, delayed
 
 BASE = 1_000_000
 SPAN = 120  # seconds looked at
 TX = "T1"
+EXTERNAL = "ChargingStationExternalConstraints"
 POWERS = st.sampled_from([0.0, 1000.0, 2000.0, 3500.0, 6000.0])
 SECONDS = st.integers(0, SPAN)
+
+
+class Jumps(tzinfo):
+    """Local time is UTC, and `by_s` more from BASE + `at_s` on."""
+
+    def __init__(self, at_s: int, by_s: int) -> None:
+        self.at_s, self.by_s = at_s, by_s
+
+    def offset_s(self, t: float) -> int:
+        return self.by_s if t >= BASE + self.at_s else 0
+
+    def fromutc(self, dt: datetime) -> datetime:
+        offset = self.offset_s((dt.replace(tzinfo=None) - EPOCH).total_seconds())
+        moved = dt + timedelta(seconds=offset)
+        return moved.replace(fold=1 if offset else 0)
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        fold = dt is not None and dt.fold == 1
+        return timedelta(seconds=self.by_s if fold else 0)
+
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the naive times it is compared with
 
 
 @st.composite
@@ -57,11 +82,12 @@ def profiles(draw: st.DrawFn) -> list[Profile]:
                     "TxProfile",
                     "PriorityCharging",
                     "LocalGeneration",
+                    EXTERNAL,
                 ]
             )
         )
         level = draw(st.integers(0, 2))
-        if (purpose, level) in levels:
+        if (purpose, level) in levels and purpose != EXTERNAL:
             continue
         levels.add((purpose, level))
         kind = draw(st.sampled_from(["Absolute", "Recurring", "Relative", "Dynamic"]))
@@ -85,6 +111,7 @@ def profiles(draw: st.DrawFn) -> list[Profile]:
                 valid_to_s=draw(st.none() | SECONDS.map(lambda s: float(BASE + s))),
                 max_offline_s=draw(st.none() | st.integers(0, 60).map(float)),
                 transaction_id=TX,
+                local=anchored and draw(st.booleans()),
                 soc_pct=draw(st.none() | st.just(80.0)),
                 soc_limit_w=draw(POWERS),
             )
@@ -105,6 +132,7 @@ def contexts(draw: st.DrawFn) -> Context:
         offline_since_s=None if offline is None else float(BASE + offline),
         ignored_offline=frozenset(draw(st.sets(st.sampled_from(["TxProfile"])))),
         offline_limit_w=123.0,
+        zone=Jumps(draw(st.integers(-5, 100)), draw(st.sampled_from([-30, 30, 0]))),
         dyn_updated_s={
             number: float(BASE + draw(st.integers(-60, 0))) for number in range(0, 6, 2)
         },
@@ -140,6 +168,9 @@ def runs(profile: Profile, ctx: Context, t: float) -> Period | None:
         begin = ctx.now_s if ctx.relative_s is None else ctx.relative_s
     else:
         begin = profile.anchor_s or 0.0
+    if profile.local:  # the wall clock's seconds
+        assert isinstance(ctx.zone, Jumps)
+        t += ctx.zone.offset_s(t)
     while profile.recurrence_s and begin + profile.recurrence_s <= t:
         begin += profile.recurrence_s
     if t < begin or (profile.duration_s and t >= begin + profile.duration_s):
@@ -175,7 +206,12 @@ def oracle(every: list[Profile], ctx: Context, t: float) -> tuple[Any, Any]:
     generation, _ = best("LocalGeneration", every, ctx, t)
     extra = generation[1] if generation else 0.0
     cap, _ = best("ChargingStationMaxProfile", every, ctx, t)
-    site = None if cap is None else cap[1] + extra
+    caps = [] if cap is None else [cap[1]]
+    for profile in every:  # each external system's limit counts, by itself
+        if profile.purpose == EXTERNAL and profile.evse_id in (0, 1):
+            period = runs(profile, ctx, t)
+            caps += [] if period is None else [period.limit_w]
+    site = min(caps) + extra if caps else None
     candidates: list[Profile] = []
     for purpose in ("PriorityCharging", "TxProfile", "TxDefaultProfile"):
         found, mine = best(purpose, every, ctx, t)
@@ -283,3 +319,37 @@ def test_time_always_moves_on(
         t = until
     else:
         raise AssertionError("more changes than the profiles have")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(1, 50), min_size=1, max_size=30),
+    st.integers(0, 400),
+    st.none() | st.integers(1, 900),
+    st.text(max_size=9),
+)
+def test_random_delays_only_move_starts_and_leave_out_what_they_overtake(
+    gaps: list[int], delay: int, duration: int | None, seed: str
+) -> None:
+    """K01.FR.92 to .97, for any gaps, delay and chance."""
+    starts = [0]
+    for gap in gaps:
+        starts.append(starts[-1] + gap)
+    plan = tuple(
+        Period(OperationMode.CHARGING_ONLY, float(n)) for n in range(len(starts))
+    )
+    profile = Profile(
+        1, 1, "TxProfile", "Relative", 0, tuple(map(float, starts)), plan,
+        duration_s=None if duration is None else float(duration), delay_s=float(delay),
+    )  # fmt: skip
+    moved = delayed(profile, seed)
+    assert delayed(profile, seed) == moved  # fixed
+    assert (moved.starts_s[0], moved.periods[0]) == (0.0, plan[0])
+    assert all(a < b for a, b in pairwise(moved.starts_s))
+    for start, period in zip(moved.starts_s, moved.periods, strict=True):
+        late = start - starts[plan.index(period)]
+        assert 0.0 <= late <= delay
+        assert duration is None or start < duration or not delay
+    assert (moved.duration_s, moved.anchor_s) == (profile.duration_s, None)
+    if duration is None:  # the last period cannot be overtaken
+        assert moved.periods[-1] == plan[-1]
