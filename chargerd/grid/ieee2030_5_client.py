@@ -273,33 +273,32 @@ async def beat(client: CsipClient) -> None:
         await asyncio.sleep(BEAT_S)
 
 
+async def speak(client: CsipClient, settings: Json, station: Station) -> None:
+    """Again and again, while the server is lost."""
+    wait_s = FIRST_WAIT_S
+    while True:
+        try:
+            await converse(client, settings, station)
+        except Sep2Error as error:
+            say(error=str(error)[:300])
+        await asyncio.sleep(wait_s)
+        wait_s = min(LONGEST_WAIT_S, 2.0 * wait_s)
+
+
 async def main() -> None:
     settings = json.loads(sys.stdin.readline())
     station = Station()
     client = made(settings, station)
-    listening = asyncio.create_task(listen(station))
-    beating = asyncio.create_task(beat(client))
-    wait_s = FIRST_WAIT_S
     try:
-        while not listening.done():
-            speaking = asyncio.create_task(converse(client, settings, station))
-            await asyncio.wait(
-                {listening, speaking}, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not speaking.done():
-                speaking.cancel()
-            try:
-                await speaking
-            except Sep2Error as error:
-                say(error=str(error)[:300])
-            except asyncio.CancelledError:
-                break
-            await asyncio.sleep(wait_s)
-            wait_s = min(LONGEST_WAIT_S, 2.0 * wait_s)
+        async with asyncio.TaskGroup() as group:
+            others = [
+                group.create_task(beat(client)),
+                group.create_task(speak(client, settings, station)),
+            ]
+            await listen(station)  # the door is gone
+            for other in others:
+                other.cancel()
     finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
         await client.shutdown()
 
 

@@ -79,20 +79,23 @@ class Ieee2030Door:
 
     async def _converse(self, process: Process) -> None:
         """Until it ends, hangs or speaks nonsense."""
-        telling = asyncio.create_task(self._tell(process))
         try:
-            while True:
-                async with asyncio.timeout(SILENT_S):
-                    line = await _line(process)
-                if not line:
-                    return
-                self._controls.receive(json.loads(line), self._ports.now())
-                self.follow()
-        except (OSError, TimeoutError, ValueError, RecursionError):
+            async with asyncio.TaskGroup() as group:
+                telling = group.create_task(self._tell(process))
+                await self._hear(process)
+                telling.cancel()
+        except* (OSError, TimeoutError, ValueError, RecursionError):
             self._controls.refused["process"] += 1
-        finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _hear(self, process: Process) -> None:
+        """Its lines, until it has no more."""
+        while True:
+            async with asyncio.timeout(SILENT_S):
+                line = await _line(process)
+            if not line:
+                return
+            self._controls.receive(json.loads(line), self._ports.now())
+            self.follow()
 
     async def _tell(self, process: Process) -> None:
         """The settings, then what the station does."""

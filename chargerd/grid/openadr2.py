@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from chargerd.clock import Now
@@ -21,8 +20,8 @@ from chargerd.grid.openadr2_opt import Opt
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_words import Call, Json, Refused
 from chargerd.grid.server_clock import ServerClock
-from chargerd.model import DispatchSignal, EvseReport
-from chargerd.plan import PriceSeries
+from chargerd.grid.work import Work
+from chargerd.model import EvseReport
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0  # after a failure, doubled each time
 LOST_AFTER = 3  # failures in a row: the VTN may have forgotten us
@@ -31,13 +30,6 @@ MOST_AT_ONCE = 8  # polls in a row, while the VTN has more to say
 REFRESH_S = 30.0  # signals are renewed so often
 _FORGOTTEN = (str(words.INVALID_ID), str(words.NOT_REGISTERED))
 _REQUESTS = ("register", "poll", "events")  # their failures count
-
-
-@dataclass(slots=True)
-class Work:
-    signals: list[DispatchSignal] = field(default_factory=list)
-    prices: PriceSeries | None = None
-    save: Json | None = None  # the new state to keep over restarts
 
 
 class Ven:

@@ -19,6 +19,7 @@ from chargerd.config_grid import Openadr2
 from chargerd.grid.errors import GridError
 from chargerd.grid.openadr2 import Ven
 from chargerd.grid.ports import GridDoor, Ports
+from chargerd.grid.work import hand_over
 from chargerd.model import EvseReport
 from chargerd.process import end
 
@@ -128,13 +129,7 @@ class Openadr2Door:
     def follow(self) -> None:
         """What the events want now."""
         work = self._ven.tick(self._ports.now())
-        for signal in work.signals:
-            if not self._ports.signal(signal):
-                self._ven.refused["heart"] += 1
-        if work.prices is not None and not self._ports.prices(work.prices):
-            self._ven.refused["planner"] += 1
-        if work.save is not None:
-            self._ports.save(NAMESPACE, "state", work.save)
+        hand_over(work, self._ports, NAMESPACE, self._ven.refused)
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""

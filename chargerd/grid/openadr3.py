@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,21 +23,14 @@ from chargerd.grid.openadr3_membership import KINDS, Membership
 from chargerd.grid.openadr3_reports import Reports
 from chargerd.grid.openadr3_words import Json, Refused
 from chargerd.grid.server_clock import ServerClock
-from chargerd.model import DispatchSignal, EvseReport
-from chargerd.plan import PriceSeries
+from chargerd.grid.work import Work
+from chargerd.model import EvseReport
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0  # after a failure, doubled each time
 REFRESH_S = 15.0  # signals are renewed so often
 REPORTS_S = 1.0
 TOKEN_S = 3600.0  # where the server does not say how long it is good
 MOST_WAITING = 32  # reports
-
-
-@dataclass(slots=True)
-class Work:
-    signals: list[DispatchSignal] = field(default_factory=list)
-    prices: PriceSeries | None = None
-    save: Json | None = None  # the new state to keep over restarts
 
 
 class Ven:

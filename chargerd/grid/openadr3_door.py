@@ -21,6 +21,7 @@ from chargerd.grid.openadr3_calls import Call
 from chargerd.grid.openadr3_words import Refused
 from chargerd.grid.ports import GridDoor, Ports
 from chargerd.grid.trust import trust
+from chargerd.grid.work import hand_over
 from chargerd.model import EvseReport
 
 log = structlog.get_logger(__name__)
@@ -87,13 +88,7 @@ class Openadr3Door:
     def follow(self) -> None:
         """What the events want now."""
         work = self._ven.tick(self._ports.now())
-        for signal in work.signals:
-            if not self._ports.signal(signal):
-                self._ven.refused["heart"] += 1
-        if work.prices is not None and not self._ports.prices(work.prices):
-            self._ven.refused["planner"] += 1
-        if work.save is not None:
-            self._ports.save(NAMESPACE, "state", work.save)
+        hand_over(work, self._ports, NAMESPACE, self._ven.refused)
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""

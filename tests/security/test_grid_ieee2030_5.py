@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 
 from chargerd.grid.ieee2030_5_modes import _READERS
 from chargerd.scheduler.signals import check
+from tests.security.anything import ATOMS, JSON
 from tests.unit.grid.ieee2030_5_stand import Stand
 
-ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-JSON = st.recursive(
-    ATOMS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 KEYS = ("watts", "WSet", "p_lim_w", "p_lim_watts", "pct", "delta_w", "connected")
 KEYS = (*KEYS, "permit", "exp_lim_w", "pf_dbof", "pf_dbuf", "pf_kof", "pf_kuf")
 

@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 
 from chargerd.grid.openadr2_events import MOST_EVENTS, MOST_INTERVALS
 from chargerd.scheduler.signals import check
+from tests.security.anything import JSON
 from tests.unit.grid.openadr2_stand import POWER, Stand, event, signal
 from tests.unit.grid.test_openadr2 import opts
 
-ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-JSON = st.recursive(
-    ATOMS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 KEYS = st.sampled_from(sorted(event()))
 NUMBERS = st.floats(allow_nan=True).map(str) | st.sampled_from(["1e999", "-0", "٣"])
 

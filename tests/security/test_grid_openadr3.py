@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from chargerd.grid.openadr3_events import KNOWN, MOST_EVENTS, MOST_TOGETHER
 from chargerd.grid.openadr3_words import Refused, parse
 from chargerd.scheduler.signals import check
+from tests.security.anything import JSON
 from tests.unit.grid.openadr3_stand import Stand, event, interval, payload, sized
 
-ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-JSON = st.recursive(
-    ATOMS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 TIMES = st.sampled_from(
     ["0001-01-01", "2026-11-25T12:00:00Z", "2099-01-01T00:00:00Z", "x", None, 5]
 )

@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 
 from chargerd.grid.s2_instructions import MOST
 from chargerd.scheduler.signals import check
+from tests.security.anything import JSON
 from tests.unit.grid.s2_stand import FRBC, PEBC, Stand
-
-ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-JSON = st.recursive(
-    ATOMS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 
 
 def bounded(stand: Stand) -> None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from chargerd.clock import Now
-from chargerd.grid.openadr2 import Ven, Work
+from chargerd.grid.openadr2 import Ven
 from chargerd.grid.openadr2_words import Call
+from chargerd.grid.work import Work
 from tests.unit.grid.stand import at, config
 
 CONTEXT = "http://market"

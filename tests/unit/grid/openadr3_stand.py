@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from chargerd.clock import Now
-from chargerd.grid.openadr3 import Ven, Work
+from chargerd.grid.openadr3 import Ven
 from chargerd.grid.openadr3_calls import Call
+from chargerd.grid.work import Work
 from chargerd.model import EvseReport
 from tests.unit.grid.stand import at, config, report
 
