@@ -7,11 +7,23 @@ pin 7. Must never leave `energise` true without an accepted token and a plugged 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from chargerd.clock import Now
-from chargerd.evse import authorize, outcome, pilot
-from chargerd.evse.outcome import Outcome, Progress
+from chargerd.evse import authorize, outcome, pilot, power_path
+from chargerd.evse.outcome import Progress
+from chargerd.evse.session_state import (
+    RUNNING,
+    Event,
+    Inputs,
+    Question,
+    Settings,
+    Shown,
+    State,
+    enter,
+    finish,
+    fresh,
+)
 from chargerd.model import (
     Authorisation,
     AuthQuestion,
@@ -31,98 +43,24 @@ from chargerd.model import (
     TokenRead,
     UnlockRequest,
     VehiclePhase,
-    VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
-from firmware_bridge.api import MeterReading, PilotReading, PilotState
+from firmware_bridge.api import PilotReading, PilotState
+
+__all__ = [  # of session_state.py; what is defined here needs no list
+    "RUNNING",
+    "Event",
+    "Inputs",
+    "Question",
+    "Settings",
+    "Shown",
+    "State",
+    "fresh",
+]
 
 Phase = SessionPhase
-Event = AuthQuestion | FaultNotice | Outcome
-RUNNING = authorize.RUNNING
-
 CONTRACT_KIND = "eMAID"  # OCPP IdTokenEnumType
-_VEHICLE_OVER = (VehiclePhase.STOPPING, VehiclePhase.ENDED, VehiclePhase.FAULT)
-_VEHICLE_IDLE = (
-    VehiclePhase.NONE,
-    VehiclePhase.PAUSED,
-    VehiclePhase.ENDED,
-    VehiclePhase.FAULT,
-)
-_FLOWING_W = 50.0
-_REBASE_WH = 50_000.0  # a register that jumps by more was replaced or reset
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Times of a session in seconds."""
-
-    authorise_timeout_s: float = 120.0  # plug-in without a token: tell, keep waiting
-    question_timeout_s: float = 45.0  # nobody answered: the token may be shown again
-    connect_timeout_s: float = 60.0  # token first, then the plug (EVConnectionTimeOut)
-    stop_timeout_s: float = 20.0  # an orderly stop takes no longer
-    suspend_after_s: float = 2.0
-    unlock_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What one tick knows. `stop` is set while a fault forbids a session."""
-
-    pilot: PilotReading | None
-    vehicle: VehicleState
-    meter: MeterReading | None = None
-    requests: tuple[Request, ...] = ()
-    stop: StopReason | None = None
-    faults: tuple[str, ...] = ()
-    decided_w: float = 0.0
-    vehicle_holds: bool = False  # the last decision was bounded by the vehicle
-    current_a: float = 0.0  # DC current measured, signed
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A token somebody was asked about."""
-
-    token: Token
-    at_mono: float
-    remote_start_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The contract that the vehicle shows, and why it was refused; "" = it was not."""
-
-    emaid: str = field(default="", repr=False)
-    refused: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A session and what its steps must remember. Start with `fresh(evse_id)`."""
-
-    session: Session
-    energise: bool = False
-    operative: bool = True
-    operative_wanted: bool = True
-    question: Question | None = None
-    shown: Shown = Shown()
-    hold_until_mono: float = 0.0  # an accepted token waits for the plug until then
-    keep_s: float | None = None  # a session outlives a pulled plug by so much
-    away: bool = False  # IDLE, but its vehicle may come back
-    phase_mono: float = 0.0
-    quiet_mono: float | None = None
-    seen_vehicle: bool = False  # the vehicle's protocol has started in this session
-    gone: bool = False  # unplugged in the last step
-    timed_out: bool = False  # AuthorizationTimeout was raised
-    registers_wh: tuple[float, float] | None = None
-    unlock_until_mono: float = 0.0
-    progress: Progress = field(default_factory=Progress)
-
-
-def fresh(evse_id: int, *, connector_id: int = 1, operative: bool = True) -> State:
-    """The state after a start: nothing is known, nothing is energised."""
-    session = Session(evse_id, connector_id)
-    return State(session, operative=operative, operative_wanted=operative)
+DEFAULTS = Settings()
 
 
 def plugged(reading: PilotReading | None, before: bool) -> bool:
@@ -135,7 +73,7 @@ def plugged(reading: PilotReading | None, before: bool) -> bool:
 
 
 def step(
-    state: State, inputs: Inputs, now: Now, settings: Settings = Settings()
+    state: State, inputs: Inputs, now: Now, settings: Settings = DEFAULTS
 ) -> tuple[State, tuple[Event, ...]]:
     """One tick. The plug comes first: a late answer never meets the next vehicle."""
     events: list[Event] = []
@@ -147,10 +85,10 @@ def step(
         state = replace(state, operative=state.operative_wanted)
     state = _timers(state, now, settings, events)
     if state.session.phase in RUNNING:
-        state = _run(state, inputs, now, settings)
+        state = power_path.run(state, inputs, now, settings)
     if state.session.phase is Phase.STOPPING:
-        state = _stopping(state, inputs, now, settings, events)
-    state = _meter(state, inputs)
+        state = power_path.stopping(state, inputs, now, settings, events)
+    state = power_path.meter(state, inputs)
     if state.session.id:
         progress = outcome.advance(
             state.progress,
@@ -167,20 +105,6 @@ def step(
 def _quiet(state: State) -> bool:
     idle = state.session.phase is Phase.IDLE and not state.away
     return idle or state.session.phase is Phase.FINISHED
-
-
-def _enter(state: State, phase: SessionPhase, now: Now) -> State:
-    """Change the phase; `energise` follows it, never the other way round."""
-    session = replace(state.session, phase=phase)
-    energise = phase in RUNNING
-    return replace(
-        state,
-        session=session,
-        energise=energise,
-        phase_mono=now.mono,
-        quiet_mono=None,
-        unlock_until_mono=0.0 if energise else state.unlock_until_mono,
-    )
 
 
 def _plug(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
@@ -200,13 +124,13 @@ def _plug(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
         return _wait_for_return(state, state.keep_s, now)
     reason = state.session.stop_reason or StopReason.EV_DISCONNECTED
     state = replace(state, session=replace(state.session, stop_reason=reason))
-    state = _finish(state, now, events)
+    state = finish(state, now, events)
     return replace(state, gone=True, question=None, timed_out=False)
 
 
 def _wait_for_return(state: State, keep_s: float, now: Now) -> State:
     """Unplugged, not over: nothing is energised, the token is held (E10)."""
-    state = _enter(state, Phase.IDLE, now)
+    state = enter(state, Phase.IDLE, now)
     hold = now.mono + keep_s
     return replace(state, away=True, hold_until_mono=hold, seen_vehicle=False)
 
@@ -214,7 +138,7 @@ def _wait_for_return(state: State, keep_s: float, now: Now) -> State:
 def _lost(state: State, reason: StopReason, now: Now, events: list[Event]) -> State:
     """The vehicle that was waited for is given up."""
     session = replace(state.session, stop_reason=reason)
-    state = _finish(replace(state, session=session), now, events)
+    state = finish(replace(state, session=session), now, events)
     return replace(state, gone=True, away=False, question=None)
 
 
@@ -245,19 +169,13 @@ def _connect(state: State, now: Now, events: list[Event]) -> State:
             timed_out=False,
         )
     if session.authorised and state.operative:
-        return _enter(state, Phase.STARTING, now)
+        return enter(state, Phase.STARTING, now)
     return state
 
 
 def _session_id(evse_id: int, now: Now) -> str:
     """Unique on this station: two plug-ins never share a microsecond and an EVSE."""
     return f"{evse_id}-{now.utc:%Y%m%dT%H%M%S.%f}"
-
-
-def _finish(state: State, now: Now, events: list[Event]) -> State:
-    state = _enter(state, Phase.FINISHED, now)
-    events.append(outcome.conclude(state.progress, state.session, now))
-    return state
 
 
 def _request(
@@ -330,7 +248,7 @@ def _contract(state: State, inputs: Inputs, now: Now, events: list[Event]) -> St
     contract = inputs.vehicle.contract
     if contract is None:
         return state if state.shown == Shown() else replace(state, shown=Shown())
-    talks = inputs.vehicle.phase not in (*_VEHICLE_OVER, VehiclePhase.PAUSED)
+    talks = inputs.vehicle.phase not in (*power_path.VEHICLE_OVER, VehiclePhase.PAUSED)
     if contract.emaid == state.shown.emaid or not talks:
         return state
     session = state.session
@@ -434,7 +352,7 @@ def _accept(
     )
     if session.phase is Phase.IDLE:
         return state
-    return _enter(state, Phase.STARTING, now)
+    return enter(state, Phase.STARTING, now)
 
 
 def _take_up(state: State, request: ResumeRequest, inputs: Inputs, now: Now) -> State:
@@ -458,7 +376,7 @@ def _take_up(state: State, request: ResumeRequest, inputs: Inputs, now: Now) -> 
     state = replace(state, session=session)
     if session.phase is Phase.IDLE:
         return _wait_for_return(state, request.connect_s, now)
-    return _enter(state, Phase.STARTING, now) if session.authorised else state
+    return enter(state, Phase.STARTING, now) if session.authorised else state
 
 
 def _stop_by(state: State, token: Token, now: Now, events: list[Event]) -> State:
@@ -479,8 +397,8 @@ def _stop(state: State, reason: StopReason, now: Now, events: list[Event]) -> St
     session = replace(state.session, stop_reason=reason)
     state = replace(state, session=session, question=None)
     if phase is Phase.CONNECTED:
-        return _finish(state, now, events)
-    return _enter(state, Phase.STOPPING, now)
+        return finish(state, now, events)
+    return enter(state, Phase.STOPPING, now)
 
 
 def _timers(state: State, now: Now, settings: Settings, events: list[Event]) -> State:
@@ -505,88 +423,3 @@ def _timers(state: State, now: Now, settings: Settings, events: list[Event]) -> 
         events.append(FaultNotice(session.evse_id, "AuthorizationTimeout", False))
         state = replace(state, timed_out=False)
     return state
-
-
-def _run(state: State, inputs: Inputs, now: Now, settings: Settings) -> State:
-    """Follow the power path while authorised."""
-    vehicle = inputs.vehicle.phase
-    if inputs.stop is not None:
-        return _enter(_with_reason(state, inputs.stop), Phase.STOPPING, now)
-    if vehicle in _VEHICLE_OVER and state.seen_vehicle:
-        fault = vehicle is VehiclePhase.FAULT
-        reason = StopReason.OTHER if fault else StopReason.STOPPED_BY_EV
-        return _enter(_with_reason(state, reason), Phase.STOPPING, now)
-    begun = vehicle not in (*_VEHICLE_OVER, VehiclePhase.NONE)
-    if begun and not state.seen_vehicle:  # the end of the last one is not a begin
-        state = replace(state, seen_vehicle=True)
-    wanted = _wanted_phase(inputs, state.session.phase)
-    if wanted is state.session.phase:
-        return state if state.quiet_mono is None else replace(state, quiet_mono=None)
-    suspends = wanted in (Phase.SUSPENDED_EV, Phase.SUSPENDED_EVSE)
-    if suspends and _path_closed(inputs):
-        if state.quiet_mono is None:
-            return replace(state, quiet_mono=now.mono)
-        if now.mono - state.quiet_mono < settings.suspend_after_s:
-            return state
-    return _enter(state, wanted, now)
-
-
-def _with_reason(state: State, reason: StopReason) -> State:
-    return replace(state, session=replace(state.session, stop_reason=reason))
-
-
-def _path_closed(inputs: Inputs) -> bool:
-    if inputs.vehicle.phase is not VehiclePhase.NONE:
-        return inputs.vehicle.phase is VehiclePhase.ENERGY
-    reading = inputs.pilot
-    return bool(reading and reading.ac_closed and reading.pilot_state in pilot.READY)
-
-
-def _wanted_phase(inputs: Inputs, phase: SessionPhase) -> SessionPhase:
-    if not _path_closed(inputs):
-        return Phase.STARTING if phase is Phase.STARTING else Phase.SUSPENDED_EV
-    if abs(inputs.decided_w) >= _FLOWING_W:
-        return Phase.ENERGY
-    if phase is Phase.STARTING:
-        return Phase.ENERGY
-    return Phase.SUSPENDED_EV if inputs.vehicle_holds else Phase.SUSPENDED_EVSE
-
-
-def _stopping(
-    state: State, inputs: Inputs, now: Now, settings: Settings, events: list[Event]
-) -> State:
-    """FINISHED when the vehicle's protocol is over, the contactors are open, 0 A."""
-    reading = inputs.pilot
-    closed = bool(reading and (reading.dc_closed or reading.ac_closed))
-    own_wish = state.session.stop_reason is StopReason.STOPPED_BY_EV
-    if inputs.vehicle.phase is VehiclePhase.PAUSED and own_wish:
-        session = replace(state.session, stop_reason=None)
-        return _enter(replace(state, session=session), Phase.SUSPENDED_EV, now)
-    over = inputs.vehicle.phase in _VEHICLE_IDLE or not state.seen_vehicle
-    if over and not closed and abs(inputs.current_a) < 1.0:
-        return _finish(state, now, events)
-    if now.mono - state.phase_mono < settings.stop_timeout_s:
-        return state
-    return _finish(state, now, events)
-
-
-def _meter(state: State, inputs: Inputs) -> State:
-    """Energy is what the registers counted, never power times time."""
-    meter, session = inputs.meter, state.session
-    if meter is None or session.phase in (Phase.IDLE, Phase.FINISHED):
-        return state
-    read = (meter.import_wh, meter.export_wh)
-    if read == state.registers_wh:
-        return state
-    if state.registers_wh is None:
-        return replace(state, registers_wh=read)
-    in_wh = read[0] - state.registers_wh[0]
-    out_wh = read[1] - state.registers_wh[1]
-    if not (0.0 <= in_wh < _REBASE_WH and 0.0 <= out_wh < _REBASE_WH):
-        return replace(state, registers_wh=read)
-    session = replace(
-        session,
-        energy_in_wh=session.energy_in_wh + in_wh,
-        energy_out_wh=session.energy_out_wh + out_wh,
-    )
-    return replace(state, session=session, registers_wh=read)

@@ -8,7 +8,7 @@ import pytest
 
 from chargerd.evse import permanent, session
 from chargerd.evse.session import Question, State
-from chargerd.model import SessionPhase, StopReason, Token
+from chargerd.model import SessionPhase, StopReason, Token, VehicleState
 from tests.unit.scheduler.stand import at
 
 OTHER = Question(Token("04AABB"), 0.0)
@@ -45,7 +45,7 @@ def test_it_asks_when_due(before: State, after_s: float, asks: bool) -> None:
 def test_it_is_started_with_no_card_and_may_discharge() -> None:
     before = state(SessionPhase.CONNECTED)
     wants = permanent.start(before, at(0.0))
-    inputs = session.Inputs(None, session.VehicleState(), requests=wants)
+    inputs = session.Inputs(None, VehicleState(), requests=wants)
     after, events = session.step(before, inputs, at(0.0))
     assert events == ()
     assert after.energise
@@ -56,8 +56,6 @@ def test_it_is_started_with_no_card_and_may_discharge() -> None:
 def test_a_fault_that_is_there_keeps_it_from_starting() -> None:
     before = state(SessionPhase.CONNECTED)
     wants = permanent.start(before, at(0.0))
-    inputs = session.Inputs(
-        None, session.VehicleState(), requests=wants, stop=StopReason.OTHER
-    )
+    inputs = session.Inputs(None, VehicleState(), requests=wants, stop=StopReason.OTHER)
     after, _ = session.step(before, inputs, at(0.0))
     assert not after.energise
