@@ -239,16 +239,18 @@ def stop(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> 
 @app.command()
 def reset(
     context: typer.Context,
+    evse: Evse = None,
     now: Annotated[
         bool, typer.Option("--now", help="Do not wait for sessions.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restart the daemon when no session runs.
+    """Restart the daemon when no session runs; with --evse that EVSE alone.
 
     Clears the faults that wait for a technician. --now ramps down and restarts at once.
     """
-    _done(context.obj.ask("reset", immediate=now), as_json, "asked to restart")
+    asked = context.obj.ask("reset", immediate=now, evse=evse)
+    _done(asked, as_json, "asked to restart")
 
 
 @app.command()

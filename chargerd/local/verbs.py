@@ -231,9 +231,11 @@ class Verbs:
         return {"accepted": True}
 
     async def _reset(self, question: Json) -> Json:
-        """Restart the daemon: when no session runs, or at once, ramping down."""
+        """Restart the daemon, or one EVSE without it: when no session runs, or at once,
+        ramping down."""
         now = question.get("immediate") is True
-        self._ports.request(ResetRequest(0, immediate=now))
+        evse_id = 0 if question.get("evse") is None else self._evse(question)
+        self._ports.request(ResetRequest(evse_id, immediate=now))
         return {"accepted": True}
 
     async def _island(self, question: Json) -> Json:

@@ -114,7 +114,8 @@ class Provisioning(Block):
     def _accepted(self, interval_s: float, now: Now) -> None:
         if interval_s >= 1:
             interval = self._desk.model.variable("OCPPCommCtrlr", "HeartbeatInterval")
-            self._desk.keep(interval, str(int(interval_s)))
+            if interval.value != str(int(interval_s)):
+                self._desk.keep(interval, str(int(interval_s)))
         self._desk.accepted = True
         self._desk.effects.append(SetGate(Gate.OPEN))
 

@@ -342,6 +342,7 @@ def test_commands_ask_the_heart(
             ["stop", "--evse", "2"],
             ["start", "04A2", "--evse", "1"],
             ["reset"],
+            ["reset", "--evse", "2", "--now"],
             ["island"],
             ["limit", "--evse", "1", "--energy", "7.5", "--minutes", "30"],
             ["dispatch", "send", "--evse", "1", "--power", "3000", "--seconds", "5"],
@@ -352,6 +353,7 @@ def test_commands_ask_the_heart(
     assert heart.requests[1] == PromiseRequest(2, None)
     assert isinstance(heart.requests[2], StopRequest)
     assert heart.requests[4] == ResetRequest(0, immediate=False)
+    assert heart.requests[5] == ResetRequest(2, immediate=True)
     assert heart.signals[0].segments[0].setpoint_w == 3000.0
     assert heart.limits == [(1, DriverLimits(energy_wh=7500.0, time_s=1800.0))]
 

@@ -272,6 +272,7 @@ async def test_requests_are_neutral_values() -> None:
         {"verb": "start", "evse": 1, "token": "AA", "kind": "ISO14443"},
         {"verb": "stop", "evse": 2},
         {"verb": "reset", "immediate": True},
+        {"verb": "reset", "evse": 2},
         {"verb": "island"},
     ):
         assert await verbs.answer(question) == {"accepted": True}
@@ -282,6 +283,7 @@ async def test_requests_are_neutral_values() -> None:
         StartRequest(1, Token("AA", "ISO14443"), authorised=False),
         StopRequest(2, StopReason.LOCAL),
         ResetRequest(0, immediate=True),
+        ResetRequest(2, immediate=False),
         IslandRequest(),
     ]
 

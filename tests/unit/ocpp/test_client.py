@@ -27,7 +27,6 @@ from chargerd.ocpp.effects import (
     Later,
     LearnTime,
     OcppError,
-    Reconnect,
     Reply,
     Save,
     Send,
@@ -289,40 +288,6 @@ async def test_a_mute_csms_is_left_and_burns_no_attempt() -> None:
             await csms.until(lambda: len(csms.links) >= 3)
             assert bench.station.results == []  # still to be delivered
             assert len(bench.outbox.rows) == 1
-
-        await with_client(bench, body)
-
-
-@pytest.mark.asyncio
-async def test_reconnect_effect_flushes_the_answer_first() -> None:
-    station = FakeStation(answers={"Reset": ACCEPTED})
-    csms = FakeCsms()
-    async with csms.running():
-        bench = make_bench(csms, station=station)
-
-        async def body() -> None:
-            await csms.until(lambda: csms.links)
-            station.effects = [Reconnect("new password")]
-            assert await csms.ask(RESET) == [3, "a", ACCEPTED]
-            await csms.until(lambda: len(csms.links) == 2)
-            assert csms.links[0].close_code == 1000
-
-        await with_client(bench, body)
-
-
-@pytest.mark.asyncio
-async def test_nothing_new_starts_on_a_link_that_ends() -> None:
-    csms = FakeCsms()
-    async with csms.running():
-        bench = make_bench(csms, station=FakeStation(on_link=[OPEN]))
-
-        async def body() -> None:
-            await bench.station.until(lambda: bench.station.links)
-            bench.station.effects = [Reconnect("new password"), beat(handle=4)]
-            bench.client.ask(AuthQuestion(1, Token("x")))
-            await bench.station.until(lambda: len(bench.station.links) == 3)
-            assert csms.frames == []
-            assert isinstance(bench.station.results[0][2], CallError)
 
         await with_client(bench, body)
 

@@ -9,11 +9,26 @@ from typing import Any
 import pytest
 
 from chargerd.clock import Clock
+from chargerd.model import AuthQuestion, Token
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.connection import Connection
-from chargerd.ocpp.effects import Reconnect
+from chargerd.ocpp.effects import (
+    CallError,
+    Durability,
+    Gate,
+    Reconnect,
+    Send,
+    SetGate,
+)
 from chargerd.ocpp.station import OcppStation
-from tests.unit.ocpp.fakes import BEAT, FakeCsms, FakeOutbox, make_bench, with_client
+from tests.unit.ocpp.fakes import (
+    BEAT,
+    FakeCsms,
+    FakeOutbox,
+    FakeStation,
+    make_bench,
+    with_client,
+)
 from tests.unit.ocpp.station_rig import config
 
 
@@ -95,3 +110,39 @@ async def test_the_answer_comes_before_the_result(
         assert sent[3].get("requestId") == request_.get("requestId")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_reconnect_effect_flushes_the_answer_first() -> None:
+    station = FakeStation(answers={"Reset": {"status": "Accepted"}})
+    csms = FakeCsms()
+    async with csms.running():
+        bench = make_bench(csms, station=station)
+
+        async def body() -> None:
+            await csms.until(lambda: csms.links)
+            station.effects = [Reconnect("new password")]
+            text = '[2,"a","Reset",{"type":"Immediate"}]'
+            assert await csms.ask(text) == [3, "a", {"status": "Accepted"}]
+            await csms.until(lambda: len(csms.links) == 2)
+            assert csms.links[0].close_code == 1000
+
+        await with_client(bench, body)
+
+
+@pytest.mark.asyncio
+async def test_nothing_new_starts_on_a_link_that_ends() -> None:
+    csms = FakeCsms()
+    async with csms.running():
+        bench = make_bench(csms, station=FakeStation(on_link=[SetGate(Gate.OPEN)]))
+
+        async def body() -> None:
+            await bench.station.until(lambda: bench.station.links)
+            beat = Send("Heartbeat", {}, Durability.NOW_OR_NEVER, 4)
+            bench.station.effects = [Reconnect("new password"), beat]
+            bench.client.ask(AuthQuestion(1, Token("x")))
+            await bench.station.until(lambda: len(bench.station.links) == 3)
+            assert csms.frames == []
+            assert isinstance(bench.station.results[0][2], CallError)
+
+        await with_client(bench, body)
