@@ -7,6 +7,7 @@ Ended's wait for the meter's signature. Decides nothing: `transactions.py` says 
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Session
@@ -33,6 +34,7 @@ class Teller:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._can_sign = signs(Place(desk.config))
+        self.queued: Counter[str] = Counter()  # messages by transaction (E14)
 
     def tell(
         self,
@@ -54,6 +56,7 @@ class Teller:
         event = self._event(view, tx, kind, trigger, values, now)
         view.transaction_authorised = tx.authorised
         tx.seen_utc = stamp(now.utc)
+        self.queued[tx.id] += 1
         self._send(
             tx, event, now, durability, tx.saved(now.mono), while_gated=while_gated
         )
@@ -75,6 +78,7 @@ class Teller:
         waits = view.report is not None and self._signs(view.report, tx)
         waits = waits and stopped not in NO_TIME
         until = now.mono + SIGN_WAIT_S if waits else now.mono
+        self.queued[tx.id] += 1
         watch.ending = Ending(tx, event, session_id, until)
         self.settle(view, watch, now)
 

@@ -53,7 +53,6 @@ class Transactions(Block):
         self._teller = Teller(desk)
         self._limiter = Limiter(desk, charging, self._told_state)
         self.watches = {evse_id: Watch() for evse_id in desk.evses}
-        self._queued: Counter[str] = Counter()  # messages by transaction (E14)
         kept = desk.saved.get("transaction_count", {}).get("n")
         self._count = kept if isinstance(kept, int) else 0  # transactions ever begun
 
@@ -174,7 +173,7 @@ class Transactions(Block):
             for name in ("TxStartedMeasurands", "TxEndedMeasurands")
         )
         note_meter(tx, report, now)
-        self._tell(view, watch, "Started", first, [value], now)
+        self._teller.tell(view, watch, "Started", first, [value], now)
         self._charging.transaction_started(view, tx.remote_start_id, now)
 
     def _start_points(self) -> frozenset[str]:
@@ -265,7 +264,7 @@ class Transactions(Block):
         value = self._readings.sampled(
             "TxUpdatedMeasurands", view, report, tx.mode, context, now
         )
-        self._tell(
+        self._teller.tell(
             view, watch, "Updated", trigger, [value], now, while_gated=while_gated
         )
 
@@ -279,28 +278,9 @@ class Transactions(Block):
         self, view: EvseView, watch: Watch, trigger: str, value: Payload, now: Now
     ) -> None:
         """Updated for a value of a series: the first to go when the disk is full."""
-        self._tell(
+        self._teller.tell(
             view, watch, "Updated", trigger, [value], now,
             durability=Durability.THINNABLE,
-        )  # fmt: skip
-
-    def _tell(
-        self,
-        view: EvseView,
-        watch: Watch,
-        kind: str,
-        trigger: str,
-        values: list[Payload | None],
-        now: Now,
-        *,
-        durability: Durability = Durability.DURABLE,
-        while_gated: bool = False,
-    ) -> None:
-        if watch.tx is not None:
-            self._queued[watch.tx.id] += 1
-        self._teller.tell(
-            view, watch, kind, trigger, values, now,
-            durability=durability, while_gated=while_gated,
         )  # fmt: skip
 
     def _end(
@@ -339,7 +319,6 @@ class Transactions(Block):
         now: Now,
     ) -> None:
         """Ended, and nothing of it is left but its messages."""
-        self._queued[tx.id] += 1
         self._teller.end(view, tx, trigger, stopped, values, now, watch)
         watch.tx = None
         view.transaction_id = ""
@@ -420,15 +399,15 @@ class Transactions(Block):
         """GetTransactionStatus (E14)."""
         number = request.get("transactionId")
         if number is None:
-            return {"messagesInQueue": any(self._queued.values())}
+            return {"messagesInQueue": any(self._teller.queued.values())}
         return {
             "ongoingIndicator": self._desk.evse_of_transaction(number) is not None,
-            "messagesInQueue": self._queued[number] > 0,
+            "messagesInQueue": self._teller.queued[number] > 0,
         }
 
     def queued(self, waiting: Counter[str]) -> None:
         """What waits on disk, by transaction: of the last run, or after thinning."""
-        self._queued = Counter(waiting)
+        self._teller.queued = Counter(waiting)
 
     def result(self, request: Payload, answer: Answer, now: Now) -> None:
         """TransactionEvent's answer, matched by the request: it may be of the last run.
@@ -436,9 +415,9 @@ class Transactions(Block):
         An invalid token stops the transaction, or its energy (E05, C10.FR.05).
         """
         number = request["transactionInfo"]["transactionId"]
-        self._queued[number] -= 1
-        if self._queued[number] <= 0:
-            del self._queued[number]
+        self._teller.queued[number] -= 1
+        if self._teller.queued[number] <= 0:
+            del self._teller.queued[number]
         if isinstance(answer, CallError):
             return
         token, info = request.get("idToken"), answer.get("idTokenInfo")
