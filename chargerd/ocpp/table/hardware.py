@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chargerd import __version__
-from chargerd.ocpp.table.row import STATES, More, Place, Row, read
+from chargerd.ocpp.table.row import STATES, More, Place, Row, is_dc, read
 
 
 def _protocol(place: Place) -> str:
@@ -16,6 +16,11 @@ def _protocol(place: Place) -> str:
 def _evse_id(place: Place) -> str:
     port = place.one_evse.iso15118
     return port.evse_id if port else ""
+
+
+def _connector_phases(place: Place) -> str:
+    """0 = DC."""
+    return "0" if is_dc(place.one_evse) else str(place.one_evse.ac_phases)
 
 
 CHARGING_STATES = ("EVConnected", "Charging", "SuspendedEV", "SuspendedEVSE", "Idle")
@@ -62,6 +67,5 @@ ROWS: tuple[Row, ...] = (
     read("Connector", "ConnectorType", "string",
           lambda p: p.connector.type if p.connector else "", scope="connector"),
     read("Connector", "ChargeProtocol", "string", _protocol, scope="connector"),
-    read("Connector", "SupplyPhases", "integer",
-          lambda p: str(p.one_evse.ac_phases), scope="connector"),
+    read("Connector", "SupplyPhases", "integer", _connector_phases, scope="connector"),
 )  # fmt: skip

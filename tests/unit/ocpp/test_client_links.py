@@ -146,3 +146,32 @@ async def test_nothing_new_starts_on_a_link_that_ends() -> None:
             assert isinstance(bench.station.results[0][2], CallError)
 
         await with_client(bench, body)
+
+
+@pytest.mark.req("B10.FR.03")
+@pytest.mark.asyncio
+async def test_a_dead_central_system_gives_way_to_the_next_profile() -> None:
+    """The whole way: attempt, failure, next slot, link, BootNotification."""
+    csms = FakeCsms()
+    csms.answer = answer
+    async with csms.running():
+        presets = {
+            "OCPPCommCtrlr.NetworkProfileConnectionAttempts": 1,
+            "OCPPCommCtrlr.NetworkConfigurationPriority": "1,2",
+            "OCPPCommCtrlr.RetryBackOffWaitMinimum": 1,
+            "OCPPCommCtrlr.RetryBackOffRandomRange": 0,
+            "NetworkConfiguration[2].OcppCsmsUrl": f"ws://127.0.0.1:{csms.port}/two",
+        }
+        conf = config(
+            url="ws://127.0.0.1:1/one", security_profile=0, device_model=presets
+        )
+        station = OcppStation(conf, {})
+        client = OcppClient(
+            conf.ocpp, station, FakeOutbox(), Clock(), print, print, print
+        )
+        running = asyncio.create_task(client.run())
+        await csms.until(lambda: csms.frames)
+        assert csms.frames[0][2] == "BootNotification"
+        assert station.variable("OCPPCommCtrlr", "ActiveNetworkProfile") == "2"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
