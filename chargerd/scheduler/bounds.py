@@ -184,11 +184,10 @@ def _rules(
     if rules.reactive is not None and unit.plate.max_var > 0.0 and not on_ac(snap):
         rule, rating_w = rules.reactive, unit.discharge_w
         for power_w in (ledger.low, ledger.high):
-            var = grid_rules.reactive(rule, unit.plate, state, power_w, rating_w)
-            left_w = grid_rules.beside_w(unit.plate, var)
+            left_w = grid_rules.beside_w(rule, unit.plate, state, power_w, rating_w)
             if abs(power_w) > left_w:
                 bounds = (-left_w, math.inf) if power_w < 0.0 else (-math.inf, left_w)
-                ledger.cap("der", rule.name, *bounds, f"beside {var:+.0f} var")
+                ledger.cap("der", rule.name, *bounds, "beside reactive power")
     return state
 
 

@@ -226,6 +226,12 @@ def _factor(rule: Reactive, power_w: float, rating_w: float) -> float | None:
     return 1.0 if factor is None else factor
 
 
-def beside_w(plate: Plate, var: float) -> float:
-    """The active power that apparent power leaves beside `var`."""
+def beside_w(
+    rule: Reactive, plate: Plate, state: State, power_w: float, rating_w: float
+) -> float:
+    """The active power that apparent power leaves beside what the rule asks."""
+    factor = _factor(rule, power_w, rating_w)
+    if factor is not None:
+        return plate.max_va * max(abs(factor), plate.min_factor)
+    var = reactive(rule, plate, state, power_w, rating_w)
     return math.sqrt(max(0.0, plate.max_va**2 - var**2))

@@ -20,6 +20,7 @@ from chargerd.model import (
 from chargerd.plan import wish_w
 from chargerd.scheduler import balance, droop, headroom, words
 from chargerd.scheduler import promise as promises
+from chargerd.scheduler.bounds import is_ac, on_ac
 from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.promise import Line, Plant
 from chargerd.scheduler.signals import GUARD_S
@@ -214,7 +215,8 @@ def _read(
     parts = max(1, ctx.station_evses) if signal.evse_id == 0 else 1
     var = None if segment.setpoint_var is None else segment.setpoint_var / parts
     if mode is OperationMode.IDLE:
-        return Ask(signal, 0.0, mode, setpoint_var=var, sleep=segment.sleep)
+        sleep = segment.sleep and not (is_ac(snap) or on_ac(snap))  # a stage can
+        return Ask(signal, 0.0, mode, setpoint_var=var, sleep=sleep)
     if mode is OperationMode.LOCAL_LOAD_BALANCING:
         grid_w, band = snap.site.grid_w, segment.band
         goal_w = None

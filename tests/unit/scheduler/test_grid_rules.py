@@ -400,6 +400,9 @@ def test_reactive_power_goes_to_the_stage_and_leaves_less_active() -> None:
     verdict = at(GridRules(reactive=Reactive("x", share=1.0)), -6000.0, plate=small)
     assert verdict.wanted_w == pytest.approx(-4800.0)  # 6 kVA beside 3.6 kvar
     assert verdict.source == "x"
+    verdict = at(GridRules(reactive=FIXED_PF), -6000.0, plate=small)
+    assert verdict.wanted_w == pytest.approx(-5700.0)  # 6 kVA at 0.95
+    assert verdict.setpoint_var == pytest.approx(-5700.0 * math.tan(math.acos(0.95)))
 
 
 def test_rules_reach_the_wire_and_go_again() -> None:
