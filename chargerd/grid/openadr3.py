@@ -18,8 +18,9 @@ from chargerd.config_grid_servers import LOOPBACK, Openadr3
 from chargerd.grid import openadr3_words as words
 from chargerd.grid.openadr3_calls import PAGE, Call, Calls
 from chargerd.grid.openadr3_dispatch import Dispatch
-from chargerd.grid.openadr3_events import ALERTS, MOST_EVENTS, Event, Events, horizon
+from chargerd.grid.openadr3_events import MOST_EVENTS, Events
 from chargerd.grid.openadr3_membership import KINDS, Membership
+from chargerd.grid.openadr3_read import ALERTS, Event, horizon
 from chargerd.grid.openadr3_reports import Reports
 from chargerd.grid.openadr3_words import Json, Refused
 from chargerd.grid.server_clock import ServerClock

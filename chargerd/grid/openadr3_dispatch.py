@@ -13,7 +13,7 @@ from chargerd.clock import Now
 from chargerd.config import Evse
 from chargerd.config_grid_servers import Openadr3
 from chargerd.grid import windows
-from chargerd.grid.openadr3_events import ALERTS, DAY_S, PRICES, Event, Part, horizon
+from chargerd.grid.openadr3_read import ALERTS, DAY_S, PRICES, Event, Part, horizon
 from chargerd.grid.windows import Priced, Window
 from chargerd.model import DispatchSignal, EvseReport, Priority
 from chargerd.plan import PriceSeries

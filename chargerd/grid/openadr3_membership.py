@@ -14,7 +14,7 @@ from chargerd.config import Evse
 from chargerd.config_grid_servers import Openadr3
 from chargerd.grid import openadr3_words as words
 from chargerd.grid.openadr3_calls import PAGE, Call, Calls
-from chargerd.grid.openadr3_events import Rules
+from chargerd.grid.openadr3_read import Rules
 from chargerd.grid.openadr3_words import Json
 
 AGAIN_S = 600.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.grid import openadr3_words as words
-from chargerd.grid.openadr3_events import Event
+from chargerd.grid.openadr3_read import Event
 from chargerd.grid.openadr3_words import Json, Refused
 from chargerd.model import EvseReport
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.grid.openadr3_events import KNOWN, MOST_EVENTS, MOST_TOGETHER
+from chargerd.grid.openadr3_events import MOST_EVENTS, MOST_TOGETHER
+from chargerd.grid.openadr3_read import KNOWN
 from chargerd.grid.openadr3_words import Refused, parse
 from chargerd.scheduler.signals import check
 from tests.security.anything import JSON

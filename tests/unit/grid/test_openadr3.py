@@ -280,6 +280,15 @@ def test_a_changed_event_changes_and_an_older_one_does_not() -> None:
     assert stand.ven.status()["refused"] == {"replayed": 1}
 
 
+@pytest.mark.parametrize("second", ["2026-11-25T12:01:40.123Z", "12:22:12", None])
+def test_stamps_of_any_form_let_a_change_in(second: str | None) -> None:
+    """As texts, "40.123Z" would come before "40Z"."""
+    stand = Stand()
+    stand.asked(event())
+    newer = one("DISPATCH_SETPOINT", 1, modificationDateTime=second)
+    assert stand.asked(newer)[SET][0][1] == 1000.0
+
+
 def test_cancelled_by_a_window_without_length() -> None:
     """7.9: start "0001-01-01", duration "PT0S"."""
     stand = Stand()
