@@ -12,7 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 from chargerd.clock import Now
-from chargerd.model import Authorisation, AuthQuestion, StopReason, StopRequest, Token
+from chargerd.model import (
+    Authorisation,
+    AuthQuestion,
+    EvseReport,
+    StopReason,
+    StopRequest,
+    Token,
+)
 from chargerd.ocpp.blocks import plug_and_charge
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, stamp
@@ -27,6 +34,16 @@ UNCACHED_KINDS = frozenset({"Central", "NoAuthorization"})  # C10, C01.FR.09
 
 def id_token(token: Token) -> Payload:
     return {"idToken": token.value, "type": token.kind}
+
+
+def with_vehicle(token: Payload, report: EvseReport) -> Payload:
+    """The vehicle's own id beside the token: an ISO 15118-20 transaction may become
+    bidirectional, and who may is a matter of the vehicle (Q01.FR.02)."""
+    vehicle = report.snapshot.vehicle
+    if vehicle.protocol != ISO_20 or not vehicle.vehicle_id:
+        return token
+    vehicle_id = {"additionalIdToken": vehicle.vehicle_id, "type": "EVCCID"}
+    return {**token, "additionalInfo": [vehicle_id]}
 
 
 def group_of(info: Payload) -> str:
@@ -93,6 +110,9 @@ class Authorization(Block):
 
     def _authorize(self, question: AuthQuestion, now: Now) -> None:
         payload: Payload = {"idToken": id_token(question.token)}
+        view = self._desk.evses.get(question.evse_id)
+        if view is not None and view.report is not None:
+            payload["idToken"] = with_vehicle(payload["idToken"], view.report)
         if question.contract is not None:
             more, problem = plug_and_charge.asked_about(question.contract, self._desk)
             if problem:

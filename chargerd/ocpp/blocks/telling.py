@@ -12,10 +12,9 @@ from collections import Counter
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Session
 from chargerd.ocpp.blocks import signing
-from chargerd.ocpp.blocks.authorization import id_token
+from chargerd.ocpp.blocks.authorization import id_token, with_vehicle
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import fresh_meter
-from chargerd.ocpp.blocks.needs_message import ISO_20
 from chargerd.ocpp.blocks.transaction import Transaction
 from chargerd.ocpp.blocks.transaction_limits import as_told
 from chargerd.ocpp.blocks.watch import Ending, Watch
@@ -148,7 +147,7 @@ class Teller:
             event["reservationId"] = view.ended_reservation_id
             view.ended_reservation_id = None
         if report is not None and "idToken" in event:
-            event["idToken"] = _with_vehicle(event["idToken"], report)
+            event["idToken"] = with_vehicle(event["idToken"], report)
         if report is not None and report.decision.asleep:
             event["evseSleep"] = True  # Q10.FR.04; absent is false
         if report is not None:
@@ -200,13 +199,3 @@ def _phases(view: EvseView, report: EvseReport, now: Now) -> int | None:
         return None
     used = sum(1 for current_a in reading.value.current_a if abs(current_a) >= PHASE_A)
     return used or None
-
-
-def _with_vehicle(token: Payload, report: EvseReport) -> Payload:
-    """The vehicle's own id beside the token: an ISO 15118-20 transaction may become
-    bidirectional, and who may is a matter of the vehicle (Q01.FR.02)."""
-    vehicle = report.snapshot.vehicle
-    if vehicle.protocol != ISO_20 or not vehicle.vehicle_id:
-        return token
-    vehicle_id = {"additionalIdToken": vehicle.vehicle_id, "type": "EVCCID"}
-    return {**token, "additionalInfo": [vehicle_id]}

@@ -114,7 +114,10 @@ def test_what_authorize_says_of_energy_transfers(
     rig.station.ask(AuthQuestion(1, TOKEN), rig.now)
     rig.drain()
     answer = {"idTokenInfo": {"status": "Accepted"}, **said}
-    rig.answer(rig.last("Authorize"), answer)
+    asked = rig.last("Authorize")
+    named = "additionalInfo" in asked.payload["idToken"]
+    assert named is (vehicle is KNOWN)
+    rig.answer(asked, answer)
     (made,) = [a for a in rig.asked() if isinstance(a, Authorisation)]
     assert made.discharge_allowed is allowed
 
