@@ -97,7 +97,7 @@ class _Walk:
 
     def better(self) -> p.Trace:
         """The cheaper of the plan as it is and the one walked anew."""
-        levels = np.linspace(self._least, self._most, LEVELS)
+        levels = self._levels()
         ahead = self._end(levels)
         values: list[Array] = []
         for step in reversed(self._steps):
@@ -114,6 +114,15 @@ class _Walk:
         if walked >= self._as_planned() - 1e-9:
             return self._rolled(list(self._mine.power_kw))
         return self._rolled([0.0 if abs(kw) < 1e-6 else kw for kw in power])
+
+    def _levels(self) -> Array:
+        """Even ones, and those where money has a corner: between two it is straight."""
+        pack = self._pack
+        corners = [pack.target, pack.floor, pack.calendar_from, pack.energy]
+        corners += {step.line for step in self._steps}
+        inside = [level for level in corners if self._least <= level <= self._most]
+        even = np.linspace(self._least, self._most, LEVELS)
+        return np.unique(np.concatenate([even, np.array(inside)]))
 
     def _rolled(self, power: list[float]) -> p.Trace:
         mine = self._mine
@@ -133,6 +142,10 @@ class _Walk:
     ) -> tuple[Array, Array]:
         """At each energy of `at`: the least money from here on, and its power."""
         power = np.repeat(step.tries[:, None], len(at), axis=1)
+        aims = [
+            self._reach(level, step, at) for level in (self._pack.target, step.line)
+        ]
+        power = np.vstack([power, *aims])
         span = self._pack.capacity - self._pack.knee
         if span > 0.0:
             room = np.clip((self._pack.capacity - at) / span, 0.0, 1.0)
@@ -144,6 +157,14 @@ class _Walk:
         choice = np.argmin(total, axis=0)
         every = np.arange(len(at))
         return total[choice, every], power[choice, every]
+
+    def _reach(self, level: float, step: _Step, at: Array) -> Array:
+        """The power that ends the step at `level`, as far as it goes."""
+        into, out = p.slopes(self._pack)
+        need = (level - at) / step.hours
+        exact = (need + self._pack.idle_kw) / np.where(need > 0.0, into, out)
+        exact = np.where(need * exact > 0.0, exact, 0.0)
+        return np.clip(exact, step.tries.min(), step.tries.max())
 
     def _cost(self, step: _Step, power: Array, at: Array) -> tuple[Array, Array]:
         """Money and penalties of powers at energies, and the energies after them."""

@@ -44,7 +44,7 @@ def test_what_is_needed_is_charged_with_few_hours_on() -> None:
     assert trace.energy_kwh[-1] >= 20.0 - 0.05
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     buys=st.lists(st.floats(0.05, 0.5), min_size=6, max_size=6),
     energy=st.floats(5.0, 38.0),
