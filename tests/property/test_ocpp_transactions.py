@@ -77,7 +77,7 @@ def show(rig: Disk, session: int, phase: P, on: bool) -> None:
     timeout_s=st.sampled_from([0, 300]),
     takes_up=st.booleans(),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_killed_at_any_write(
     runs: list[tuple[list[tuple[P, bool]], int]],
     start: str,

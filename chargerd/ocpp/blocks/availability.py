@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from chargerd import faults
 from chargerd.clock import Now
-from chargerd.model import AvailabilityRequest, EvseReport, SessionPhase
+from chargerd.model import AvailabilityRequest, EvseReport
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
 from chargerd.ocpp.blocks.fault_events import FaultEvents
@@ -30,7 +30,7 @@ def status_of(view: EvseView, connector_id: int) -> str:
     if any(faults.lookup(fault.name).stops_power for fault in snapshot.faults):
         return "Faulted"
     session = snapshot.session
-    if session.phase is not SessionPhase.IDLE and session.connector_id == connector_id:
+    if session.id and session.connector_id == connector_id:  # a kept one, too (E10)
         # Who plugs in at a reserved connector has not yet shown the right token.
         return "Occupied" if session.authorised or not view.reserved else "Reserved"
     if not snapshot.operative:

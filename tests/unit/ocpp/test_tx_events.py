@@ -420,6 +420,26 @@ def test_a_transaction_outlives_a_pulled_plug(version: str) -> None:
     assert {e["eventType"] for e in rig.events()} == {"Updated"}
 
 
+def test_the_connector_of_a_kept_session_is_nobody_elses() -> None:
+    rig = station(**{
+        "TxCtrlr.TxStopPoint": "Authorized",
+        "TxCtrlr.StopTxOnEVSideDisconnect": False,
+    })  # fmt: skip
+    walk(rig, P.CONNECTED, P.STARTING, P.ENERGY)
+    rig.clear()
+    rig.observe(P.IDLE, authorised=True, kept=True)
+    assert rig.payloads("NotifyEvent") == []
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.EV_DISCONNECTED)
+    rig.observe(P.IDLE)
+    values = [
+        d["actualValue"]
+        for p in rig.payloads("NotifyEvent")
+        for d in p["eventData"]
+        if d["component"]["name"] == "Connector"
+    ]
+    assert values == ["Available"]
+
+
 @pytest.mark.parametrize(
     ("stop", "trigger", "stopped"),
     [
