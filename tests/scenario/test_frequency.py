@@ -103,6 +103,27 @@ async def by_the_central_system(lane: Lane) -> None:
     await grid(plant, 50.0)
 
 
+async def by_the_network_operator(lane: Lane) -> None:
+    """A DER control cuts what a setpoint may feed, is told, and goes again (R)."""
+    plant = lane.plant
+    limit = {"priority": 0, "pctMaxDischargePower": 25.0}
+    made = {
+        "isDefault": True, "controlId": "cap", "controlType": "LimitMaxDischarge",
+        "limitMaxDischarge": limit,
+    }  # fmt: skip
+    answer = await plant.peer.call("SetDERControl", made)
+    assert answer == {"status": "Accepted"}
+    await at(lane, -2500.0, FULL_S)
+
+    async def told() -> bool:
+        return any(m.action == "NotifyDERAlarm" for m in plant.peer.messages)
+
+    await lane.wait("NotifyDERAlarm", told, 5.0)
+    gone = {"isDefault": True, "controlId": "cap"}
+    assert await plant.peer.call("ClearDERControl", gone) == {"status": "Accepted"}
+    await at(lane, -6000.0, FULL_S)
+
+
 async def service(folder: Path) -> None:
     async with station(folder, **SERVICE) as plant:
         await fcr(Lane(plant, 2))
@@ -117,6 +138,7 @@ async def curves(folder: Path) -> None:
         await by_the_central_system(lane)
         await set_setpoint(plant.peer, lane.evse, -6000.0, 600, stack_level=2)
         await at(lane, -6000.0, FULL_S)
+        await by_the_network_operator(lane)
         await grid(plant, 50.7)  # LFSM-O: 0.5 Hz of droop 5 % takes 20 % of 10 kW
         await at(lane, -6000.0 + 0.2 * 10_000.0, FULL_S)
         await grid(plant, 52.0)  # beyond the band nothing is fed
