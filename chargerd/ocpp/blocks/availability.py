@@ -159,21 +159,32 @@ class Availability(Block):
         while_gated: bool = False,
     ) -> None:
         if self._desk.version == dialect.V201:
-            action, payload = _by_status(evse_id, connector_id, status, now)
-        else:
-            action, event = "NotifyEvent", _event(evse_id, connector_id, status, now)
-            event["eventId"] = self._desk.next_number("event")
-            cause = self._faults.cause(evse_id) if status == "Faulted" else None
-            if cause is not None:
-                event["cause"] = cause
-            payload = {
-                "generatedAt": stamp(now.utc),
-                "seqNo": 0,
-                "eventData": [event],
-            }
-        self._desk.send(
-            action, payload, now, Durability.NOW_OR_NEVER, while_gated=while_gated
-        )
+            self._desk.send(
+                "StatusNotification",
+                {
+                    "timestamp": stamp(now.utc),
+                    "connectorStatus": status,
+                    "evseId": evse_id,
+                    "connectorId": connector_id,
+                },
+                now,
+                Durability.NOW_OR_NEVER,
+                while_gated=while_gated,
+            )
+            return
+        event: Payload = {
+            "trigger": "Delta",
+            "actualValue": status,
+            "component": {
+                "name": "Connector",
+                "evse": {"id": evse_id, "connectorId": connector_id},
+            },
+            "variable": {"name": "AvailabilityState"},
+        }
+        cause = self._faults.cause(evse_id) if status == "Faulted" else None
+        if cause is not None:
+            event["cause"] = cause
+        self._desk.event(event, now, Durability.NOW_OR_NEVER, while_gated=while_gated)
 
     def registered(self, now: Now) -> None:
         """All connectors report (B01.FR.05)."""
@@ -189,28 +200,3 @@ class Availability(Block):
 
 def _worst(statuses: list[str]) -> str:
     return next((s for s in WORST_FIRST if s in statuses), "Available")
-
-
-def _by_status(
-    evse_id: int, connector_id: int, status: str, now: Now
-) -> tuple[str, Payload]:
-    return "StatusNotification", {
-        "timestamp": stamp(now.utc),
-        "connectorStatus": status,
-        "evseId": evse_id,
-        "connectorId": connector_id,
-    }
-
-
-def _event(evse_id: int, connector_id: int, status: str, now: Now) -> Payload:
-    return {
-        "timestamp": stamp(now.utc),
-        "trigger": "Delta",
-        "actualValue": status,
-        "eventNotificationType": "HardWiredNotification",
-        "component": {
-            "name": "Connector",
-            "evse": {"id": evse_id, "connectorId": connector_id},
-        },
-        "variable": {"name": "AvailabilityState"},
-    }

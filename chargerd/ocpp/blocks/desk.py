@@ -234,6 +234,27 @@ class Desk:
             self._log_known = True
             self.save("security", "log", True)
 
+    def event(
+        self,
+        event: Payload,
+        now: Now,
+        durability: Durability = Durability.QUEUED,
+        *,
+        while_gated: bool = False,
+    ) -> int:
+        """A NotifyEvent that is hard-wired, of one event; returns the id it gets. Its
+        time is now unless it has one."""
+        event_id = self.next_number("event")
+        made = {
+            "eventId": event_id,
+            "timestamp": stamp(now.utc),
+            "eventNotificationType": "HardWiredNotification",
+            **event,
+        }
+        payload = {"generatedAt": stamp(now.utc), "seqNo": 0, "eventData": [made]}
+        self.send("NotifyEvent", payload, now, durability, while_gated=while_gated)
+        return event_id
+
     def next_number(self, name: str) -> int:
         """0, 1, 2, ... per name, since the start."""
         number = self._sequences.get(name, 0)

@@ -14,7 +14,7 @@ from chargerd.faults import Fault
 from chargerd.model import ActiveFault, EvseReport
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
-from chargerd.ocpp.effects import Durability, Payload
+from chargerd.ocpp.effects import Payload
 from chargerd.ocpp.table.conditions import CONDITIONS, scope_of
 
 Key = tuple[str, int]
@@ -63,24 +63,23 @@ class FaultEvents(Block):
         row = faults.lookup(fault.name)
         # What else stops this EVSE came first: the later fault follows from it.
         before = self.cause(fault.evse_id) if fault.evse_id else None
-        event_id = self._desk.next_number("event")
-        self._told[key] = Told(event_id, fault.evse_id, row.stops_power)
         value = "true"
         if row.variable not in CONDITIONS:
             value = fault.info or value  # a measured one
-        event = self._event(key, event_id, value, now)
+        event = self._event(key, value)
         event["timestamp"] = stamp(fault.since_utc)  # when it came, not told
         if fault.info:
             event["techInfo"] = fault.info[:500]
         if before is not None:
             event["cause"] = before
-        self._send(event, now)
+        event_id = self._desk.event(event, now)
+        self._told[key] = Told(event_id, fault.evse_id, row.stops_power)
         self._condition(row, fault.evse_id)
 
     def _cleared(self, key: Key, now: Now) -> None:
         told = self._told.pop(key)
-        event = self._event(key, self._desk.next_number("event"), "false", now)
-        self._send({**event, "cleared": True, "cause": told.event_id}, now)
+        event = self._event(key, "false")
+        self._desk.event({**event, "cleared": True, "cause": told.event_id}, now)
         self._condition(faults.lookup(key[0]), key[1])
 
     def _condition(self, row: Fault, evse_id: int) -> None:
@@ -98,7 +97,7 @@ class FaultEvents(Block):
             return evse_id, 0
         return evse_id, self._desk.evses[evse_id].config.connectors[0].id
 
-    def _event(self, key: Key, event_id: int, value: str, now: Now) -> Payload:
+    def _event(self, key: Key, value: str) -> Payload:
         row = faults.lookup(key[0])
         component: Payload = {"name": row.component}
         evse_id, connector_id = self._place(row.component, key[1])
@@ -107,17 +106,10 @@ class FaultEvents(Block):
             if connector_id:
                 component["evse"]["connectorId"] = connector_id
         return {
-            "eventId": event_id,
-            "timestamp": stamp(now.utc),
             "trigger": "Alerting",
             "actualValue": value,
-            "eventNotificationType": "HardWiredNotification",
             "component": component,
             "variable": {"name": row.variable},
             "techCode": (row.mrec or row.uec)[:50],
             "severity": int(row.severity),
         }
-
-    def _send(self, event: Payload, now: Now) -> None:
-        message = {"generatedAt": stamp(now.utc), "seqNo": 0, "eventData": [event]}
-        self._desk.send("NotifyEvent", message, now, Durability.QUEUED)

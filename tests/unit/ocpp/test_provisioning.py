@@ -337,9 +337,17 @@ def test_a_station_once_accepted_may_start_offline() -> None:
 # B04: back after a time offline.
 
 
-@req("B04.FR.02")
 @BOTH
-def test_a_short_offline_reports_only_what_changed(version: str) -> None:
+@pytest.mark.parametrize(
+    ("away_s", "told"),
+    [
+        pytest.param(20, [(2, "Occupied")], marks=req("B04.FR.02")),
+        pytest.param(61, [(1, "Available"), (2, "Occupied")], marks=req("B04.FR.01")),
+    ],
+)
+def test_what_is_told_after_a_time_offline(
+    version: str, away_s: float, told: list[tuple[int, str]]
+) -> None:
     rig = Rig(config(evses=2), version=version)
     for evse_id in (1, 2):
         rig.observe(evse_id=evse_id)
@@ -347,25 +355,10 @@ def test_a_short_offline_reports_only_what_changed(version: str) -> None:
     rig.clear()
     rig.link(up=False)
     rig.observe(P.CONNECTED, evse_id=2)
-    rig.pass_s(20)
+    rig.pass_s(away_s)
     rig.link()
     assert boots(rig) == 0
-    assert statuses(rig) == [(2, "Occupied")]
-
-
-@req("B04.FR.01")
-@BOTH
-def test_a_long_offline_reports_all_connectors(version: str) -> None:
-    rig = Rig(config(evses=2), version=version)
-    for evse_id in (1, 2):
-        rig.observe(evse_id=evse_id)
-    rig.boot()
-    rig.clear()
-    rig.link(up=False)
-    rig.pass_s(61)
-    rig.link()
-    assert boots(rig) == 0
-    assert statuses(rig) == [(1, "Available"), (2, "Available")]
+    assert statuses(rig) == told
 
 
 # The clock, and G02.
