@@ -123,6 +123,7 @@ class RemoteControl(Block):
         pilot = view.report.snapshot.telemetry.pilot if view.report else None
         if pilot is not None and pilot.value.locked:
             return refusal("NoError", "unlocking: ask again to see", "UnlockFailed")
+        self._transactions.unlocking(view, now)
         return {"status": "Unlocked"}
 
     def data_transfer(self, request: Payload, now: Now) -> Answer:

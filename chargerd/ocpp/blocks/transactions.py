@@ -270,9 +270,16 @@ class Transactions(Block):
 
     def rate_changed(self, view: EvseView, now: Now) -> None:
         """An external limit has moved the power (K11.FR.04, K13.FR.03)."""
+        self._mention(view, "ChargingRateChanged", now)
+
+    def unlocking(self, view: EvseView, now: Now) -> None:
+        """The CSMS unlocks in a transaction that nobody has authorised (F05)."""
+        self._mention(view, "UnlockCommand", now)
+
+    def _mention(self, view: EvseView, trigger: str, now: Now) -> None:
         if view.report is not None:
             watch = self.watches[view.config.id]
-            self.update(view, watch, view.report, "ChargingRateChanged", now)
+            self.update(view, watch, view.report, trigger, now)
 
     def sample(
         self, view: EvseView, watch: Watch, trigger: str, value: Payload, now: Now

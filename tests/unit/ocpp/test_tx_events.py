@@ -298,6 +298,21 @@ def test_a_remote_stop(
     assert all("idToken" not in event for event in rig.events())
 
 
+@BOTH
+@pytest.mark.req("E02.FR.17")
+def test_an_unlock_by_the_csms_is_an_event_of_a_waiting_transaction(
+    version: str,
+) -> None:
+    rig = station(version, **{"TxCtrlr.TxStartPoint": "EVConnected"})
+    walk(rig, P.CONNECTED)
+    asked = {"evseId": 1, "connectorId": 1}
+    rig.call("UnlockConnector", asked)
+    assert triggers(rig) == ["CablePluggedIn", "UnlockCommand"]
+    walk(rig, P.STARTING)
+    rig.call("UnlockConnector", asked)  # refused: it is authorised now
+    assert triggers(rig)[2:] == ["Authorized"]
+
+
 # Charging state and hardware.
 
 
