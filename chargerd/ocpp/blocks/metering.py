@@ -124,9 +124,17 @@ def _values(
         return _one(_OF_NEEDS[measurand](needs)) if needs else []
     if measurand == "Power.Active.Residual":
         wanted_w = report.decision.wanted_w
-        return [(reading.value.power_w - wanted_w, "")] if reading else []
+        return _one(_residual_w(reading.value.power_w, wanted_w) if reading else None)
     found = _OF_REPORT.get(measurand)
     return _one(found(report)) if found else []
+
+
+def _residual_w(power_w: float, setpoint_w: float) -> float:
+    """+ = more power than the setpoint asks for, in its own direction (Q 2.4, whose
+    formula says Import where it means Export)."""
+    if setpoint_w < 0.0:
+        return max(-power_w, 0.0) + setpoint_w
+    return max(power_w, 0.0) - setpoint_w if setpoint_w > 0.0 else abs(power_w)
 
 
 def _one(value: float | None) -> Phased:

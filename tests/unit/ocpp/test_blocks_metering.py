@@ -58,10 +58,29 @@ def test_discharge_is_export_and_a_magnitude() -> None:
     assert found["Current.Import"][0] == (0.0, "A", "L1")
     assert found["Voltage"][2] == (229.0, "V", "L3-N")
     assert found["Power.Active.Setpoint"] == [(-7000.0, "W", "")]
-    assert found["Power.Active.Residual"] == [(100.0, "W", "")]
+    assert found["Power.Active.Residual"] == [(-100.0, "W", "")]
     assert found["Frequency"] == [(49.98, "Hz", "")]
     assert found["SoC"] == [(60.0, "Percent", "")]
     assert found["Power.Offered"] == [(6000.0, "W", "")]
+
+
+@pytest.mark.parametrize(
+    ("power_w", "setpoint_w", "residual_w"),
+    [
+        (3100.0, 3000.0, 100.0),  # charges at a higher power
+        (2900.0, 3000.0, -100.0),
+        (-5200.0, -5000.0, 200.0),  # discharges at a higher power
+        (-4800.0, -5000.0, -200.0),
+        (50.0, 0.0, 50.0),
+        (-50.0, 0.0, 50.0),
+        (-100.0, 3000.0, -3000.0),
+    ],
+)
+def test_a_residual_is_positive_where_more_flows_than_was_asked(
+    power_w: float, setpoint_w: float, residual_w: float
+) -> None:
+    found = sampled(MeterReading(power_w, 1.0, 2.0), wanted_w=setpoint_w)
+    assert found["Power.Active.Residual"] == [(residual_w, "W", "")]
 
 
 def test_charge_is_import() -> None:
