@@ -95,7 +95,8 @@ class Limiter:
     def _no_energy(self, view: EvseView, watch: Watch, now: Now) -> None:
         if self._ends_with_energy:
             self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
-        elif view.report is not None:
+        elif view.report is not None and watch.tx is not None:
+            watch.tx.refused = True
             self._charging.suspend(view.config.id, "token", now)
             self._tell(view, watch, view.report, "ChargingStateChanged", now)
 

@@ -132,8 +132,9 @@ class Resuming(Block):
         if wait_s > 0.0:
             self._charging.suspend(tx.evse_id, WHY, now)
             self._energy_mono[tx.evse_id] = now.mono + wait_s
-        if tx.reached:
-            self._charging.suspend(tx.evse_id, "limit", now)
+        for why, holds in (("limit", bool(tx.reached)), ("token", tx.refused)):
+            if holds:
+                self._charging.suspend(tx.evse_id, why, now)
         token = kept.get("token")
         self._desk.ask(
             ResumeRequest(

@@ -42,6 +42,7 @@ class Transaction:
     limits_of_csms: dict[str, float] = field(default_factory=dict)
     reached: str = ""  # triggerReason of the limit that holds its energy back
     invalid: bool = False  # its token is, and energy may flow up to a limit
+    refused: bool = False  # its token is invalid, and no energy may flow
     resetting: bool = False  # a Reset will interrupt it, and it goes on after that
     # Not saved:
     values: list[Payload] = field(default_factory=list)  # for Ended

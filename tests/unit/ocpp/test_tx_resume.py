@@ -278,6 +278,25 @@ def test_a_time_limit_counts_the_interruption_too() -> None:
     assert rig.events()[-1]["transactionInfo"]["timeSpentCharging"] >= 50
 
 
+@pytest.mark.parametrize("why", ["limit", "token"])
+def test_what_held_the_energy_back_holds_it_still(why: str) -> None:
+    before = running(**{ALLOW: True, "TxCtrlr.StopTxOnInvalidId": False})
+    first = next(s for s in before.sent if s.action == "TransactionEvent")
+    if why == "limit":
+        before.answer(first, {"transactionLimit": {"maxEnergy": 0.0}})
+    else:
+        before.answer(first, {"idTokenInfo": {"status": "Invalid"}})
+    assert held(before)
+    rig = again(before)
+    assert held(rig)
+    resumed(rig)
+    resumed(rig, P.ENERGY)
+    rig.run_s(20)
+    assert held(rig)
+    states = {e["transactionInfo"]["chargingState"] for e in rig.events()}
+    assert states == {"SuspendedEVSE"}
+
+
 # B13.
 
 
