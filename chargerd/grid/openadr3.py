@@ -84,10 +84,6 @@ class Ven:
             return self._calls.report(self._waiting[0])
         return None
 
-    def poll(self) -> None:
-        """Something has changed: ask soon."""
-        self._poll_mono = 0.0
-
     # -- what is answered ------------------------------------------------------------
 
     def failed(self, call: Call, reason: str, now: Now) -> None:

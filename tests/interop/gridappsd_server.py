@@ -4,7 +4,7 @@ Runs in a venv of its own. The package's own Flask server cannot be installed on
 3.11 (it pins gevent 21.12 and cryptography 37), so the HTTPS part is here and the
 documents are its 2018 models: what it says is rendered by them, what the client says
 must parse with them ("wrong" lists what did not). Verbs by lines (see partner.py):
-control, default, clear, seen, deaf.
+control, default, clear, seen.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class Server:
         self.default: Any = None
         self.seen: dict[str, list[dict[str, Any]]] = {}
         self.wrong: list[str] = []
-        self.deaf = False
         self.count = 0
         self.told: list[float] = []  # when each new list was first asked for
         self.new = False
@@ -224,9 +223,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found = self.server_of.get(self.path.split("?")[0])
-        if self.server_of.deaf:
-            self._say(503)
-        elif found is None:
+        if found is None:
             self._say(404)
         else:
             self._say(200, XmlSerializer().render(found).encode())
@@ -270,8 +267,6 @@ def main() -> None:
             )
         elif verb == "clear":
             server.controls.clear()
-        elif verb == "deaf":
-            server.deaf = rest[0]
         elif verb == "seen":
             answer = {**server.seen, "wrong": server.wrong, "told": server.told}
         sys.stdout.write(json.dumps(answer) + "\n")
