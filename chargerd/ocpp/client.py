@@ -37,7 +37,6 @@ from chargerd.ocpp.effects import (
     Ask,
     CallError,
     Dispatch,
-    Durability,
     Effect,
     Later,
     LearnTime,
@@ -92,7 +91,8 @@ class Station(Protocol):
     def on_timer(self, now: Now) -> None: ...
     def worked(self, handle: int, value: object, now: Now) -> None: ...
     def connection(self) -> Connection: ...
-    def unreachable(self, now: Now) -> None: ...
+    def security_event(self, kind: str, info: str, now: Now) -> None: ...
+    def unreachable(self, event: str, now: Now) -> None: ...
     def work_over(self, handle: int) -> None: ...
     def queued(self, waiting: Counter[str]) -> None: ...
     def to_send(self) -> list[Effect]: ...
@@ -125,7 +125,14 @@ class OcppClient:
         self._wake = asyncio.Event()
         self._deadline_mono = math.inf  # until when the pump sleeps
         self._durable = Durable(
-            outbox, self._queue, self._wake.set, save, station.queued
+            outbox,
+            self._queue,
+            self._wake.set,
+            save,
+            station.queued,
+            thinned=lambda n: self.security_event(
+                "MemoryExhaustion", f"{n} messages dropped: the queue is full"
+            ),
         )
         self._workers = Workers(workers or {}, self._worked, station.work_over)
         self._session: link.Session | None = None
@@ -172,11 +179,10 @@ class OcppClient:
         return why
 
     def security_event(self, kind: str, info: str) -> None:
-        """A04: kept on disk until the CSMS has it. `kind`: a security event's name."""
-        stamp = self._clock.now().utc.isoformat(timespec="milliseconds")
-        payload = {"type": kind, "timestamp": stamp, "techInfo": info[:255]}
-        message = Send("SecurityEventNotification", payload, Durability.DURABLE)
-        self._durable.add(message)
+        """A04. `kind`: a security event's name; `info` holds no secret."""
+        now = self._clock.now()
+        self._station.security_event(kind, info, now)
+        self._drain(now)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until durable messages are on disk; before the daemon exits."""
@@ -217,7 +223,7 @@ class OcppClient:
             self._reported.add(event)  # once, not at every attempt
             self.security_event(event, error.description)
         now = self._clock.now()
-        self._station.unreachable(now)
+        self._station.unreachable(event, now)
         self._drain(now)
 
     async def _serve(self, websocket: ClientConnection) -> None:
@@ -297,7 +303,15 @@ class OcppClient:
             case Sent():
                 session.put(event.text)
             case Refused():
-                _log_refused(session.rpc, event)
+                self._refused(session.rpc, event)
+
+    def _refused(self, rpc: Rpc, event: Refused) -> None:
+        """The 1st, 2nd, 4th, 8th ... time: a flood must not fill the disk."""
+        number = rpc.counters.refused + rpc.counters.unmatched
+        if number & (number - 1) == 0:
+            log.warning("ocpp.refused", why=event.why, times=number)
+            why = f"{event.why}, {number} so far"
+            self._station.security_event("InvalidMessages", why, self._clock.now())
 
     def _answer(self, call: CallIn, now: Now) -> Answer | Later:
         try:
@@ -469,10 +483,3 @@ def _message_ids() -> Iterator[str]:
     """Unique over all links and restarts (part 4, 4.1.4), 36 characters at most."""
     run = uuid.uuid4().hex[:16]
     return (f"{run}-{number}" for number in count(1))
-
-
-def _log_refused(rpc: Rpc, event: Refused) -> None:
-    """The 1st, 2nd, 4th, 8th ... time: a flood must not fill the disk."""
-    number = rpc.counters.refused + rpc.counters.unmatched
-    if number & (number - 1) == 0:
-        log.warning("ocpp.refused", why=event.why, times=number)

@@ -60,12 +60,14 @@ class Durable:
         wake: Callable[[], None],
         save: Callable[[Save], None],
         waiting: Callable[[Counter[str]], None],
+        thinned: Callable[[int], None] = lambda messages: None,
     ) -> None:
         self._outbox = outbox
         self._queue = queue
         self._wake = wake
         self._save = save
         self._waiting = waiting
+        self._thinned = thinned
         self._unwritten: deque[tuple[Send, bytes]] = deque()
         self._removals: list[int] = []
         self._answered: set[int] | None = None  # while the backlog is counted
@@ -161,6 +163,7 @@ class Durable:
         if thinned:
             self.lost += thinned
             log.warning("ocpp.outbox_thinned", messages=thinned)
+            self._thinned(thinned)
             await self._count_waiting()
 
     async def _count_waiting(self) -> None:

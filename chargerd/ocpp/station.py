@@ -158,7 +158,7 @@ class OcppStation:
         Authorisation); what to tell a vehicle about certificates."""
         self._begin(now)
         if isinstance(question, CertificateAsk):
-            self._parts.certificates.ask(question, now)
+            self._parts.ev_certificates.ask(question, now)
         else:
             self._parts.authorization.ask(question, now)
 
@@ -220,11 +220,17 @@ class OcppStation:
 
     def connection(self) -> Connection:
         """Where to connect to next, and as whom."""
-        return self._parts.network.connection()
+        return self._parts.certificates.dressed(self._parts.network.connection())
 
-    def unreachable(self, now: Now) -> None:
-        """An attempt to connect failed."""
+    def security_event(self, kind: str, info: str, now: Now) -> None:
+        """The shell or the house has noticed one (A04)."""
         self._begin(now)
+        self._parts.security.noticed(kind, info, now)
+
+    def unreachable(self, event: str, now: Now) -> None:
+        """An attempt to connect failed; `event`: the security event it is worth."""
+        self._begin(now)
+        self._parts.certificates.unreachable(event)
         self._parts.network.unreachable(now)
 
     def variable(self, component: str, variable: str) -> str:

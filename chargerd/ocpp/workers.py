@@ -56,14 +56,17 @@ class Workers:
                     continue
                 self._tasks[work.handle] = group.create_task(self._do(work))
 
+    def _worker(self, task: object) -> Worker:
+        worker = self._kinds.get(type(task))
+        if worker is None:
+            raise OcppError(f"nobody does {type(task).__name__} here")
+        return worker
+
     async def _do(self, work: Work) -> None:
         name = type(work.task).__name__
         log.info("ocpp.work", task=name)
         try:
-            worker = self._kinds.get(type(work.task))
-            if worker is None:
-                raise OcppError(f"nobody does {name} here")
-            async for value in worker(work.task):
+            async for value in self._worker(work.task)(work.task):
                 self._worked(work.handle, value)
         except OcppError as error:
             log.warning("ocpp.work_failed", task=name, why=error.description)

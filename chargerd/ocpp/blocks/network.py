@@ -55,6 +55,8 @@ class NetworkProfiles(Block):
         self._slot = self._order()[0]
         self._failures = 0
         self._linked: Kept | None = None  # since the start
+        self._strayed = False  # another system was tried since the last link
+        self.rounds = 0  # of all profiles, in vain, since the last link
         self.switched = False  # the link that just came up is to another system
 
     def _follow_config(self, known: str | None) -> None:
@@ -80,7 +82,7 @@ class NetworkProfiles(Block):
 
     def connection(self) -> Connection:
         """The profile for the next attempt."""
-        kept = self._trying or self.of_slot(self._slot)
+        kept = self._chosen()
         return replace(
             self._configured,
             url=kept.url,
@@ -89,6 +91,19 @@ class NetworkProfiles(Block):
             password=kept.password,
             slot=kept.slot,
         )
+
+    def _chosen(self) -> Kept:
+        return self._trying or self.of_slot(self._slot)
+
+    @property
+    def migrating(self) -> bool:
+        """The next attempt is to another system than the last one that worked."""
+        return self._last is not None and self._chosen().url != self._last.url
+
+    @property
+    def returning(self) -> bool:
+        """Back to the system that worked, after another one did not."""
+        return self._strayed and not self.migrating
 
     def of_slot(self, slot: int | str) -> Kept:
         read = self._desk.model.text
@@ -112,6 +127,7 @@ class NetworkProfiles(Block):
     def unreachable(self, now: Now) -> None:
         """An attempt failed: after enough of them the next profile (B10.FR.03)."""
         self._failures += 1
+        self._strayed = self._strayed or self.migrating
         most = self._desk.model.number(
             "OCPPCommCtrlr", "NetworkProfileConnectionAttempts"
         )
@@ -121,12 +137,14 @@ class NetworkProfiles(Block):
         order = self._order()
         if self._trying is not None:
             self._trying, self._slot = None, order[0]  # all over again (B10.FR.08)
+            self.rounds += 1
             return
         at = order.index(self._slot) + 1 if self._slot in order else 0
         if at < len(order):
             self._slot = order[at]
             return
         self._slot = order[0]
+        self.rounds += 1
         if self._last and self._last not in [self.of_slot(slot) for slot in order]:
             self._trying = self._last  # B10.FR.07
 
@@ -134,7 +152,8 @@ class NetworkProfiles(Block):
         self._failures = 0
         if not up:
             return
-        kept = self._trying or self.of_slot(self._slot)
+        self._strayed, self.rounds = False, 0
+        kept = self._chosen()
         before, self._linked = self._linked, kept
         # Another password is no other system.
         self.switched = before is not None and (before.slot, before.url) != (

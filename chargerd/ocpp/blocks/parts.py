@@ -9,6 +9,7 @@ from __future__ import annotations
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.certificates import Certificates
 from chargerd.ocpp.blocks.certification import Certification
 from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
 from chargerd.ocpp.blocks.der import DerControl
@@ -24,9 +25,11 @@ from chargerd.ocpp.blocks.profile_store import ProfileStore
 from chargerd.ocpp.blocks.provisioning import Provisioning
 from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.remote_control import RemoteControl
+from chargerd.ocpp.blocks.renewal import Renewal
 from chargerd.ocpp.blocks.reset import Reset
 from chargerd.ocpp.blocks.resuming import Resuming
 from chargerd.ocpp.blocks.sampling import Sampling
+from chargerd.ocpp.blocks.security import Security
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
@@ -47,7 +50,11 @@ class Parts:
         self.network_settings = NetworkSettings(desk, self.network)
         self.provisioning = Provisioning(desk, self.network, boot_reason)
         self.authorization = Authorization(desk)
-        self.certificates = EvCertificates(desk)
+        self.ev_certificates = EvCertificates(desk)
+        self.certificates = Certificates(desk, self.network)
+        self.network_settings.lacks = self.certificates.lacks
+        self.security = Security(desk)
+        self._renewal = Renewal(desk, self.certificates)
         self.faults = FaultEvents(desk)
         self.availability = Availability(desk, self.faults)
         self.charging = SmartCharging(desk, self._store)
@@ -74,10 +81,13 @@ class Parts:
         self._variables.attach(self.in_order)
 
     def _station(self) -> tuple[Block, ...]:
-        """Blocks A, B, C and G."""
+        """Blocks A, B, C, G and M."""
         return (
+            self.certificates,  # before a link is of another profile
             self.network,
             self.network_settings,
+            self.security,
+            self._renewal,
             self.provisioning,
             self._variables,
             self.authorization,
@@ -121,5 +131,6 @@ class Parts:
                 self.availability,
                 self.transactions,
                 self.charging,
+                self._renewal,
             ),
         )

@@ -15,6 +15,7 @@ from chargerd.ocpp.blocks.availability import Availability, status_of
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.provisioning import Provisioning
+from chargerd.ocpp.blocks.renewal import Renewal
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.effects import Answer, Durability, Payload
@@ -30,12 +31,14 @@ class RemoteControl(Block):
         availability: Availability,
         transactions: Transactions,
         charging: SmartCharging,
+        renewal: Renewal,
     ) -> None:
         self._desk = desk
         self._provisioning = provisioning
         self._availability = availability
         self._transactions = transactions
         self._charging = charging
+        self._renewal = renewal
 
     def routes(self) -> Mapping[str, Handler]:
         return {
@@ -120,10 +123,10 @@ class RemoteControl(Block):
         if _authorised(view):
             return {"status": "OngoingAuthorizedTransaction"}
         self._desk.ask(UnlockRequest(view.config.id, connector_id))
+        self._transactions.unlocking(view, now)
         pilot = view.report.snapshot.telemetry.pilot if view.report else None
         if pilot is not None and pilot.value.locked:
             return refusal("NoError", "unlocking: ask again to see", "UnlockFailed")
-        self._transactions.unlocking(view, now)
         return {"status": "Unlocked"}
 
     def data_transfer(self, request: Payload, now: Now) -> Answer:
@@ -152,8 +155,8 @@ class RemoteControl(Block):
                     action, {"status": "Idle"}, now, Durability.NOW_OR_NEVER,
                     while_gated=True,
                 )  # fmt: skip
-            case _:
-                return {"status": "NotImplemented"}
+            case message:
+                return {"status": self._renewal.trigger(message, now)}
         return {"status": "Accepted"}
 
     def _statuses(self, at: Payload, now: Now) -> bool:

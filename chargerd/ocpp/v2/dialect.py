@@ -18,6 +18,7 @@ ONLY_21 = frozenset(
     {
         "AFRRSignal",
         "ClearDERControl",
+        "GetCertificateChainStatus",
         "GetDERControl",
         "NotifyAllowedEnergyTransfer",
         "NotifyDERAlarm",
@@ -97,7 +98,27 @@ def reduced_answer(version: str, action: str, answer: Payload) -> Payload:
             schedule["chargingSchedulePeriod"]
         )
         return {**answer, "schedule": schedule}
+    if version == V201 and action == "GetInstalledCertificateIds":
+        return _installed(answer)
     return answer
+
+
+def _sign_certificate(payload: Payload) -> Payload | None:
+    if payload["certificateType"] == "V2G20Certificate":
+        return None
+    return {name: payload[name] for name in ("csr", "certificateType")}
+
+
+def _installed(answer: Payload) -> Payload:
+    """Without the roots of vehicles, a kind that 2.0.1 does not know."""
+    chains = [
+        chain
+        for chain in answer.get("certificateHashDataChain", [])
+        if chain["certificateType"] != "OEMRootCertificate"
+    ]
+    if not chains:
+        return {"status": "NotFound"}
+    return {**answer, "certificateHashDataChain": chains}
 
 
 def _token(token: Payload) -> Payload:
@@ -266,5 +287,6 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "NotifyEvent": _notify_event,
     "NotifyReport": _notify_report,
     "ReportChargingProfiles": _report_profiles,
+    "SignCertificate": _sign_certificate,
     "TransactionEvent": _transaction_event,
 }

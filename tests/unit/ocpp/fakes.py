@@ -46,6 +46,7 @@ class FakeStation:
     links: list[tuple[bool, str]] = field(default_factory=list)
     questions: list[AuthQuestion] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
     works: list[tuple[int, object]] = field(default_factory=list)
     waiting: Counter[str] = field(default_factory=Counter)
@@ -111,7 +112,11 @@ class FakeStation:
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         return ""
 
-    def unreachable(self, now: Now) -> None:
+    def security_event(self, kind: str, info: str, now: Now) -> None:
+        self.events.append(kind)
+        self.changed.set()
+
+    def unreachable(self, event: str, now: Now) -> None:
         self.failures += 1
         self.changed.set()
 

@@ -43,6 +43,7 @@ from chargerd.ocpp.effects import (
     Work,
 )
 from chargerd.ocpp.station import OcppStation
+from chargerd.ocpp.work.certificates import Held, Inventory, ReadCertificates
 from chargerd.ocpp.work.security_log import LogEvent
 from firmware_bridge.api import MeterReading, Reading, Telemetry
 
@@ -174,6 +175,7 @@ class Rig:
         self.effects: list[Effect] = []
         self.works: dict[int, Any] = {}  # handle -> task that runs
         self.log: list[str] = []  # the security log
+        self.inventory = Inventory()  # the certificates that are here
         self._last: dict[int, dict[str, Any]] = {}
 
     # Time and effects.
@@ -219,6 +221,10 @@ class Rig:
     def _work(self, effect: Work) -> None:
         if isinstance(effect.task, LogEvent):
             self.log.append(effect.task.line)
+        elif isinstance(effect.task, ReadCertificates):
+            self.station.worked(effect.handle, self.inventory, self.now)
+            self.station.work_over(effect.handle)
+            self.drain()
         else:
             self.works[effect.handle] = effect.task
 
@@ -241,6 +247,11 @@ class Rig:
         )
 
     # The works beside the loop.
+
+    def hold(self, *held: Held) -> None:
+        """These certificates are here, and the station has seen them."""
+        self.inventory = Inventory(held)
+        self.call_later("GetInstalledCertificateIds")
 
     def worked(self, kind: type, value: Any) -> None:
         """The only running work of this kind yields `value`."""

@@ -198,7 +198,7 @@ def test_unlock(
         ("TransactionEvent", {"id": 2}, "Rejected", None),
         ("LogStatusNotification", None, "Accepted", "LogStatusNotification"),
         ("FirmwareStatusNotification", None, "Accepted", "FirmwareStatusNotification"),
-        ("SignChargingStationCertificate", None, "NotImplemented", None),
+        ("SignCombinedCertificate", None, "NotImplemented", None),
         ("PublishFirmwareStatusNotification", None, "NotImplemented", None),
     ],
 )

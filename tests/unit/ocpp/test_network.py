@@ -8,6 +8,7 @@ import pytest
 
 from chargerd.model import ActiveFault
 from chargerd.ocpp.effects import OcppError
+from tests.unit.ocpp.certificate_kit import held
 from tests.unit.ocpp.station_rig import START, V21, V201, Rig, config
 from tests.unit.ocpp.variable_kit import COMM, get_one, item, reported, set_one
 
@@ -65,7 +66,7 @@ def fail(rig: Rig, times: int) -> list[int]:
     slots = []
     for _ in range(times):
         slots.append(rig.station.connection().slot)
-        rig.station.unreachable(rig.now)
+        rig.station.unreachable("", rig.now)
         rig.drain()
     return slots
 
@@ -441,6 +442,7 @@ def test_the_profile_in_use_shows_in_the_old_names() -> None:
 @req("A05.FR.05", "A05.FR.06")
 def test_once_a_higher_security_profile_works_there_is_no_way_back() -> None:
     rig = station()
+    rig.hold(held())  # a root of the CSMS
     set_profile(rig, 2, url="wss://two", profile=2)
     prioritise(rig, "2,1")
     rig = rig.restarted()
