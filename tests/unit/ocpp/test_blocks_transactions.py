@@ -331,7 +331,7 @@ def test_operation_mode_changes_are_told_once_they_hold(version: str) -> None:
     assert energy(event, "Power.Active.Export") == [5000.0]
     assert energy(event, "Power.Active.Import") == [0.0]
     assert energy(event, "Power.Active.Setpoint") == [-7000.0]
-    assert energy(event, "Power.Active.Residual") == [2000.0]
+    assert energy(event, "Power.Active.Residual") == [-2000.0]
 
 
 @pytest.mark.req("J02.FR.11", "E02.FR.10")
