@@ -6,8 +6,9 @@ Owns the reading of ChargingProfileType (OCPP 2.1 section 2 and K01) into tuples
 
 from __future__ import annotations
 
+import hashlib
 import math
-import random
+import struct
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -244,10 +245,13 @@ def delayed(profile: Profile, seed: str) -> Profile:
     """
     if not profile.delay_s:
         return profile
-    draw = random.Random(seed)  # noqa: S311 - spreads load, keeps no secret
+    count = len(profile.starts_s)
+    drawn = hashlib.shake_256(seed.encode()).digest(4 * count)
     moved = [
-        start + (draw.random() * profile.delay_s if start else 0.0)
-        for start in profile.starts_s
+        start + profile.delay_s * (share / 2**32 if start else 0.0)
+        for start, (share,) in zip(
+            profile.starts_s, struct.iter_unpack("<I", drawn), strict=True
+        )
     ]
     kept: list[int] = []
     first_later = math.inf if profile.duration_s is None else profile.duration_s
