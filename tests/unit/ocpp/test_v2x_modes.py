@@ -461,6 +461,22 @@ def test_an_external_setpoint_is_followed_and_kept_in_the_profile() -> None:
 
 
 @pytest.mark.req("K29.FR.03", "K29.FR.05", "K29.FR.06")
+@req("Q05.FR.01")
+def test_an_external_setpoint_comes_before_the_profile_s_own() -> None:
+    """In a schedule, which no external system changes."""
+    whole = Whole()
+    whole.start()
+    made = period("ExternalSetpoint", setpoint=1000.0, limit=5000.0)
+    assert install(whole.rig, profile(periods=made))["status"] == "Accepted"
+    whole.run(5.0)
+    assert whole.power_w == pytest.approx(1000.0, abs=NEAR)
+    whole.external(setpoint_w=-2000.0, seconds=10.0)
+    whole.run(5.0)
+    assert whole.power_w == pytest.approx(-2000.0, abs=NEAR)
+    whole.run(10.0)
+    assert whole.power_w == pytest.approx(1000.0, abs=NEAR)
+
+
 @req("Q05.FR.02", "Q05.FR.04", "Q05.FR.06")
 def test_external_limits_are_kept_in_the_profile() -> None:
     whole = Whole()
