@@ -128,7 +128,7 @@ def test_withdrawn(name: str, payload: str, source: str) -> None:
 def test_local_generation_bounds_nothing_and_must_be_named() -> None:
     signal = told(core(commands=("generation_w",)), "generation_w", "1500", evse=0)
     assert signal.segments == (Segment(NOW, LIMITS, generation_w=1500.0),)
-    with pytest.raises(Refused, match="not in grid.mqtt.commands"):
+    with pytest.raises(Refused, match=r"not in grid\.mqtt"):
         told(core(), "generation_w", "1500")
 
 
