@@ -111,7 +111,7 @@ def test_a_restart_meets_the_state_it_left(seed: int) -> None:
     the same power as the old one."""
     stand, _ = run(seed)
     stand.bridge.hertz, stand.bridge.house_w = 50.0, 1000.0
-    stand.run(32.0)  # signals, releases and shifts have ended
+    stand.run(40.0)  # signals (30 s) and after them releases (4 s) have ended
     runner = stand.cycle._runners[1]
     snap, ctx = runner.snapshot, runner.context
     assert snap is not None
