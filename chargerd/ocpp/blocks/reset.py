@@ -47,6 +47,7 @@ class Reset(Block):
         if busy and kind == "OnIdle":
             self._wait(evse_id)
             return {"status": "Scheduled"}
+        self._wait_no_more(evse_id)
         if kind == "ImmediateAndResume":
             self._resuming.interrupt(now, evse_id)
         elif kind == "Immediate":
@@ -71,14 +72,17 @@ class Reset(Block):
         """No new session begins where a reset waits: else it might wait for ever."""
         self._waiting.add(evse_id)
         for view in self._views(evse_id):
-            self._availability.hold(view.config.id, HOLD)
+            self._availability.hold(view.config.id, f"{HOLD} {evse_id}")
+
+    def _wait_no_more(self, evse_id: int) -> None:
+        self._waiting.discard(evse_id)
+        for view in self._views(evse_id):
+            self._availability.release(view.config.id, f"{HOLD} {evse_id}")
 
     def on_second(self, now: Now) -> None:
         for evse_id in [e for e in self._waiting if not self._busy(e)]:
-            self._waiting.discard(evse_id)
             self._go(evse_id, "ScheduledReset", immediate=False)
-            if evse_id != STATION:
-                self._availability.release(evse_id, HOLD)
+            self._wait_no_more(evse_id)  # the heart lets nothing start any more
 
     def _go(self, evse_id: int, reason: str, *, immediate: bool) -> None:
         if evse_id == STATION:

@@ -98,13 +98,26 @@ def test_on_idle_waits_for_the_transaction(
     assert rig.events()[-1]["triggerReason"] != "ResetCommand"
     rig.run_s(2)
     assert resets(rig) == [ResetRequest(evse_id or 0, immediate=False)]
+    assert AvailabilityRequest(1, operative=True) == rig.asked()[-len(held)]
     if evse_id:
-        assert rig.asked()[-1] == AvailabilityRequest(1, operative=True)
         return
     again = rig.restarted(boot_reason="ApplicationReset")
     again.link()
     assert again.last("BootNotification").payload["reason"] == "ScheduledReset"
     assert again.asked() == []  # the hold was no wish of the CSMS
+
+
+def test_a_reset_at_once_ends_the_waiting_for_another() -> None:
+    rig = charging()
+    reset(rig, "OnIdle", 1)
+    reset(rig, "OnIdle")
+    assert reset(rig, "Immediate", 1) == "Accepted"
+    assert resets(rig) == [ResetRequest(1, immediate=True)]
+    availability = [r for r in rig.asked() if isinstance(r, AvailabilityRequest)]
+    assert all(not r.operative for r in availability)  # the station's still waits
+    rig.observe(P.IDLE)
+    rig.run_s(2)
+    assert resets(rig)[1:] == [ResetRequest(0, immediate=False)]
 
 
 def test_the_other_evse_does_not_hold_up_a_reset_of_one() -> None:
