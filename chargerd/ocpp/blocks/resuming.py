@@ -70,8 +70,8 @@ class Resuming(Block):
         tx = watch.orphan
         if tx is None:
             return
-        evse_id = view.config.id
-        mine = report.snapshot.session.id == tx.session.get("id")
+        evse_id, session = view.config.id, report.snapshot.session
+        mine = session.id == tx.session.get("id")
         if mine and tx.resetting and evse_id not in self._asked_mono:
             return  # an EVSE's Reset: its session has not ended yet
         if watch.orphan_mono is None:
@@ -84,7 +84,10 @@ class Resuming(Block):
                 del self._asked_mono[evse_id]
                 self._close(view, watch, tx, report, now)
             return
-        plugged = report.snapshot.session.phase is not SessionPhase.IDLE
+        if session.authorised and not mine:  # somebody else was quicker
+            self._close(view, watch, tx, report, now)
+            return
+        plugged = session.phase is not SessionPhase.IDLE
         if not plugged and waited_s < PLUG_WAIT_S and self._may_resume:
             return
         if fresh_meter(report, now) is None and waited_s < ORPHAN_WAIT_S:
@@ -129,6 +132,7 @@ class Resuming(Block):
         self._asked_mono[tx.evse_id] = now.mono
         kept = tx.session
         wait_s = self._energy_wait_s(tx)
+        self._energy_mono.pop(tx.evse_id, None)
         if wait_s > 0.0:
             self._charging.suspend(tx.evse_id, WHY, now)
             self._energy_mono[tx.evse_id] = now.mono + wait_s

@@ -16,6 +16,7 @@ from chargerd.model import (
     DriverLimits,
     EvseReport,
     Session,
+    SessionPhase,
     StopReason,
     StopRequest,
 )
@@ -229,6 +230,8 @@ class Transactions(Block):
 
     def follow(self, tx: Transaction, session: Session, now: Now) -> None:
         """chargingState and what else of the session the events tell."""
+        if session.phase not in (SessionPhase.STARTING, SessionPhase.CONNECTED):
+            tx.resumed_state = ""  # it is there, or somewhere else
         state = rules.charging_state(
             session,
             tx.charging_state,

@@ -236,6 +236,47 @@ def test_a_heart_that_cannot_ends_it() -> None:
     assert event["eventType"] == "Ended"
 
 
+def test_another_card_does_not_wait_for_the_clock() -> None:
+    """Its energy belongs to a transaction of its own, from the first Wh."""
+    rig = running().restarted()
+    rig.boot()
+    rig.now = replace(rig.now, trusted=False)
+    rig.observe(P.CONNECTED, session_id="fresh")
+    assert rig.events() == []
+    rig.observe(P.STARTING, authorised=True, session_id="fresh")
+    rig.observe(P.STARTING, authorised=True, session_id="fresh")
+    assert [e["eventType"] for e in rig.events()] == ["Ended", "Started"]
+
+
+def test_a_state_it_returned_to_is_not_for_ever() -> None:
+    rig = resumed(again(running(**{ALLOW: True})))
+    for phase in (P.ENERGY, P.SUSPENDED_EV, P.STARTING):
+        resumed(rig, phase)
+    states = [e["transactionInfo"]["chargingState"] for e in rig.events()]
+    assert states == ["Charging", "SuspendedEV", "EVConnected"]
+
+
+def test_an_energy_wait_of_an_earlier_interruption_is_over() -> None:
+    """Not allowed once, allowed at the next Reset of the EVSE."""
+    rig = resumed(again(running()))
+    assert held(rig)
+    rig.call("SetVariables", {"setVariableData": [{
+        "component": {"name": "TxCtrlr"},
+        "variable": {"name": "AllowEnergyTransferResumption"},
+        "attributeValue": "true",
+    }]})  # fmt: skip
+    rig.observe(P.FINISHED, authorised=True, kept=True, stop=StopReason.LOCAL)
+    rig.observe(P.STARTING, authorised=True, session_id="s2")
+    rig.observe(P.ENERGY, authorised=True, session_id="s2")
+    rig.call("Reset", {"type": "ImmediateAndResume", "evseId": 1})
+    rig.drain()
+    rig.observe(P.CONNECTED, session_id="anew")
+    rig.clear()
+    rig.observe(P.STARTING, authorised=True, session_id="s2")
+    (event,) = rig.events()
+    assert event["transactionInfo"]["chargingState"] == "Charging"
+
+
 def test_without_a_clock_nobody_can_say_how_long_it_was() -> None:
     rig = running().restarted()
     rig.boot()
