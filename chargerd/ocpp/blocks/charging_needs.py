@@ -12,6 +12,7 @@ from chargerd.clock import Now
 from chargerd.model import (
     DischargePermission,
     EvseReport,
+    SessionPhase,
     StopReason,
     StopRequest,
     VehicleNeeds,
@@ -32,6 +33,7 @@ class _Told:
     """Of one EVSE's session."""
 
     session_id: str = ""
+    expected: bool = False  # it speaks a protocol in which it will ask
     asked: int = 0
     seen: VehicleNeeds | None = None
     departure_mono: float | None = None
@@ -54,11 +56,14 @@ class ChargingNeeds(Block):
             view.needs_due = view.needs_told = False
             self._schedules.forget(view)
         if vehicle.protocol not in PROTOCOLS:
+            self._no_more(view, now)  # it goes on without high-level communication
             return
         needs = vehicle.needs
-        if not view.needs_told and not view.needs_due and told.asked == 0:
-            view.needs_due = True  # no TxProfile before that (K15.FR.17)
+        if not told.expected:
+            told.expected = view.needs_due = True  # no TxProfile yet (K15.FR.17)
             self._schedules.expect(view, now)
+        if session.phase is SessionPhase.ENERGY:
+            self._no_more(view, now)
         if needs is None or needs is told.seen or not needs.asked:
             return
         if not (view.transaction_id or session.authorised):
@@ -72,6 +77,12 @@ class ChargingNeeds(Block):
         elif not self._differs(told, view, needs, now):
             return
         self._tell(told, view, now)
+
+    def _no_more(self, view: EvseView, now: Now) -> None:
+        """Power flows, or will, without a question: nothing is held back for one."""
+        if view.needs_due:
+            view.needs_due = False
+            self._schedules.stop_waiting(view, now)
 
     def _differs(
         self, told: _Told, view: EvseView, needs: VehicleNeeds, now: Now

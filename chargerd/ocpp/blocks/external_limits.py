@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from chargerd.clock import Now
+from chargerd.model import DispatchSignal, OperationMode
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.external_profiles import (
@@ -24,10 +25,12 @@ from chargerd.ocpp.blocks.external_profiles import (
     source_of,
 )
 from chargerd.ocpp.blocks.profile_store import Installed, ProfileStore
+from chargerd.ocpp.composite import CONSTRAINTS
 from chargerd.ocpp.effects import Payload
 from chargerd.ocpp.profiles import parse_profile
 from chargerd.ocpp.v2 import dialect
 
+EXTERNAL_MODES = (OperationMode.EXTERNAL_LIMITS, OperationMode.EXTERNAL_SETPOINT)
 RATE_WAIT_S = 30.0  # so long a change of rate is put down to a changed limit
 Group = tuple[str, int, bool]  # ChargingLimitSource, EVSE, local generation?
 RateChanged = Callable[[EvseView, Now], None]
@@ -96,10 +99,21 @@ class ExternalLimits(Block):
                 if signal.valid_until_mono <= now.mono or not signal.segments:
                     continue
                 for purpose in purposes(signal):
+                    if purpose == CONSTRAINTS and self._in_profile(signal):
+                        continue
                     known = self._known.get((signal.source, signal.evse_id, purpose))
                     number = known.number if known else self._next()
                     source = source_of(signal.source)
                     yield External(number, signal, purpose, source)
+
+    def _in_profile(self, signal: DispatchSignal) -> bool:
+        """A profile of the CSMS takes what external systems say (K29.FR.03, .04)."""
+        return any(
+            profile.kind == "Dynamic"
+            and profile.periods[0].mode in EXTERNAL_MODES
+            and (profile.evse_id in (0, signal.evse_id) or not signal.evse_id)
+            for profile in self._store.of_csms()
+        )
 
     def _next(self) -> int:
         """Below 0, where a CSMS has none of its own (K11.FR.06, K01.FR.82)."""

@@ -178,7 +178,7 @@ def test_a_question_that_the_csms_itself_has_caused_is_not_told() -> None:
     assert len(stand.told()) == 2
 
 
-@pytest.mark.req("K20.FR.01", "K20.FR.03", "K20.FR.05")
+@pytest.mark.req("K20.FR.01", "K20.FR.05")
 @pytest.mark.parametrize(("change", "count"), [
     ({"target_wh": 15_000.0}, 2),  # 5 kWh less, but nothing was charged
     ({"target_wh": 19_500.0}, 1),
@@ -277,7 +277,6 @@ def test_offline_the_default_profile_holds(
     assert last.schedule.parts[0].charge_w == 3_000.0
 
 
-@pytest.mark.req("K15.FR.05", "K18.FR.05", "K19.FR.05")
 def test_a_vehicle_waits_for_what_was_promised_only() -> None:
     """Before it has asked, then for 10 s, and not when the CSMS needs time."""
     stand = Stand(NEW)
@@ -308,4 +307,18 @@ def test_a_profile_that_comes_before_the_needs_is_refused(version: str) -> None:
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"] == "InvalidMessageSeq"
     stand.says(NEEDS)
+    assert stand.tx() == {"status": "Accepted"}
+
+
+@pytest.mark.parametrize("why", ["power flows", "no talk any more"])
+def test_without_a_question_nothing_is_held_back_for_ever(why: str) -> None:
+    """A vehicle that is charged by its pilot after all may get a TxProfile."""
+    stand = Stand(OLD)
+    assert stand.tx()["status"] == "Rejected"
+    if why == "power flows":
+        stand.seen(phase=P.ENERGY)
+    else:
+        stand.vehicle = replace(OLD, protocol="")
+        stand.seen(phase=P.STARTING)
+    assert stand.schedules()[-1].awaited_until_mono == 0.0
     assert stand.tx() == {"status": "Accepted"}

@@ -250,3 +250,18 @@ def test_what_the_csms_set_below_0_stays_its_own() -> None:
     numbers = {r["chargingProfile"][0]["id"] for r in reports(rig)}
     assert len(numbers) == 3
     assert {-1, 4} < numbers
+
+
+@pytest.mark.req("K29.FR.04")
+@pytest.mark.parametrize("other_evse", [False, True])
+def test_what_a_profile_of_the_csms_takes_up_is_none_of_its_own(
+    other_evse: bool,
+) -> None:
+    """Then the value is in that profile (K29.FR.03)."""
+    rig = Rig(config(evses=2)).boot()
+    plan = [{"startPeriod": 0, "operationMode": "ExternalLimits"}]
+    made = profile(5, kind="Dynamic", periods=plan)
+    assert install(rig, made, 1) == {"status": "Accepted"}
+    told(rig, asks(rig, (0.0, {"limit_w": 2000.0}), evse_id=2 if other_evse else 1))
+    purposes = {r["chargingProfile"][0]["chargingProfilePurpose"] for r in reports(rig)}
+    assert (EXTERNAL in purposes) is other_evse

@@ -18,6 +18,17 @@ from tests.unit.ocpp.profile_kit import (
 from tests.unit.ocpp.station_rig import V201, Rig, config
 
 P = SessionPhase
+PERSISTENCE = [
+    {
+        "component": {"name": "SmartChargingCtrlr"},
+        "variable": {"name": "ChargingProfilePersistence", "instance": purpose},
+    }
+    for purpose in (
+        "TxProfile",
+        "LocalGeneration",
+        "ChargingStationExternalConstraints",
+    )
+]
 
 
 @pytest.mark.req("K01.FR.27", "K01.FR.55", "K09.FR.01", "K09.FR.02", "K09.FR.06")
@@ -27,6 +38,16 @@ def test_persistent_profiles_survive_a_restart(version: str) -> None:
     install(rig, profile(1))
     install(rig, profile(2, purpose="ChargingStationMaxProfile"), 0)
     install(rig, profile(3, purpose="TxProfile", transactionId=tx))
+    told = {
+        row["variable"]["instance"]: row["attributeValue"]
+        for row in rig.call("GetVariables", {"getVariableData": PERSISTENCE})[  # type: ignore[call-overload,index]
+            "getVariableResult"
+        ]
+    }
+    assert told == {
+        "TxProfile": "true", "LocalGeneration": "false",
+        "ChargingStationExternalConstraints": "false",
+    }  # fmt: skip
     again = rig.restarted()
     again.pass_s(0)
     assert segment(again, "ocpp.site").limit_w == 3000.0
