@@ -207,6 +207,11 @@ def test_bounds_are_nested_and_around_zero(snap: Snapshot, ctx: Context) -> None
 def test_a_missing_permission_means_no_discharge(snap: Snapshot, ctx: Context) -> None:
     verdict = decide(snap, UNIT, ctx)
     limits = snap.vehicle.limits
+    grid_says = ctx.islanded or (  # no grid, none of its rules
+        snap.session.discharge_authorised
+        and snap.site.discharge_permitted
+        and (snap.site.frequency_hz != 55.0 or snap.site.frequency_age_s > 2.0)
+    )
     first_four = (
         ctx.fresh
         and not ctx.stops_power
@@ -214,9 +219,7 @@ def test_a_missing_permission_means_no_discharge(snap: Snapshot, ctx: Context) -
         and limits is not None
         and limits.discharge_allowed
         and snap.vehicle.soc_pct is not None
-        and snap.session.discharge_authorised
-        and snap.site.discharge_permitted
-        and (snap.site.frequency_hz != 55.0 or snap.site.frequency_age_s > 2.0)
+        and grid_says
     )
     if not first_four and snap.vehicle.phase is VehiclePhase.ENERGY:
         assert not verdict.discharge_permitted
