@@ -114,7 +114,7 @@ class ProfileStore:
             self.dyn_mono.pop(number, None)
         else:
             self.dyn_mono[number] = dyn_mono
-        self.version += 1
+        self._changed(item)
         if self._kept(item):
             value = {"evseId": item.profile.evse_id, "profile": item.payload}
             self._desk.save("profile", str(number), value)
@@ -144,10 +144,15 @@ class ProfileStore:
     def remove(self, number: int) -> None:
         gone = self._items.pop(number)
         self.dyn_mono.pop(number, None)
-        self.version += 1
+        self._changed(gone)
         if self._kept(gone):
             self._desk.save("profile", str(number), None)
         self._count()
+
+    def _changed(self, item: Installed) -> None:
+        """What is only told leaves all that is made from profiles as it is."""
+        if not item.profile.external or item.profile.purpose == "LocalGeneration":
+            self.version += 1
 
     def _kept(self, item: Installed) -> bool:
         purpose = item.profile.purpose

@@ -7,6 +7,7 @@ EnergySchedule. Pure. Only bounds are told: for a setpoint there are the loop's 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import replace
 
 from chargerd.clock import Now
@@ -17,6 +18,7 @@ from chargerd.ocpp.profiles import Profile, parse_time
 
 HORIZON_S = 86_400.0
 MOST_PARTS = 100  # ours: more would hold the loop (law 7)
+MOST_MONEY = 1e6  # per kWh, in any currency: what is beyond is an error
 # (POSIX, price per kWh, level), in order; a price holds until the next one.
 Prices = list[tuple[float, float | None, int | None]]
 
@@ -72,20 +74,16 @@ def _priced(
     """Parts cut where a price changes."""
     if not prices:
         return tuple(parts)
-    starts = sorted(
-        {part.start_mono for part in parts}
-        | {at for at, *_ in prices if at > max(now_mono, parts[0].start_mono)}
-    )
+    prices = sorted(prices, key=lambda row: row[0])
+    starts, changes = [p.start_mono for p in parts], [row[0] for row in prices]
+    begin_mono = max(now_mono, starts[0])
+    first = bisect_right(changes, begin_mono)
     made = []
-    for start_mono in starts:
-        part = [p for p in parts if p.start_mono <= start_mono][-1]
-        price, level = None, None
-        for at, new_price, new_level in prices:
-            if at <= start_mono:
-                price, level = new_price, new_level
-        made.append(
-            replace(part, start_mono=start_mono, buy_per_kwh=price, level=level)
-        )
+    for mono in sorted({*starts, *changes[first : first + MOST_PARTS]}):
+        part = parts[max(0, bisect_right(starts, mono) - 1)]
+        index = bisect_right(changes, mono) - 1
+        price, level = prices[index][1:] if index >= 0 else (None, None)
+        made.append(replace(part, start_mono=mono, buy_per_kwh=price, level=level))
     return tuple(made)
 
 
@@ -100,35 +98,41 @@ def prices(schedule: Payload, start_s: float) -> tuple[Prices, str]:
         anchor = parse_time(money["timeAnchor"]).timestamp()
         found: Prices = []
         for stack in money["priceRuleStacks"]:
-            found.append((anchor, _number(stack["priceRule"][0]["energyFee"]), None))
+            found.append((anchor, _money(stack["priceRule"][0]["energyFee"]), None))
             anchor += stack["duration"]
         return [*found, (anchor, None, None)], money["currency"]
     levels = schedule.get("priceLevelSchedule")
     if levels is not None:
         anchor, found = parse_time(levels["timeAnchor"]).timestamp(), []
         for entry in levels["priceLevelScheduleEntries"]:
-            found.append((anchor, None, entry["priceLevel"]))
+            found.append((anchor, None, _rank(entry["priceLevel"])))
             anchor += entry["duration"]
         return [*found, (anchor, None, None)], ""
     tariff = schedule.get("salesTariff")
     if tariff is not None:
         return [
-            (start_s + row["relativeTimeInterval"]["start"], None, _rank(row))
+            (
+                start_s + row["relativeTimeInterval"]["start"],
+                None,
+                _rank(row.get("ePriceLevel", 1) - 1),
+            )
             for row in tariff["salesTariffEntry"]
         ], ""
     return [], ""
 
 
-def _rank(row: Payload) -> int | None:
-    """ISO 15118-2 counts from 1."""
-    level = row.get("ePriceLevel")
-    return None if level is None else max(0, level - 1)
+def _rank(level: int) -> int:
+    """From 0; a byte is what vehicles take."""
+    return max(0, min(254, level))
 
 
-def _number(rational: Payload) -> float:
-    """RationalNumberType: value times 10 to the exponent."""
-    power: float = 10.0 ** max(-30, min(30, rational["exponent"]))
-    return float(rational["value"]) * power
+def _money(rational: Payload) -> float | None:
+    """RationalNumberType, value times 10 to the exponent; None where it is no price."""
+    exponent, value = rational["exponent"], rational["value"]
+    if not -9 <= exponent <= 9:
+        return None
+    price = float(value * 10.0**exponent)
+    return price if abs(price) <= MOST_MONEY else None
 
 
 def began_s(profile: Profile, now_s: float, relative_s: float | None) -> float:

@@ -12,6 +12,7 @@ from chargerd.model import (
     VehiclePlan,
     VehicleState,
 )
+from chargerd.ocpp.v2 import dialect
 from tests.unit.ocpp.needs_kit import (
     NEEDS,
     NEW,
@@ -265,3 +266,71 @@ def test_without_needs_there_is_no_choice() -> None:
     made["chargingSchedule"] *= 2
     answer = install(rig, made)
     assert answer["statusInfo"]["reasonCode"] == "InvalidSchedule"
+
+
+def rule(exponent: int, value: int) -> dict[str, Any]:
+    return {
+        "energyFee": {"exponent": exponent, "value": value},
+        "powerRangeStart": {"exponent": 0, "value": 0},
+    }
+
+
+@pytest.mark.parametrize(("fields", "expected"), [
+    ({"absolutePriceSchedule": {
+        "timeAnchor": T0, "priceScheduleID": 1, "currency": "EUR", "language": "en",
+        "priceAlgorithm": "x", "priceRuleStacks": [
+            {"duration": 600, "priceRule": [rule(38, 9)]},
+            {"duration": 600, "priceRule": [rule(5, 99)]}]}}, [None, None, None]),
+    ({"priceLevelSchedule": {
+        "timeAnchor": T0, "priceScheduleId": 1, "numberOfPriceLevels": 3,
+        "priceLevelScheduleEntries": [{"duration": 600, "priceLevel": 99_999}]}},
+     [254, None]),
+    ({"absolutePriceSchedule": {
+        "timeAnchor": "soon", "priceScheduleID": 1, "currency": "EUR",
+        "language": "en", "priceAlgorithm": "x",
+        "priceRuleStacks": [{"duration": 600, "priceRule": [rule(0, 1)]}]}}, [None]),
+])  # fmt: skip
+def test_prices_that_cannot_be_reach_no_vehicle(fields: Any, expected: Any) -> None:
+    stand = Stand(NEW)
+    stand.says(V2X)
+    assert stand.tx(schedule=fields) == {"status": "Accepted"}
+    stand.rig.run_s(1.5)
+    schedule = stand.schedules()[-1].schedule
+    assert schedule is not None
+    assert [part.level for part in schedule.parts] == expected
+    assert all(part.buy_per_kwh is None for part in schedule.parts)
+
+
+def test_a_thousand_prices_are_cut_like_a_thousand_parts() -> None:
+    stand = Stand(NEW)
+    stand.says(replace(V2X, max_entries=1024))
+    rows = [
+        {"relativeTimeInterval": {"start": 60 * n}, "ePriceLevel": 1 + n % 9}
+        for n in range(1024)
+    ]
+    tariff = {"salesTariff": {"id": 1, "salesTariffEntry": rows}}
+    assert stand.tx(schedule=tariff) == {"status": "Accepted"}
+    stand.rig.run_s(1.5)
+    schedule = stand.schedules()[-1].schedule
+    assert schedule is not None
+    assert len(schedule.parts) == 100
+    assert [part.level for part in schedule.parts[:4]] == [0, 1, 2, 3]
+
+
+def test_2_0_1_gets_what_it_knows_of_messages_that_waited() -> None:
+    """Queued under 2.1, reduced when they leave; twice is the same as once."""
+    new = {"evseId": 1, "timestamp": T0, "chargingNeeds": {
+        "requestedEnergyTransfer": "DC", "controlMode": "DynamicControl",
+        "v2xChargingParameters": {}}}  # fmt: skip
+    assert dialect.outgoing(dialect.V201, "NotifyEVChargingNeeds", new) is None
+    current = {"evMaxCurrent": 9, "evMaxVoltage": 400}
+    wanted = {"requestedEnergyTransfer": "DC", "dcChargingParameters": current}
+    old = {**new, "chargingNeeds": {**wanted, "mobilityNeedsMode": "EVCC"}}
+    reduced = dialect.outgoing(dialect.V201, "NotifyEVChargingNeeds", old)
+    assert reduced == {"evseId": 1, "chargingNeeds": wanted}
+    assert dialect.outgoing(dialect.V201, "NotifyEVChargingNeeds", reduced) == reduced
+    both_ways = {**wanted, "requestedEnergyTransfer": "DC_BPT"}
+    unknown = {"evseId": 1, "chargingNeeds": both_ways}
+    assert dialect.outgoing(dialect.V201, "NotifyEVChargingNeeds", unknown) is None
+    sun = {"chargingLimit": {"chargingLimitSource": "EMS", "isLocalGeneration": True}}
+    assert dialect.outgoing(dialect.V201, "NotifyChargingLimit", sun) is None
