@@ -20,6 +20,7 @@ from chargerd.ocpp.blocks.profile_store import Installed, ProfileStore
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.composite import Composite
 from chargerd.ocpp.effects import Answer, OcppError, Payload
+from chargerd.ocpp.profiles import Profile
 
 REMAKE_S = 3_600.0  # a frame looks a day ahead
 FIRST_WAIT_S = 600.0  # for the question itself: the driver may have to find the card
@@ -132,7 +133,8 @@ class VehicleSchedules(Block):
         config = view.config
         priority = view.transaction_id in self._charging.priority
         ctx = context(self._desk, config.id, now, self._store.dyn_mono, priority)
-        branch = Composite(self._store.alternative(number), ctx).whole
+        profiles = map(_open, self._store.alternative(number))
+        branch = Composite(profiles, ctx).whole
         needs = view.report.snapshot.vehicle.needs if view.report else None
         most = needs.max_entries if needs else None
         ratings = config.charge_w, -config.discharge_w
@@ -229,6 +231,18 @@ def _plan_schedule(plan: VehiclePlan, number: int) -> Payload:
         "duration": max(1, round(plan.until_mono - begin_mono)),
         "chargingSchedulePeriod": periods,
     }
+
+
+def _open(profile: Profile) -> Profile:
+    """A Dynamic one's limits change at any time: the loop carries them, and the vehicle
+    need not negotiate at each (K28)."""
+    if profile.kind != "Dynamic":
+        return profile
+    periods = tuple(
+        replace(period, limit_w=None, discharge_limit_w=None, limit_phases_w=())
+        for period in profile.periods
+    )
+    return replace(profile, periods=periods)
 
 
 def _plain(schedule: Payload) -> Payload:

@@ -66,6 +66,27 @@ def test_the_schedule_of_the_csms_reaches_the_vehicle(
     assert len(stand.schedules()) == count + 1
 
 
+def test_a_dynamic_limit_is_no_reason_to_negotiate() -> None:
+    """It holds in the loop at once; what was agreed on leaves room for the next."""
+    stand = Stand(NEW)
+    stand.says(SCHEDULED)
+    stand.answer("Processing")
+    assert stand.tx(kind="Dynamic", periods=HOURS[:1]) == {"status": "Accepted"}
+    assert segment(stand.rig).limit_w == 4_000.0
+    stand.rig.run_s(1.5)
+    schedule = stand.schedules()[-1].schedule
+    assert schedule is not None
+    assert [part.charge_w for part in schedule.parts] == [6_000.0]
+    count = len(stand.schedules())
+    for limit_w in (1_000.0, 5_000.0, 2_000.0):
+        update = {"chargingProfileId": 10, "scheduleUpdate": {"limit": limit_w}}
+        answer = stand.rig.call("UpdateDynamicSchedule", update)
+        assert answer == {"status": "Accepted"}
+        assert segment(stand.rig).limit_w == limit_w
+        stand.rig.run_s(2.0)
+    assert len(stand.schedules()) == count
+
+
 def test_no_more_parts_than_the_vehicle_can_hold() -> None:
     stand = Stand(NEW)
     stand.says(replace(SCHEDULED, max_entries=2))
