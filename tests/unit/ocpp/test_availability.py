@@ -256,6 +256,14 @@ def test_each_fault_of_the_table_is_an_event_of_a_reported_variable(name: str) -
         assert get_one(rig, made)["attributeValue"] == "false"
 
 
+def test_a_fault_of_a_measured_value_tells_it() -> None:
+    rig = Rig().boot()
+    rig.observe(faults=(ActiveFault("OverVoltage", 1, START, "512 V"),))
+    event = next(e for e in events(rig) if e["trigger"] == "Alerting")
+    assert event["variable"] == {"name": "DCVoltage"}
+    assert event["actualValue"] == "512 V"
+
+
 def test_two_faults_of_one_component() -> None:
     rig = Rig().boot()
     lost = ActiveFault("StageLost", 1, START)

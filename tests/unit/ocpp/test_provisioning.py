@@ -259,6 +259,24 @@ def test_pending_leaves_the_link_alone_and_waits_over_a_new_one() -> None:
     assert boots(rig) == 2
 
 
+def test_a_trigger_boots_also_after_a_lost_boot() -> None:
+    rig = Rig()
+    rig.boot("Pending", interval=60)
+    rig.pass_s(61)
+    assert boots(rig) == 2  # under way when the link is lost
+    rig.link(up=False)
+    rig.answer(rig.last("BootNotification"), CallError("GenericError", "link lost"))
+    rig.link()
+    rig.answer(
+        rig.last("BootNotification"),
+        {"currentTime": rig.time(), "interval": 60, "status": "Pending"},
+    )
+    rig.link(up=False)
+    rig.link()
+    rig.call("TriggerMessage", {"requestedMessage": "BootNotification"})
+    assert boots(rig) == 4
+
+
 @req("B03.FR.02")
 def test_rejected_stays_silent_over_a_reconnect() -> None:
     rig = Rig()

@@ -88,6 +88,23 @@ def test_attributes_without_a_value_are_reported_too() -> None:
     assert kinds == {"Actual": "0", "MaxSet": "6000"}
 
 
+@pytest.mark.parametrize(
+    ("component", "variable", "persistent", "constant"),
+    [
+        (COMM, "OfflineThreshold", True, False),
+        ("ChargingStation", "Model", True, True),
+        ("EVSE", "Power", False, False),
+    ],
+)
+def test_what_outlives_a_restart_and_what_never_changes(
+    component: str, variable: str, persistent: bool, constant: bool
+) -> None:
+    rows = get_report(Rig().boot(), item(component, variable))
+    attribute = rows[0]["variableAttribute"][0]
+    assert attribute["persistent"] is persistent
+    assert attribute["constant"] is constant
+
+
 @req("B07.FR.13", "B08.FR.16")
 @pytest.mark.parametrize(
     ("action", "request_"),

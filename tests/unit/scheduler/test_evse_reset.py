@@ -44,6 +44,20 @@ def test_reset_of_one_evse(immediate: bool) -> None:
     assert stand.phase(1) is SessionPhase.ENERGY
 
 
+@pytest.mark.parametrize("immediate", [True, False])
+def test_a_vehicle_that_only_waits_does_not_hold_a_reset_up(immediate: bool) -> None:
+    stand = Stand()
+    stand.run(1.0)
+    stand.plug()
+    stand.run(1.0)
+    before = stand.report().snapshot.session.id
+    stand.cycle.request(ResetRequest(1, immediate))
+    stand.run(0.5)
+    assert stand.phase() is SessionPhase.CONNECTED
+    assert stand.report().snapshot.session.id != before
+    assert [o.reason for o in stand.outcomes] == [StopReason.IMMEDIATE_RESET]
+
+
 def test_nothing_starts_on_an_evse_that_waits_for_its_reset() -> None:
     stand = Stand()
     stand.start()
