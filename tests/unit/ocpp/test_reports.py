@@ -8,12 +8,14 @@ import pytest
 
 from chargerd.ocpp.device_model import DeviceModel
 from chargerd.ocpp.effects import CallError
+from chargerd.ocpp.table.row import More, Place, Row
+from chargerd.ocpp.variable import Variable
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
 from tests.unit.ocpp.variable_kit import COMM, item, reported
 
 BOTH = pytest.mark.parametrize("version", [V21, V201])
 req = pytest.mark.req
-Row = dict[str, Any]
+Element = dict[str, Any]
 
 
 @req("B07.FR.01", "B07.FR.04", "B07.FR.10", "B07.FR.12")
@@ -33,13 +35,13 @@ def test_base_reports_come_in_slices(version: str, base: str) -> None:
     assert (len(reports) > 1) is (base != "SummaryInventory")
 
 
-def base_rows(base: str, rig: Rig | None = None) -> list[Row]:
+def base_rows(base: str, rig: Rig | None = None) -> list[Element]:
     rig = rig or Rig(config(evses=2)).boot()
     rig.call("GetBaseReport", {"requestId": 1, "reportBase": base})
     return reported(rig)
 
 
-def names(rows: list[Row]) -> set[tuple[str, str]]:
+def names(rows: list[Element]) -> set[tuple[str, str]]:
     return {(r["component"]["name"], r["variable"]["name"]) for r in rows}
 
 
@@ -86,6 +88,11 @@ def test_attributes_without_a_value_are_reported_too() -> None:
     power = next(r for r in rows if r["variable"]["name"] == "DischargePower")
     kinds = {a["type"]: a["value"] for a in power["variableAttribute"]}
     assert kinds.items() >= {"Actual": "0", "MaxSet": "6000"}.items()
+    unset = Row("EVSE", "Power", "decimal", "1", more=(More("Target"),))
+    attributes = Variable(unset, Place(config())).report()["variableAttribute"]
+    assert [(a["type"], a["value"]) for a in attributes] == [
+        ("Actual", "1"), ("Target", ""),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -111,7 +118,7 @@ def test_what_outlives_a_restart_and_what_never_changes(
     [("GetBaseReport", {"reportBase": "FullInventory"}), ("GetReport", {})],
 )
 def test_a_flood_of_reports_is_refused_until_some_are_delivered(
-    action: str, request_: Row
+    action: str, request_: Element
 ) -> None:
     rig = Rig(config(evses=2)).boot()
     rig.link(up=False)
@@ -130,9 +137,11 @@ def test_a_flood_of_reports_is_refused_until_some_are_delivered(
     assert answer == {"status": "Accepted"}
 
 
-def get_report(rig: Rig, *wanted: Row, criteria: list[str] | None = None) -> list[Row]:
+def get_report(
+    rig: Rig, *wanted: Element, criteria: list[str] | None = None
+) -> list[Element]:
     rig.clear()
-    request: Row = {"requestId": 3}
+    request: Element = {"requestId": 3}
     if wanted:
         request["componentVariable"] = list(wanted)
     if criteria:
@@ -148,7 +157,7 @@ def get_report(rig: Rig, *wanted: Row, criteria: list[str] | None = None) -> lis
     return rows
 
 
-def where(row: Row) -> tuple[int, int]:
+def where(row: Element) -> tuple[int, int]:
     evse = row["component"].get("evse", {})
     return evse.get("id", 0), evse.get("connectorId", 0)
 
@@ -211,7 +220,7 @@ def test_a_component_by_instance(name: str, instances: set[str]) -> None:
         ({"id": 3}, []),
     ],
 )
-def test_a_component_by_place(evse: Row | None, places: list[Any]) -> None:
+def test_a_component_by_place(evse: Element | None, places: list[Any]) -> None:
     more = {"evse": evse} if evse else {}
     rows = get_report(
         Rig(config(evses=2)).boot(), item("Connector", "ConnectorType", **more)
