@@ -122,7 +122,7 @@ class App:
             signal=self._signal,
             request=self._request,
             save=self._save,
-            workers=ocpp_workers(config),
+            workers=ocpp_workers(config, self._certificates_changed),
         )
         self._grid: list[GridDoor] = []
         self._cycle = self._heart(saved)
@@ -210,6 +210,7 @@ class App:
                 )
         self._v2g: dict[int, SeccDoor] = {}
         self._v2g_problem: Callable[[], str] = str  # with the certificates; "" = none
+        self._reload_v2g: Callable[[], None] = lambda: None
         if talks_iso15118(self._config):
             doors |= self._secc_doors()
         return doors
@@ -219,7 +220,13 @@ class App:
         from chargerd.vehicle.iso15118 import build
 
         doors: dict[int, VehicleDoor] = {}
-        security = build.security(self._config.vehicle.iso15118, self._clock)
+        ocpp = self._config.ocpp
+        security = build.Security(
+            self._config.vehicle.iso15118,
+            self._clock,
+            ocpp.certificates_dir if ocpp.url else None,
+        )
+        self._reload_v2g = security.load
         self._v2g_problem = security.problem
         for evse in self._config.evse:
             port = evse.iso15118
@@ -387,6 +394,10 @@ class App:
         while True:
             await self._store.sessions.append(await self._outcomes.get())
 
+    def _certificates_changed(self) -> None:
+        """By OCPP: vehicles' next connections see it. The file work is a thread's."""
+        asyncio.get_running_loop().run_in_executor(None, self._reload_v2g)
+
     async def _watch_partners(self) -> None:
         """Faults of the station itself: no central system, no store, certificates."""
         seen_mono = self._clock.now().mono
@@ -518,7 +529,7 @@ def problems(config: Config) -> list[str]:
     if talks_iso15118(config):
         from chargerd.vehicle.iso15118 import build as secc
 
-        why = secc.security(config.vehicle.iso15118, Clock()).problem()
+        why = secc.Security(config.vehicle.iso15118, Clock()).problem()
         found += [why] if why else []
     if not found:  # two devices on one line: only seen together
         try:

@@ -19,11 +19,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from chargerd.ocpp import certificate_files as files
 from chargerd.ocpp.connection import MUTUAL_PROFILE, TLS_PROFILE, Connection
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.queue import Retry
 from chargerd.ocpp.rpc import Rpc
+from chargerd.trust import layout as files
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ def tls(connection: Connection) -> ssl.SSLContext | None:
     """TLS 1.2 or newer with the CSMS root pinned; reads files, so call off the loop.
 
     `certificates_dir` holds ca.pem (the CSMS root; below profile 2 the system's roots
-    do without it) and, for profile 3, station.pem and station.key: certificate_files.py
+    do without it) and, for profile 3, station.pem and station.key: trust/layout.py
     says what OCPP adds.
     """
     if not connection.is_tls:

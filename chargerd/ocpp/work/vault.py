@@ -16,11 +16,11 @@ from cryptography import x509
 
 from chargerd.config import Config
 from chargerd.model import CertificateHash
-from chargerd.ocpp import certificate_files as files
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.work import certificates as work
 from chargerd.ocpp.work import keys
 from chargerd.ocpp.work.certificates import Held, Inventory, Value
+from chargerd.trust import layout as files
 from chargerd.trust.chain import anchor, issued
 from chargerd.trust.errors import TrustError
 from chargerd.trust.files import replace_file, sync

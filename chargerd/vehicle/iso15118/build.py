@@ -5,22 +5,24 @@ Owns the translation of the configuration's words; opens nothing.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 
 from chargerd.clock import Clock
 from chargerd.config import Config, Evse, Iso15118, Iso15118Port
-from chargerd.trust.store import read_roots
-from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
+from chargerd.trust import layout
+from chargerd.trust.store import Kind, read_roots
+from chargerd.vehicle.iso15118.door import SeccDoor
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.sessions import Sessions, protocols
 from chargerd.vehicle.iso15118.secc.station import Authorise, Energy, Ratings, Setup
-from chargerd.vehicle.iso15118.tls import Identity, TlsServer
+from chargerd.vehicle.iso15118.tls import Identity, NoTls, TlsLink, TlsServer
 
 
 def door(
@@ -28,75 +30,129 @@ def door(
 ) -> SeccDoor:
     """The door of one EVSE."""
     words = config.vehicle.iso15118
-    setup = setup_of(config, evse, port, security.trust)
+    setup = setup_of(config, evse, port)
+    contracts = "PnC" in words.authorise
     return SeccDoor(
         evse.id,
         port.interface,
         protocols(words.protocols, setup.energies),
-        Sessions(setup, secrets.token_bytes, clock.now),
+        Sessions(
+            setup,
+            secrets.token_bytes,
+            clock.now,
+            trust=security.trust if contracts else None,
+        ),
         clock,
         sdp_port=port.sdp_port,
-        tls=security.tls,
-        tls_serves=security.tls_serves,
+        tls=security.tls if security.wanted else None,
+        tls_serves=security.serves,
         plain=words.plain,
     )
 
 
 @dataclass(frozen=True, slots=True)
+class _Files:
+    """What the files gave."""
+
+    server: TlsServer | NoTls
+    trust: Trust
+    broken: tuple[str, ...] = ()
+
+
 class Security:
-    """What the files gave: no `tls` where none is wanted, or none can be served."""
-
-    tls: NewTls | None = None
-    tls_serves: Callable[[], bool] = bool  # a certificate of ours is good now
-    trust: Trust | None = None
-    problem: Callable[[], str] = str  # what is wrong with the files now; "" = nothing
-
-
-def security(words: Iso15118, clock: Clock) -> Security:
-    """Reads the files of certificates, keys and roots: at the start, off the loop.
+    """Certificates, keys and roots as the files have them now.
 
     A broken certificate means no TLS and a problem to show, never less security. A
     broken file of roots is a problem, too; the other roots count.
     """
-    if not words.certificates:
-        return Security()
-    trust, broken = trust_of(words)
-    identities = [Identity(each.chain, each.key) for each in words.certificates]
-    try:
-        server = TlsServer(identities, trust)
-    except V2gError as error:
-        why = "; ".join([str(error), *broken])
-        return Security(trust=trust, problem=lambda: why)
 
-    def judged_utc() -> datetime | None:
+    def __init__(
+        self, words: Iso15118, clock: Clock, installed: Path | None = None
+    ) -> None:
+        """Reads the files: at the start, or off the loop. `installed`: where OCPP puts
+        certificates (trust/layout.py); None = nothing comes by OCPP."""
+        self._words, self._clock, self._installed = words, clock, installed
+        self._files = self._read()
+
+    def load(self) -> None:
+        """Read the files anew; connections that stand go on. Blocks."""
+        self._files = self._read()
+
+    def _read(self) -> _Files:
+        trust, broken = trust_of(self._words, self._installed)
+        identities = [
+            Identity(each.chain, each.key) for each in self._words.certificates
+        ]
+        staples: list[Path] = []
+        if self._installed is not None:
+            own = sorted((self._installed / layout.SECC).glob("*.pem"))
+            identities += [Identity(file, file) for file in own]
+            staples = sorted((self._installed / layout.STAPLES).glob("*.der"))
+        if not identities:
+            return _Files(NoTls("there is no certificate to show"), trust)
+        try:
+            server = TlsServer(identities, trust)
+        except V2gError as error:
+            return _Files(NoTls(str(error)), trust, (str(error), *broken))
+        for file in staples:
+            with contextlib.suppress(OSError, V2gError):  # of a chain that has gone
+                server.staple(file.read_bytes())
+        return _Files(server, trust, tuple(broken))
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a vehicle may ever be served over TLS."""
+        return bool(self._words.certificates) or self._installed is not None
+
+    def tls(self) -> TlsLink:
+        """TLS of one new connection."""
+        return self._files.server.wrap(self._judged_utc())
+
+    def serves(self) -> bool:
+        """A certificate of ours is good now."""
+        return not self._files.server.problem(self._judged_utc())
+
+    def trust(self) -> Trust:
+        return self._files.trust
+
+    def problem(self) -> str:
+        """What is wrong with the files now; "" = nothing."""
+        files = self._files
+        if isinstance(files.server, NoTls):
+            return "; ".join(files.broken)
+        why = files.server.problem(self._judged_utc())
+        return "; ".join(filter(None, [why, *files.broken]))
+
+    def _judged_utc(self) -> datetime | None:
         """Dates are judged once the clock is trusted."""
-        now = clock.now()
+        now = self._clock.now()
         return now.utc if now.trusted else None
 
-    def problem() -> str:
-        return "; ".join(filter(None, [server.problem(judged_utc()), *broken]))
 
-    def tls_serves() -> bool:
-        return not server.problem(judged_utc())
-
-    return Security(lambda: server.wrap(judged_utc()), tls_serves, trust, problem)
-
-
-def trust_of(words: Iso15118) -> tuple[Trust, list[str]]:
-    """The configured roots, and what of them cannot be read."""
+def trust_of(words: Iso15118, installed: Path | None) -> tuple[Trust, list[str]]:
+    """The roots of the configuration and of OCPP, and what of them cannot be read."""
+    named = {
+        Kind.V2G: words.v2g_roots,
+        Kind.MO: words.mo_roots,
+        Kind.OEM: words.oem_roots,
+    }
     broken: list[str] = []
     kinds: list[tuple[x509.Certificate, ...]] = []
-    for place in (words.v2g_roots, words.mo_roots, words.oem_roots):
-        found, bad = read_roots(place) if place is not None else ([], [])
-        kinds.append(tuple(certificate for _, certificate in found))
-        broken += bad
+    for kind, place in named.items():
+        places = [place] if place is not None else []
+        if installed is not None and installed / kind.value not in places:
+            places.append(installed / kind.value)
+        found: dict[x509.Certificate, None] = {}
+        for each in places:
+            known, bad = read_roots(each)
+            found |= {certificate: None for _, certificate in known}
+            broken += bad
+        kinds.append(tuple(found))
     return Trust(*kinds), broken
 
 
-def setup_of(
-    config: Config, evse: Evse, port: Iso15118Port, trust: Trust | None
-) -> Setup:
-    """What one EVSE is and offers."""
+def setup_of(config: Config, evse: Evse, port: Iso15118Port) -> Setup:
+    """What one EVSE is and offers; roots for contracts come with each session."""
     words = config.vehicle.iso15118
     energies = tuple(Energy(name) for name in port.energies)
     return Setup(
@@ -104,7 +160,6 @@ def setup_of(
         ratings=ratings(evse, energies),
         energies=energies,
         authorise=tuple(Authorise(name) for name in words.authorise),
-        trust=trust if "PnC" in words.authorise else None,
         receipt_s=words.receipts_every_s,
         standby=words.standby,
         parking=words.parking,

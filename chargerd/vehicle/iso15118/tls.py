@@ -34,7 +34,7 @@ from chargerd.vehicle.iso15118.identity import (
 from chargerd.vehicle.iso15118.pki import MAX_PATH, Trust, Use
 from chargerd.vehicle.iso15118.signature import PrivateKey
 
-__all__ = ["Identity", "TlsLink", "TlsServer"]
+__all__ = ["Identity", "NoTls", "TlsLink", "TlsServer"]
 
 # Of the two suites of ISO 15118-2 the other one (static ECDH) left OpenSSL 3.
 CIPHERS_1_2 = b"ECDHE-ECDSA-AES128-SHA256"
@@ -99,13 +99,29 @@ class TlsServer:
         return connection
 
 
+class NoTls:
+    """In place of a server that cannot be: refuses every handshake."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def problem(self, now_utc: datetime | None) -> str:
+        return self._why
+
+    def wrap(self, now_utc: datetime | None) -> TlsLink:
+        return TlsLink(self, now_utc)
+
+    def accept(self, hello: ClientHello, now_utc: datetime | None) -> SSL.Connection:
+        raise V2gError(f"TLS: {self._why}")
+
+
 class TlsLink:
     """TLS of one connection: the peer's bytes in, bytes for the peer out.
 
     After V2gError the connection is over: send `to_send()` (an alert), then close.
     """
 
-    def __init__(self, server: TlsServer, now_utc: datetime | None) -> None:
+    def __init__(self, server: TlsServer | NoTls, now_utc: datetime | None) -> None:
         self._server, self._now_utc = server, now_utc
         self._hello = bytearray()  # until there is an engine
         self._tls: SSL.Connection | None = None

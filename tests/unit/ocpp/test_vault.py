@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chargerd.model import CertificateHash
-from chargerd.ocpp import certificate_files as files
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.work import certificates as work
 from chargerd.ocpp.work.certificates import CSMS_ROOT, STATION, V2G, V2G20, Subject
 from chargerd.ocpp.work.vault import Vault
+from chargerd.trust import layout as files
 from chargerd.trust.name import certificate_hash
 from chargerd.trust.store import Kind, TrustStore
 from hil.pki.bad import ocsp_answer

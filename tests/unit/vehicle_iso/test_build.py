@@ -76,7 +76,7 @@ def test_ratings_and_words() -> None:
         iso15118={**PORT, "energies": ["DC"]},
     )
     evse = made.evse[0]
-    setup = build.setup_of(made, evse, evse.iso15118, None)  # type: ignore[arg-type]
+    setup = build.setup_of(made, evse, evse.iso15118)  # type: ignore[arg-type]
     assert setup.evse_id == "JP*ABC*E1"
     assert setup.energies == (Energy.DC,)
     assert setup.ratings.discharge_max_a == 0.0
@@ -89,14 +89,13 @@ def test_ratings_and_words() -> None:
 def test_contracts_need_tls_and_roots(tmp_path: Path) -> None:
     words = {"authorise": ["PnC", "EIM"], **files(tmp_path)}
     made = config(words)
-    security = build.security(made.vehicle.iso15118, Clock())
+    security = build.Security(made.vehicle.iso15118, Clock())
     assert security.problem() == ""
-    assert security.tls is not None
+    assert security.serves()
     evse = made.evse[0]
-    setup = build.setup_of(made, evse, evse.iso15118, security.trust)  # type: ignore[arg-type]
+    setup = build.setup_of(made, evse, evse.iso15118)  # type: ignore[arg-type]
     assert setup.authorise == (Authorise.PNC, Authorise.EIM)
-    assert setup.trust is not None
-    assert len(setup.trust.mo_roots) == 1
+    assert len(security.trust().mo_roots) == 1
 
 
 @pytest.mark.parametrize("broken", ["chain", "key"])
@@ -106,15 +105,15 @@ def test_a_broken_certificate_is_no_tls_and_a_problem(
     words = files(tmp_path)
     path = words["certificates"][0][broken]
     path.write_text("not PEM")
-    security = build.security(config(words).vehicle.iso15118, Clock())
-    assert security.tls is None
+    security = build.Security(config(words).vehicle.iso15118, Clock())
+    assert not security.serves()
     assert str(path) in security.problem()
 
 
 def test_broken_roots_are_named_too(tmp_path: Path) -> None:
     words = files(tmp_path)
     words["oem_roots"].write_text("-----BEGIN CERTIFICATE-----\nx\n")
-    security = build.security(config(words).vehicle.iso15118, Clock())
+    security = build.Security(config(words).vehicle.iso15118, Clock())
     assert str(words["oem_roots"]) in security.problem()
 
 

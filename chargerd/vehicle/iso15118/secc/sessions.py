@@ -12,6 +12,7 @@ from dataclasses import replace
 from chargerd.clock import Now
 from chargerd.vehicle.iso15118 import sap
 from chargerd.vehicle.iso15118.errors import V2gError
+from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.din import DinSession
 from chargerd.vehicle.iso15118.secc.flow import RandomBytes, Session
 from chargerd.vehicle.iso15118.secc.iso2 import Iso2Session
@@ -38,8 +39,14 @@ class Sessions:
     """One connector's: at most one session runs at a time."""
 
     def __init__(
-        self, setup: Setup, random: RandomBytes, now: Callable[[], Now]
+        self,
+        setup: Setup,
+        random: RandomBytes,
+        now: Callable[[], Now],
+        trust: Callable[[], Trust] | None = None,
     ) -> None:
+        """`trust`: the roots for contracts as they are now; None = as `setup` says."""
+        self._trust = trust
         self._setup, self._random, self._now = setup, random, now
         self._last: Session | None = None
         self._protocol = sap.ISO2  # of the last session
@@ -62,6 +69,7 @@ class Sessions:
             self._setup,
             utc_offset_s=now.utc.timestamp() - now.mono,
             utc_trusted=now.trusted,
+            trust=self._setup.trust if self._trust is None else self._trust(),
         )
         paused = self._last.paused() if self._last is not None else None
         self._broken.update(self.broken())

@@ -9,7 +9,7 @@ import pytest
 
 from chargerd.clock import Clock, Now
 from chargerd.config import Iso15118
-from chargerd.vehicle.iso15118.build import security
+from chargerd.vehicle.iso15118.build import Security
 from hil.pki.bad import Flaw, make_bad
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile, Use
@@ -48,46 +48,45 @@ class Stopped(Clock):
 
 
 def test_good_files(home: Path) -> None:
-    made = security(words(home), Stopped(NOW))
+    made = Security(words(home), Stopped(NOW))
     assert made.problem() == ""
-    assert made.tls is not None
+    assert made.serves()
     peer = Pair(client_context(home / "v2g" / "root.pem", V1_2), made.tls())
     peer.pump()
     assert peer.link.established
-    assert made.trust is not None
-    kinds = (made.trust.v2g_roots, made.trust.mo_roots, made.trust.oem_roots)
+    trust = made.trust()
+    kinds = (trust.v2g_roots, trust.mo_roots, trust.oem_roots)
     assert [len(each) for each in kinds] == [1, 1, 1]
 
 
 def test_none_wanted(home: Path) -> None:
-    made = security(words(home, certificates=()), Stopped(NOW))
-    assert (made.tls, made.trust, made.problem()) == (None, None, "")
+    made = Security(words(home, certificates=()), Stopped(NOW))
+    assert (made.wanted, made.serves(), made.problem()) == (False, False, "")
 
 
 def test_a_broken_certificate_is_no_tls(home: Path) -> None:
     (home / "secc" / "leaf.key").write_text("nothing")
-    made = security(words(home), Stopped(NOW))
-    assert made.tls is None
+    made = Security(words(home), Stopped(NOW))
+    assert not made.serves()
     assert "leaf.key is no key that can be used" in made.problem()
 
 
 def test_broken_roots_are_told_and_the_rest_serves(home: Path) -> None:
     (home / "mo" / "broken.pem").write_text("nothing")
-    made = security(words(home, mo_roots=home / "mo"), Stopped(NOW))
-    assert made.tls is not None
+    made = Security(words(home, mo_roots=home / "mo"), Stopped(NOW))
+    assert made.serves()
     assert "broken.pem is no PEM file of roots" in made.problem()
-    assert made.trust is not None
-    assert len(made.trust.mo_roots) >= 1
+    assert len(made.trust().mo_roots) >= 1
 
 
 def test_expiry_is_seen_while_running(home: Path) -> None:
-    made = security(words(home), Stopped(NOW + timedelta(days=61)))
+    made = Security(words(home), Stopped(NOW + timedelta(days=61)))
     assert "chain.pem ended" in made.problem()
-    untrusted = security(words(home), Stopped(NOW + timedelta(days=61), trusted=False))
+    untrusted = Security(words(home), Stopped(NOW + timedelta(days=61), trusted=False))
     assert untrusted.problem() == ""
 
 
 def test_an_expired_certificate_from_the_start(home: Path) -> None:
     bad = make_bad(make_pki(Profile.ISO2, NOW), Use.SECC, Flaw.EXPIRED, NOW)
     write_chain(bad, home / "secc")
-    assert "renew it" in security(words(home), Stopped(NOW)).problem()
+    assert "renew it" in Security(words(home), Stopped(NOW)).problem()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +12,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from OpenSSL import SSL
-from OpenSSL.crypto import X509
 
 from chargerd.vehicle.iso15118 import client_hello
 from chargerd.vehicle.iso15118.errors import V2gError
@@ -33,6 +29,7 @@ from tests.unit.vehicle_iso.pki.tls_peer import (
     identity,
     pair,
     root_file,
+    stapled,
     trust_of,
 )
 
@@ -403,54 +400,18 @@ def test_an_expired_certificate_is_a_problem_not_a_service(
 # --- OCSP staples ---------------------------------------------------------------------
 
 
-def stapled(server: TlsServer, pki: Pki, now_utc: datetime | None) -> bytes:
-    """What a vehicle that asks for OCSP gets; the client is pyOpenSSL here, as
-    Python's ssl cannot ask."""
-    got: list[bytes] = []
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    store = context.get_cert_store()
-    if store is not None:
-        store.add_cert(X509.from_cryptography(pki.secc.root.certificate))
-    context.set_verify(SSL.VERIFY_PEER, None)
-
-    def keep(_connection: SSL.Connection, der: bytes, _data: object) -> bool:
-        got.append(der)
-        return True
-
-    context.set_ocsp_client_callback(keep)
-    client = SSL.Connection(context, None)
-    client.set_connect_state()
-    client.request_ocsp()
-    link = server.wrap(now_utc)
-    for _ in range(6):
-        with contextlib.suppress(SSL.WantReadError):
-            client.do_handshake()
-        _move(client.bio_read, link.receive)
-        data = link.to_send()
-        if data:
-            client.bio_write(data)
-    assert link.established
-    return got[0] if got else b""
-
-
-def _move(read: Callable[[int], bytes], write: Callable[[bytes], bytes]) -> None:
-    try:
-        write(read(65536))
-    except SSL.WantReadError:
-        return
-
-
 def test_staples_are_shown_while_they_hold(
     pkis: dict[Profile, Pki], tmp_path: Path
 ) -> None:
     pki = pkis[Profile.ISO20]
     server = TlsServer([identity(pki.secc, tmp_path)], trust_of(pki))
-    assert stapled(server, pki, NOW) == b""
+    root = pki.secc.root.certificate
+    assert stapled(server.wrap(NOW), root) == b""
     week = ocsp_answer(pki.secc.leaf, pki.secc.subs[0], NOW, life=timedelta(days=7))
     server.staple(week)
-    assert stapled(server, pki, NOW) == week
-    assert stapled(server, pki, NOW + timedelta(days=8)) == b""
-    assert stapled(server, pki, None) == b""  # nobody knows whether it holds
+    assert stapled(server.wrap(NOW), root) == week
+    assert stapled(server.wrap(NOW + timedelta(days=8)), root) == b""
+    assert stapled(server.wrap(None), root) == b""  # nobody knows whether it holds
 
 
 def test_staples_that_are_not_taken(pkis: dict[Profile, Pki], tmp_path: Path) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
 
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.tls import Identity, TlsLink, TlsServer
@@ -112,3 +117,39 @@ class Pair:
 
 def pair(server: TlsServer, context: ssl.SSLContext, now_utc: datetime | None) -> Pair:
     return Pair(context, server.wrap(now_utc))
+
+
+def stapled(link: TlsLink, root: x509.Certificate) -> bytes:
+    """What a vehicle that asks for OCSP gets; the client is pyOpenSSL here, as
+    Python's ssl cannot ask."""
+    got: list[bytes] = []
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    store = context.get_cert_store()
+    if store is not None:
+        store.add_cert(X509.from_cryptography(root))
+    context.set_verify(SSL.VERIFY_PEER, None)
+
+    def keep(_connection: SSL.Connection, der: bytes, _data: object) -> bool:
+        got.append(der)
+        return True
+
+    context.set_ocsp_client_callback(keep)
+    client = SSL.Connection(context, None)
+    client.set_connect_state()
+    client.request_ocsp()
+    for _ in range(6):
+        with contextlib.suppress(SSL.WantReadError):
+            client.do_handshake()
+        _move(client.bio_read, link.receive)
+        data = link.to_send()
+        if data:
+            client.bio_write(data)
+    assert link.established
+    return got[0] if got else b""
+
+
+def _move(read: Callable[[int], bytes], write: Callable[[bytes], bytes]) -> None:
+    try:
+        write(read(65536))
+    except SSL.WantReadError:
+        return
