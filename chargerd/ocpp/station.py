@@ -95,6 +95,8 @@ class OcppStation:
         profile = payload.get("chargingProfile")
         if profile is not None and action in ("SetChargingProfile", START):
             self._parts.charging.prepare(profile, payload.get("evseId", 0))
+        if action == "SendLocalList":
+            self._parts.local_list.prepare(payload)
 
     def send(self, action: str, payload: Payload, now: Now) -> None:
         """A SEND (type 6). A CSMS has none to send in 2.1: ignored."""

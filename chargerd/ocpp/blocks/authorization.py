@@ -1,112 +1,126 @@
 """Block C: may this token start or stop a session?
 
-Owns Authorize, the authorization cache (C10, C12) and the offline rules (C13, C15).
-Identities go out in messages and into the saved cache only: never into a log.
+Owns Authorize and the rules of who decides: the central system, the local list
+(C13, C14), the cache (C12) or, offline, a setting (C15). Identities go out in messages
+only: never into a log.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass, replace
 
 from chargerd.clock import Now
-from chargerd.model import (
-    Authorisation,
-    AuthQuestion,
-    EvseReport,
-    StopReason,
-    StopRequest,
-    Token,
-)
+from chargerd.model import Authorisation, AuthQuestion, StopReason, StopRequest, Token
 from chargerd.ocpp.blocks import plug_and_charge
-from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, stamp
+from chargerd.ocpp.blocks.auth_cache import AuthCache
+from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.key_codes import KeyCodes
+from chargerd.ocpp.blocks.local_list import LocalList
 from chargerd.ocpp.blocks.needs_message import ISO_20
-from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
-from chargerd.ocpp.profiles import parse_time
+from chargerd.ocpp.blocks.reservation import Reservations
+from chargerd.ocpp.blocks.tokens import digest, group_of, id_token, with_vehicle
+from chargerd.ocpp.effects import Answer, Durability, Payload
 
-MAX_CACHED = 500
 BIDIRECTIONAL = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
-UNCACHED_KINDS = frozenset({"Central", "NoAuthorization"})  # C10, C01.FR.09
 
 
-def id_token(token: Token) -> Payload:
-    return {"idToken": token.value, "type": token.kind}
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known here of a token, and who says so."""
 
+    info: Payload
+    controller: str  # of the device model: of the list or of the cache
+    expired: bool = False
 
-def with_vehicle(token: Payload, report: EvseReport) -> Payload:
-    """The vehicle's own id beside the token: an ISO 15118-20 transaction may become
-    bidirectional, and who may is a matter of the vehicle (Q01.FR.02)."""
-    vehicle = report.snapshot.vehicle
-    if vehicle.protocol != ISO_20 or not vehicle.vehicle_id:
-        return token
-    vehicle_id = {"additionalIdToken": vehicle.vehicle_id, "type": "EVCCID"}
-    return {**token, "additionalInfo": [vehicle_id]}
-
-
-def group_of(info: Payload) -> str:
-    group: str = info.get("groupIdToken", {}).get("idToken", "")
-    return group
-
-
-def _cache_key(kind: str, value: str) -> str:
-    """Tokens are kept as a digest: a stolen disk must not hand out cards."""
-    return hashlib.sha256(f"{kind}:{value.upper()}".encode()).hexdigest()[:32]
+    @property
+    def good(self) -> bool:
+        return self.info["status"] == "Accepted" and not self.expired
 
 
 class Authorization(Block):
     """Answers AuthQuestions, by the CSMS or, without it, by what is known."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        cache: AuthCache,
+        local_list: LocalList,
+        reservations: Reservations,
+    ) -> None:
         self._desk = desk
-        saved = desk.saved.get("auth_cache", {})
-        self._cache: dict[str, dict[str, Any]] = {
-            key: value
-            for key, value in saved.items()
-            if isinstance(value, dict) and isinstance(value.get("until"), str)
-        }
-
-    def routes(self) -> Mapping[str, Handler]:
-        return {
-            "ClearCache": self.clear_cache,
-        }
+        self._cache = cache
+        self._list = local_list
+        self._reservations = reservations
+        self._key_codes = KeyCodes()
 
     def ask(self, question: AuthQuestion, now: Now) -> None:
-        token = question.token
-        model = self._desk.model
+        token, model = question.token, self._desk.model
         early = model.flag("TxCtrlr", "TxBeforeAcceptedEnabled")
         if not (self._desk.accepted or early):  # B02.FR.03, B03.FR.01
             why = "the central system has not accepted this station yet"
-            self._answer(question, accepted=False, info=why)
+            self._refuse(question, why)
             return
         if not model.flag("AuthCtrlr", "Enabled") or token.kind == "NoAuthorization":
-            self._answer(question, accepted=True)
+            self._admit(question, {}, now)
             return
-        entry = self._cached(token, now)
-        if entry is not None and self._may_stop(question, entry):  # E07.FR.01
-            self._answer(question, accepted=True, group=entry["group"])
+        wait_s = self._key_codes.wait_s(token, now)
+        if wait_s > 0:  # C04.FR.06
+            self._refuse(question, f"wrong codes: wait {wait_s:.0f} s")
             return
+        known = self._known(token, now)
         online = self._desk.online and self._desk.accepted
-        if online and not (
-            model.flag("AuthCtrlr", "LocalPreAuthorize")
-            and self._cached(token, now) is not None
-        ):
+        if known is not None and known.good and self._ends(question, known.info):
+            self._admit(question, known.info, now)  # C01.FR.03, E07.FR.01, C16.FR.04
+        elif online and self._asks(question, known):
             self._authorize(question, now)
         else:
-            self._decide_locally(question, now)
+            self._decide_locally(question, now, offline=not online)
 
-    def _may_stop(self, question: AuthQuestion, entry: Mapping[str, Any]) -> bool:
-        """A known token of the group that runs the session there: it stops it, and
-        nobody need be asked."""
-        view = self._desk.evses.get(question.evse_id)
+    def _known(self, token: Token, now: Now) -> _Known | None:
+        """The list comes before the cache (C13.FR.01, C14.FR.01)."""
+        key = digest(token.kind, token.value)
+        listed = self._list.find(key, now)
+        if listed is not None:
+            return _Known(listed.info, "LocalAuthListCtrlr", listed.expired)
+        cached = self._cache.find(key, now)
+        return None if cached is None else _Known(cached, "AuthCacheCtrlr")
+
+    def _asks(self, question: AuthQuestion, known: _Known | None) -> bool:
+        """Online: is the central system asked?"""
+        model = self._desk.model
+        if model.flag("AuthCtrlr", "DisableRemoteAuthorization"):
+            return False
+        if known is None or question.contract is not None:  # C01.FR.02, C07.FR.01
+            return True
+        if known.good:  # C12, C14.FR.02, .04
+            return not model.flag("AuthCtrlr", "LocalPreAuthorize")
+        # C10.FR.03, C12.FR.05, C14.FR.03, .05
+        disabled = model.flag(known.controller, "DisablePostAuthorize")
+        return known.expired or not disabled
+
+    def _ends(self, question: AuthQuestion, info: Payload) -> bool:
+        """A known token that ends the session there, or all: nobody need be asked."""
+        group = group_of(info)
+        if not group:
+            return False
+        return self._is_master(group) or self._same_group(question.evse_id, group)
+
+    def _is_master(self, group: str) -> bool:
+        """Groups are identifiers: letter case does not count."""
+        master = self._desk.model.text("AuthCtrlr", "MasterPassGroupId")
+        return bool(master) and group.upper() == master.upper()
+
+    def _same_group(self, evse_id: int, group: str) -> bool:
+        view = self._desk.evses.get(evse_id)
         report = view.report if view else None
-        if report is None or not entry.get("group"):
+        if report is None:
             return False
         session = report.snapshot.session
         starter = session.token if session.authorised else None
-        return starter is not None and starter.group == entry["group"]
+        return starter is not None and starter.group == group
+
+    # The central system.
 
     def _authorize(self, question: AuthQuestion, now: Now) -> None:
         payload: Payload = {"idToken": id_token(question.token)}
@@ -116,7 +130,7 @@ class Authorization(Block):
         if question.contract is not None:
             more, problem = plug_and_charge.asked_about(question.contract, self._desk)
             if problem:
-                self._answer(question, accepted=False, info=problem)
+                self._refuse(question, problem)
                 return
             payload.update(more)
 
@@ -124,7 +138,7 @@ class Authorization(Block):
             if isinstance(answer, dict):
                 self._authorized(question, answer, at)
             else:
-                self._decide_locally(question, at)
+                self._decide_locally(question, at, offline=True)
 
         self._desk.send(
             "Authorize",
@@ -136,19 +150,18 @@ class Authorization(Block):
 
     def _authorized(self, question: AuthQuestion, answer: Payload, now: Now) -> None:
         info = answer["idTokenInfo"]
-        self.learn(id_token(question.token), info, now)
-        modes = answer.get("allowedEnergyTransfer")
-        here = question.evse_id in info.get("evseId", [question.evse_id])
-        problem = "" if here else "NotAllowedTypeEVSE"
+        self._cache.learn(id_token(question.token), info, now)
+        good = info["status"] == "Accepted"
+        self._key_codes.tried(question.token, now, good=good)
+        problem = "" if good else info["status"]
         if question.contract is not None:
             problem = plug_and_charge.certificate_problem(answer) or problem
-        self._answer(
-            question,
-            accepted=info["status"] == "Accepted" and not problem,
-            group=group_of(info),
-            discharge=self._may_discharge(modes, question.evse_id),
-            info=problem or info["status"],
-        )
+        if problem:
+            self._refuse(question, problem)
+            return
+        modes = answer.get("allowedEnergyTransfer")
+        discharge = self._may_discharge(modes, question.evse_id)
+        self._admit(question, info, now, discharge=discharge)
 
     def _may_discharge(self, modes: list[str] | None, evse_id: int) -> bool:
         """By allowedEnergyTransfer; without it, as configured (Q01.FR.08, .09)."""
@@ -160,91 +173,75 @@ class Authorization(Block):
         report = view.report if view else None
         return report is None or report.snapshot.vehicle.protocol != ISO_20
 
-    def _decide_locally(self, question: AuthQuestion, now: Now) -> None:
-        """C13, C15: a cached token, else unknown ones where that is allowed."""
+    # Without it.
+
+    def _decide_locally(
+        self, question: AuthQuestion, now: Now, *, offline: bool
+    ) -> None:
+        """C13, C15: a known token, else unknown ones where that is allowed."""
         model = self._desk.model
         if question.contract is not None:  # C07.FR.07 to .12
             problem = plug_and_charge.offline_problem(question.contract, self._desk)
             if problem:
-                self._answer(question, accepted=False, info=problem)
+                self._refuse(question, problem)
                 return
-        entry = self._cached(question.token, now)
-        if entry is not None and model.flag("AuthCtrlr", "LocalAuthorizeOffline"):
-            self._answer(question, accepted=True, group=entry.get("group", ""))
-        elif model.flag("AuthCtrlr", "OfflineTxForUnknownIdEnabled"):
-            self._answer(question, accepted=True)
+        known = self._known(question.token, now)
+        if known is not None and not known.good:  # C13.FR.06: not an unknown one
+            self._refuse(question, "Expired" if known.expired else known.info["status"])
+        elif known is not None and (
+            not offline or model.flag("AuthCtrlr", "LocalAuthorizeOffline")
+        ):
+            self._admit(question, known.info, now)
+        elif offline and model.flag("AuthCtrlr", "OfflineTxForUnknownIdEnabled"):
+            self._admit(question, known.info if known else {}, now)
         else:
-            self._answer(question, accepted=False, info="offline and not known here")
+            self._refuse(question, "nobody can be asked, and not known here")
 
-    def _answer(
+    # The heart's answer.
+
+    def _admit(
         self,
         question: AuthQuestion,
+        info: Payload,
+        now: Now,
         *,
-        accepted: bool,
-        group: str = "",
         discharge: bool = True,
-        info: str = "",
     ) -> None:
-        evse_id = question.evse_id
-        master = self._desk.model.text("AuthCtrlr", "MasterPassGroupId")
-        if accepted and group and group == master:  # C16: stops all, starts none
-            view = self._desk.evses.get(evse_id)
-            if view is not None and view.transaction_id:
-                self._desk.ask(StopRequest(evse_id, StopReason.MASTER_PASS))
-            accepted, info = False, "master pass"
-        token = question.token
-        if group:
-            token = Token(token.value, token.kind, group)
+        """The token is good. What it is good for, and where, is another matter."""
+        evse_id, group = question.evse_id, group_of(info)
+        if self._is_master(group):  # C16: it ends all, it starts none
+            self._end_all()
+            self._refuse(question, "master pass")
+            return
+        if evse_id not in info.get("evseId", [evse_id]):  # C01.FR.21
+            self._refuse(question, "NotAllowedTypeEVSE")
+            return
+        token = replace(question.token, group=group) if group else question.token
+        if not self._runs(evse_id):
+            if self._reservations.refuses(evse_id, token):
+                self._refuse(question, "reserved for somebody else")
+                return
+            self._reservations.use(evse_id, token, now)
         enabled = self._desk.model.flag("V2XChargingCtrlr", "Enabled", evse_id)
-        allowed = discharge and enabled
-        within_s = self._desk.connect_s()
-        self._desk.ask(Authorisation(evse_id, token, accepted, allowed, info, within_s))
+        status = info.get("status", "")
+        self._tell(Authorisation(evse_id, token, True, discharge and enabled, status))
 
-    # The cache.
+    def _refuse(self, question: AuthQuestion, why: str) -> None:
+        self._tell(
+            Authorisation(question.evse_id, question.token, accepted=False, info=why)
+        )
 
-    def learn(self, token: Payload, info: Payload, now: Now) -> None:
-        """Remember what the CSMS said of a token (C10.FR.01, .02, .05)."""
-        if not self._desk.model.flag("AuthCacheCtrlr", "Enabled"):
-            return
-        if token["type"] in UNCACHED_KINDS:
-            return
-        key = _cache_key(token["type"], token["idToken"])
-        if info["status"] != "Accepted":
-            if self._cache.pop(key, None) is not None:
-                self._desk.save("auth_cache", key, None)
-            return
-        life_s = self._desk.model.number("AuthCacheCtrlr", "LifeTime")
-        until = now.utc + timedelta(seconds=life_s or 31_536_000)
-        if "cacheExpiryDateTime" in info:
-            try:
-                until = parse_time(info["cacheExpiryDateTime"])
-            except OcppError:
-                return  # no usable end: better not known than known for ever
-        entry = {"until": stamp(until), "group": group_of(info)}
-        if key not in self._cache and len(self._cache) >= MAX_CACHED:
-            oldest = min(self._cache, key=lambda k: str(self._cache[k]["until"]))
-            del self._cache[oldest]
-            self._desk.save("auth_cache", oldest, None)
-        if self._cache.get(key) != entry:
-            self._cache[key] = entry
-            self._desk.save("auth_cache", key, entry)
+    def _tell(self, answer: Authorisation) -> None:
+        self._desk.ask(replace(answer, connect_s=self._desk.connect_s()))
 
-    def _cached(self, token: Token, now: Now) -> dict[str, Any] | None:
-        if not self._desk.model.flag("AuthCacheCtrlr", "Enabled"):
-            return None
-        entry = self._cache.get(_cache_key(token.kind, token.value))
-        if entry is None:
-            return None
-        try:
-            return entry if now.utc < parse_time(entry["until"]) else None
-        except OcppError:
-            return None
+    def _runs(self, evse_id: int) -> bool:
+        """A session that somebody has started: what is asked now is its end."""
+        view = self._desk.evses.get(evse_id)
+        report = view.report if view else None
+        return report is not None and report.snapshot.session.authorised
 
-    def clear_cache(self, request: Payload, now: Now) -> Answer:
-        """ClearCache (C11)."""
-        if not self._desk.model.flag("AuthCacheCtrlr", "Enabled"):
-            return {"status": "Rejected"}
-        for key in self._cache:
-            self._desk.save("auth_cache", key, None)
-        self._cache.clear()
-        return {"status": "Accepted"}
+    def _end_all(self) -> None:
+        """There is no screen to choose on (C16.FR.02)."""
+        for evse_id, view in self._desk.evses.items():
+            if view.transaction_id or self._runs(evse_id):
+                self._desk.ask(StopRequest(evse_id, StopReason.MASTER_PASS))

@@ -6,6 +6,7 @@ name only when the station calls it directly.
 
 from __future__ import annotations
 
+from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block
@@ -18,6 +19,10 @@ from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.network import NetworkProfiles
+from chargerd.ocpp.blocks.local_list import LocalList
+from chargerd.ocpp.blocks.monitor_store import MonitorStore
+from chargerd.ocpp.blocks.monitoring import Monitoring
+from chargerd.ocpp.blocks.monitoring_report import MonitoringReport
 from chargerd.ocpp.blocks.network_settings import NetworkSettings
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
 from chargerd.ocpp.blocks.priority_charging import PriorityCharging
@@ -27,6 +32,7 @@ from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.remote_control import RemoteControl
 from chargerd.ocpp.blocks.renewal import Renewal
 from chargerd.ocpp.blocks.reset import Reset
+from chargerd.ocpp.blocks.reservation import Reservations
 from chargerd.ocpp.blocks.resuming import Resuming
 from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.security import Security
@@ -49,7 +55,12 @@ class Parts:
         self.network = NetworkProfiles(desk)
         self.network_settings = NetworkSettings(desk, self.network)
         self.provisioning = Provisioning(desk, self.network, boot_reason)
-        self.authorization = Authorization(desk)
+        self._cache = AuthCache(desk)
+        self.local_list = LocalList(desk)
+        self._reservations = Reservations(desk)
+        self.authorization = Authorization(
+            desk, self._cache, self.local_list, self._reservations
+        )
         self.ev_certificates = EvCertificates(desk)
         self.certificates = Certificates(desk, self.network)
         self.network_settings.lacks = self.certificates.lacks
@@ -60,7 +71,7 @@ class Parts:
         self.charging = SmartCharging(desk, self._store)
         self.priority = PriorityCharging(desk, self._store, self.charging)
         self.transactions = Transactions(
-            desk, self.charging, self.authorization, self._readings
+            desk, self.charging, self._cache, self._readings
         )
         self.resuming = Resuming(
             desk,
@@ -81,7 +92,7 @@ class Parts:
         self._variables.attach(self.in_order)
 
     def _station(self) -> tuple[Block, ...]:
-        """Blocks A, B, C, G and M."""
+        """Blocks A, B, C, D, G, H and M."""
         return (
             self.certificates,  # before a link is of another profile
             self.network,
@@ -95,7 +106,10 @@ class Parts:
             self.availability,
         )
 
+            self._cache,
+            self.local_list,
     def _sessions(self, desk: Desk) -> tuple[Block, ...]:
+            self._reservations,  # before availability tells the status
         """Blocks E and J."""
         return (
             self.resuming,
@@ -134,3 +148,4 @@ class Parts:
                 self._renewal,
             ),
         )
+                self._reservations,

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from chargerd.clock import Now
 from chargerd.model import StartRequest, StopReason, StopRequest, Token, UnlockRequest
-from chargerd.ocpp.blocks.authorization import group_of
 from chargerd.ocpp.blocks.availability import Availability, status_of
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.provisioning import Provisioning
 from chargerd.ocpp.blocks.renewal import Renewal
+from chargerd.ocpp.blocks.reservation import Reservations
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
+from chargerd.ocpp.blocks.tokens import UNCHECKED_KINDS, group_of
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.effects import Answer, Durability, Payload
 
@@ -32,6 +33,7 @@ class RemoteControl(Block):
         transactions: Transactions,
         charging: SmartCharging,
         renewal: Renewal,
+        reservations: Reservations,
     ) -> None:
         self._desk = desk
         self._provisioning = provisioning
@@ -39,6 +41,7 @@ class RemoteControl(Block):
         self._transactions = transactions
         self._charging = charging
         self._renewal = renewal
+        self._reservations = reservations
 
     def routes(self) -> Mapping[str, Handler]:
         return {
@@ -54,8 +57,10 @@ class RemoteControl(Block):
         if not self._desk.accepted:
             return refusal("CSNotAccepted", "BootNotification is not accepted yet")
         evse_id = request.get("evseId")
+        asked = request["idToken"]
+        token = Token(asked["idToken"], asked["type"], group_of(request))
         if evse_id is None:
-            view = self._free_evse()
+            view = self._free_evse(token)
             if view is None:
                 return refusal("TxInProgress", "no EVSE is free (F01.FR.20)")
         else:
@@ -67,6 +72,8 @@ class RemoteControl(Block):
             return refusal("UnsupportedRequest", f"EVSE is {view.status} (F01.FR.23)")
         if view.transaction_authorised or _authorised(view):
             return refusal("TxInProgress", "F01.FR.24")
+        if self._reservations.refuses(view.config.id, token):
+            return refusal("UnsupportedRequest", "reserved for somebody else")
         profile = request.get("chargingProfile")
         smart = self._desk.model.flag("SmartChargingCtrlr", "Enabled")
         if profile is not None and smart:  # F01.FR.12: ignored without smart charging
@@ -76,29 +83,39 @@ class RemoteControl(Block):
             self._charging.keep_for_start(
                 view.config.id, request["remoteStartId"], profile, now
             )
-        self._desk.ask(self._start_request(view.config.id, request))
+        self._ask_to_start(view.config.id, token, request["remoteStartId"], now)
         answer: Payload = {"status": "Accepted"}
         if view.transaction_id:
             answer["transactionId"] = view.transaction_id  # F01.FR.13
         return answer
 
-    def _start_request(self, evse_id: int, request: Payload) -> StartRequest:
-        token = request["idToken"]
+    def _ask_to_start(
+        self, evse_id: int, token: Token, start_id: int, now: Now
+    ) -> None:
+        """Without a question where AuthorizeRemoteStart is off, and for tokens that
+        nobody can be asked about (C05.FR.01). Else the heart asks, as at a reader."""
         check = self._desk.model.flag("AuthCtrlr", "AuthorizeRemoteStart")
-        return StartRequest(
-            evse_id,
-            Token(token["idToken"], token["type"], group_of(request)),
-            request["remoteStartId"],
-            authorised=not check,
-            connect_s=self._desk.connect_s(),
+        check = check and token.kind not in UNCHECKED_KINDS
+        if not check:
+            self._reservations.use(evse_id, token, now)
+        self._desk.ask(
+            StartRequest(
+                evse_id,
+                token,
+                start_id,
+                authorised=not check,
+                connect_s=self._desk.connect_s(),
+            )
         )
 
-    def _free_evse(self) -> EvseView | None:
+    def _free_evse(self, token: Token) -> EvseView | None:
         """A waiting vehicle first, then a free EVSE (F01.FR.20)."""
         free = [
             view
             for view in self._desk.evses.values()
-            if view.status not in BLOCKED and not _authorised(view)
+            if view.status not in BLOCKED
+            and not _authorised(view)
+            and not self._reservations.refuses(view.config.id, token)
         ]
         return next((view for view in free if view.plugged), free[0] if free else None)
 

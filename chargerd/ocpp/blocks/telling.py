@@ -12,9 +12,9 @@ from collections import Counter
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Session
 from chargerd.ocpp.blocks import signing
-from chargerd.ocpp.blocks.authorization import id_token, with_vehicle
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import fresh_meter
+from chargerd.ocpp.blocks.tokens import id_token, with_vehicle
 from chargerd.ocpp.blocks.transaction import Transaction
 from chargerd.ocpp.blocks.transaction_limits import as_told
 from chargerd.ocpp.blocks.watch import Ending, Watch

@@ -21,7 +21,7 @@ from chargerd.model import (
     StopRequest,
 )
 from chargerd.ocpp.blocks import transaction_rules as rules
-from chargerd.ocpp.blocks.authorization import Authorization, id_token
+from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.limiter import Limiter, note_meter
@@ -29,6 +29,7 @@ from chargerd.ocpp.blocks.metering import relabelled
 from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.telling import Teller
+from chargerd.ocpp.blocks.tokens import id_token
 from chargerd.ocpp.blocks.transaction import Transaction, as_session
 from chargerd.ocpp.blocks.transaction_limits import STOPPED, of_driver
 from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
@@ -44,12 +45,12 @@ class Transactions(Block):
         self,
         desk: Desk,
         charging: SmartCharging,
-        authorization: Authorization,
+        cache: AuthCache,
         readings: Readings,
     ) -> None:
         self._desk = desk
         self._charging = charging
-        self._authorization = authorization
+        self._cache = cache
         self._readings = readings
         self._teller = Teller(desk)
         self._limiter = Limiter(desk, charging, self._told_state)
@@ -432,7 +433,7 @@ class Transactions(Block):
             return
         token, info = request.get("idToken"), answer.get("idTokenInfo")
         if token is not None and info is not None:
-            self._authorization.learn(token, info, now)
+            self._cache.learn(token, info, now)
         view = self._desk.evse_of_transaction(number)
         if view is None:
             return

@@ -131,6 +131,11 @@ def _transaction_event(payload: Payload) -> Payload | None:
     out = {
         k: v
         for k, v in payload.items()
+def _reservation(payload: Payload) -> Payload | None:
+    only_21 = payload["reservationUpdateStatus"] == "NoTransaction"
+    return None if only_21 else payload
+
+
         if k not in ("costDetails", "preconditioningStatus", "evseSleep", "meterValue")
     }
     out["triggerReason"] = _TRIGGERS.get(out["triggerReason"], out["triggerReason"])
@@ -290,3 +295,4 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "SignCertificate": _sign_certificate,
     "TransactionEvent": _transaction_event,
 }
+    "ReservationStatusUpdate": _reservation,

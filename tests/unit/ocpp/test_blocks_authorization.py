@@ -7,38 +7,16 @@ from typing import Any
 import pytest
 
 from chargerd.model import (
-    Authorisation,
-    AuthQuestion,
     SessionPhase,
     StopReason,
     StopRequest,
 )
 from chargerd.ocpp.effects import CallError, Durability
+from tests.unit.ocpp.auth_kit import ask, asked, known
 from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
 
 BOTH = pytest.mark.parametrize("version", [V21, V201])
-QUESTION = AuthQuestion(1, CARD)
-
-
-def asked(rig: Rig) -> Authorisation:
-    found = [r for r in rig.asked() if isinstance(r, Authorisation)]
-    (answer,) = found
-    return answer
-
-
-def ask(rig: Rig) -> None:
-    rig.station.ask(QUESTION, rig.now)
-    rig.drain()
-
-
-def known(version: str = V21, **presets: Any) -> Rig:
-    """A rig whose cache knows the card, offline."""
-    rig = Rig(config(device_model=presets), version=version).boot()
-    ask(rig)
-    rig.answer(rig.last("Authorize"), {"idTokenInfo": {"status": "Accepted"}})
-    rig.link(up=False)
-    rig.clear()
-    return rig
+req = pytest.mark.req
 
 
 @BOTH
@@ -105,14 +83,6 @@ def test_offline_a_known_card_starts(version: str) -> None:
     assert rig.payloads("Authorize") == []
 
 
-def test_the_cache_survives_a_restart_without_card_numbers() -> None:
-    rig = known()
-    assert CARD.value not in str(rig.saved)
-    again = rig.restarted()
-    ask(again)
-    assert asked(again).accepted
-
-
 @pytest.mark.parametrize(
     "presets",
     [
@@ -151,71 +121,6 @@ def test_local_pre_authorize_asks_nobody() -> None:
     ask(rig)
     assert asked(rig).accepted
     assert rig.payloads("Authorize") == []
-
-
-@BOTH
-def test_a_blocked_card_leaves_the_cache(version: str) -> None:
-    rig = known(version)
-    rig.link()
-    ask(rig)
-    rig.answer(rig.last("Authorize"), {"idTokenInfo": {"status": "Blocked"}})
-    assert rig.saved["auth_cache"] == {}
-
-
-def test_a_transactions_answer_teaches_the_cache() -> None:
-    rig = Rig().boot()
-    rig.observe(SessionPhase.STARTING, authorised=True)
-    rig.answer(rig.last("TransactionEvent"), {"idTokenInfo": {"status": "Accepted"}})
-    rig.link(up=False)
-    ask(rig)
-    assert asked(rig).accepted
-
-
-@BOTH
-def test_clear_cache(version: str) -> None:
-    rig = known(version)
-    assert rig.call("ClearCache") == {"status": "Accepted"}
-    ask(rig)
-    assert not asked(rig).accepted
-
-
-def test_the_cache_is_bounded() -> None:
-    rig = Rig().boot()
-    for n in range(520):
-        token = {"idToken": f"{n:08X}", "type": "ISO14443"}
-        rig.station._parts.authorization.learn(token, {"status": "Accepted"}, rig.now)
-    rig.drain()
-    assert len(rig.saved["auth_cache"]) == 500
-
-
-@pytest.mark.parametrize(
-    ("expiry", "accepted"),
-    [("2026-11-23T08:00:05Z", False), ("2026-12-01T00:00:00Z", True), ("soon", False)],
-)
-def test_the_csms_says_how_long_a_card_is_known(expiry: str, accepted: bool) -> None:
-    rig = Rig().boot()
-    ask(rig)
-    info = {"status": "Accepted", "cacheExpiryDateTime": expiry}
-    rig.answer(rig.last("Authorize"), {"idTokenInfo": info})
-    rig.link(up=False)
-    rig.pass_s(10)
-    rig.clear()
-    ask(rig)
-    assert asked(rig).accepted is accepted
-
-
-def test_garbage_in_the_saved_cache_is_no_card() -> None:
-    rig = known()
-    for entry in rig.saved["auth_cache"].values():
-        entry["until"] = "for ever"
-    again = rig.restarted()
-    ask(again)
-    assert not asked(again).accepted
-
-
-def test_clear_cache_without_a_cache_is_rejected() -> None:
-    rig = Rig(config(device_model={"AuthCacheCtrlr.Enabled": False})).boot()
-    assert rig.call("ClearCache") == {"status": "Rejected"}
 
 
 def test_master_pass_stops_and_never_starts() -> None:
