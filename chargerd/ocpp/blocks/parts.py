@@ -10,7 +10,6 @@ from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block
-from chargerd.ocpp.blocks.certificate_status import CertificateStatus
 from chargerd.ocpp.blocks.certificates import Certificates
 from chargerd.ocpp.blocks.certification import Certification
 from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
@@ -20,9 +19,6 @@ from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.local_list import LocalList
-from chargerd.ocpp.blocks.monitor_store import MonitorStore
-from chargerd.ocpp.blocks.monitoring import Monitoring
-from chargerd.ocpp.blocks.monitoring_report import MonitoringReport
 from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.blocks.network_settings import NetworkSettings
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
@@ -38,7 +34,6 @@ from chargerd.ocpp.blocks.resuming import Resuming
 from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.security import Security
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
-from chargerd.ocpp.blocks.streams import EventStreams
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
 from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
@@ -68,7 +63,6 @@ class Parts:
         self.network_settings.lacks = self.certificates.lacks
         self.security = Security(desk)
         self._renewal = Renewal(desk, self.certificates)
-        self._certificate_status = CertificateStatus(desk, self.certificates)
         self.faults = FaultEvents(desk)
         self.availability = Availability(desk, self.faults)
         self.charging = SmartCharging(desk, self._store)
@@ -91,7 +85,6 @@ class Parts:
             *self._sessions(desk),
             *self._power(desk),
             *self._control(desk),
-            *self._upkeep(desk),
         )
         self._variables.attach(self.in_order)
 
@@ -103,7 +96,6 @@ class Parts:
             self.network_settings,
             self.security,
             self._renewal,
-            self._certificate_status,
             self.provisioning,
             self._variables,
             self._cache,
@@ -153,14 +145,4 @@ class Parts:
                 self._renewal,
                 self._reservations,
             ),
-        )
-
-    def _upkeep(self, desk: Desk) -> tuple[Block, ...]:
-        """Block N: last, so that what is watched is up to date."""
-        store = MonitorStore(desk)
-        streams = EventStreams(desk, store)
-        return (
-            streams,
-            Monitoring(desk, store, streams, self._variables, self.faults),
-            MonitoringReport(desk, store),
         )

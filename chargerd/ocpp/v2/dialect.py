@@ -127,15 +127,15 @@ def _token(token: Payload) -> Payload:
     return {**token, "idToken": token["idToken"][:36], "type": "Central"}
 
 
-def _transaction_event(payload: Payload) -> Payload | None:
-    out = {
-        k: v
-        for k, v in payload.items()
 def _reservation(payload: Payload) -> Payload | None:
     only_21 = payload["reservationUpdateStatus"] == "NoTransaction"
     return None if only_21 else payload
 
 
+def _transaction_event(payload: Payload) -> Payload | None:
+    out = {
+        k: v
+        for k, v in payload.items()
         if k not in ("costDetails", "preconditioningStatus", "evseSleep", "meterValue")
     }
     out["triggerReason"] = _TRIGGERS.get(out["triggerReason"], out["triggerReason"])
@@ -292,7 +292,7 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "NotifyEvent": _notify_event,
     "NotifyReport": _notify_report,
     "ReportChargingProfiles": _report_profiles,
+    "ReservationStatusUpdate": _reservation,
     "SignCertificate": _sign_certificate,
     "TransactionEvent": _transaction_event,
 }
-    "ReservationStatusUpdate": _reservation,
