@@ -10,6 +10,7 @@ from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.certificate_status import CertificateStatus
 from chargerd.ocpp.blocks.certificates import Certificates
 from chargerd.ocpp.blocks.certification import Certification
 from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
@@ -63,6 +64,7 @@ class Parts:
         self.network_settings.lacks = self.certificates.lacks
         self.security = Security(desk)
         self._renewal = Renewal(desk, self.certificates)
+        self._certificate_status = CertificateStatus(desk, self.certificates)
         self.faults = FaultEvents(desk)
         self.availability = Availability(desk, self.faults)
         self.charging = SmartCharging(desk, self._store)
@@ -96,6 +98,7 @@ class Parts:
             self.network_settings,
             self.security,
             self._renewal,
+            self._certificate_status,
             self.provisioning,
             self._variables,
             self._cache,
