@@ -223,10 +223,12 @@ def old_cipher(server: ssl.SSLContext) -> None:
 @pytest.mark.parametrize(
     ("weaken", "event"),
     [
-        (old_protocol, "InvalidTLSVersion"),
-        (old_cipher, "InvalidTLSCipherSuite"),
+        pytest.param(old_protocol, "InvalidTLSVersion",
+                     marks=pytest.mark.req("A00.FR.316", "A00.FR.419")),
+        pytest.param(old_cipher, "InvalidTLSCipherSuite",
+                     marks=pytest.mark.req("A00.FR.323", "A00.FR.426")),
     ],
-)
+)  # fmt: skip
 def test_weak_tls_is_refused_and_named(
     certificates: Path, weaken: Callable[[ssl.SSLContext], None], event: str
 ) -> None:

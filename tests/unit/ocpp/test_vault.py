@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -25,6 +26,7 @@ from hil.pki.bad import ocsp_answer
 from hil.pki.make import make_pki
 from hil.pki.profiles import Profile
 from tests.unit.ocpp.pem_kit import NOW, Made, make, name, rsa_key, sign
+from tests.unit.ocpp.station_rig import config
 
 req = pytest.mark.req
 OLD_ROOT = make("CSMS root", ca=True)
@@ -469,3 +471,39 @@ def test_a_broken_file_hides_no_other(tmp_path: Path, text: str) -> None:
     inventory = vault(tmp_path).inventory()
     assert [held.use for held in inventory.held] == [CSMS_ROOT]
     assert delete(tmp_path, named(OTHER)) == "NotFound"
+
+
+# The worker.
+
+
+def test_jobs_are_done_one_after_the_other_and_vehicles_hear_of_changes(
+    tmp_path: Path,
+) -> None:
+    heard: list[int] = []
+    made = config(certificates_dir=tmp_path)
+    worker = work.CertificateWorker(made, lambda: heard.append(1))
+
+    async def run(task: work.Task) -> list[work.Value]:
+        return [value async for value in worker(task)]
+
+    async def all_at_once() -> list[list[work.Value]]:
+        root = work.InstallRoot(CSMS_ROOT, OLD_ROOT.pem, False, ROOM, NOW)
+        jobs: list[work.Task] = [root, work.ReadCertificates(),
+                                 work.MakeKey(STATION, SUBJECT)]  # fmt: skip
+        return await asyncio.gather(*(run(job) for job in jobs))
+
+    installed, read, key = asyncio.run(all_at_once())
+    assert installed[0] == work.Installed()
+    assert installed[1] == read[0]
+    assert isinstance(key[0], work.Csr)
+    assert heard == [1]  # of the root alone
+
+
+def test_where_the_configuration_names_roots(tmp_path: Path) -> None:
+    bundle = tmp_path / "v2g.pem"
+    bundle.write_bytes(PKI.secc.root.pem)
+    (tmp_path / files.CA).write_text(OLD_ROOT.pem)
+    words = {"iso15118": {"v2g_roots": bundle}}
+    made = config(certificates_dir=tmp_path, vehicle=words)
+    uses = [held.use for held in Vault.of(made).inventory().held]
+    assert sorted(uses) == [CSMS_ROOT, "V2GRootCertificate"]
