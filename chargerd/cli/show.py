@@ -237,6 +237,8 @@ def _asks(row: Json) -> str:
         for name, key in (
             ("setpoint", "setpoint_w"),
             ("connection at", "follow_w"),
+            ("connection from", "from_w"),
+            ("to", "to_w"),
             ("at most", "limit_w"),
             ("at least", "discharge_limit_w"),
         )

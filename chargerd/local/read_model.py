@@ -308,6 +308,8 @@ def _signal(signal: DispatchSignal, segment: Segment, mono: float) -> Json:
         "limit_w": segment.limit_w,
         "discharge_limit_w": segment.discharge_limit_w,
         "follow_w": segment.follow_w,
+        "from_w": segment.band.low_w if segment.band else None,
+        "to_w": segment.band.high_w if segment.band else None,
         "curve": segment.curve.kind if segment.curve else None,
     }
 

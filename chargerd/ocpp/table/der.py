@@ -37,6 +37,18 @@ def _dc_modes(place: Place) -> str:
     return ",".join(KINDS if reactive else ACTIVE)
 
 
+_FEEDING = ("FreqWatt", "LimitMaxDischarge", "PowerMonitoringMustTrip", "VoltWatt")
+
+
+def _ac_modes(place: Place) -> str:
+    """Without discharge, what only bounds discharge is no control; by PWM a vehicle
+    ramps by itself."""
+    left_out = set() if discharges(place) else set(_FEEDING)
+    if place.one_evse.iso15118 is None:
+        left_out.add("Gradients")
+    return ",".join(name for name in ACTIVE if name not in left_out)
+
+
 def max_va(place: Place) -> float:
     evse = place.one_evse
     given = evse.inverter.max_va
@@ -92,6 +104,6 @@ ROWS: tuple[Row, ...] = (
     _dc("InverterHwVersion", "string", lambda p: p.one_evse.inverter.hardware),
     _dc("ReactiveSusceptance", "decimal",
         lambda p: _text(p.one_evse.inverter.susceptance_s), "S"),
-    read("ACDERCtrlr", "ModesSupported", "MemberList", ",".join(ACTIVE), scope="evse",
+    read("ACDERCtrlr", "ModesSupported", "MemberList", _ac_modes, scope="evse",
          values=ACTIVE, only=has_ac),
 )  # fmt: skip

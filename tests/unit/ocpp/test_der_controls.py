@@ -14,6 +14,7 @@ from chargerd.ocpp.blocks.der_controls import Control, Controls, Started
 from chargerd.ocpp.effects import Durability
 from tests.unit.ocpp.der_kit import EXAMPLES, TIMED, control, curve, put, rules, running
 from tests.unit.ocpp.der_kit import rig as der_rig
+from tests.unit.ocpp.profile_kit import AC_DEVICES
 from tests.unit.ocpp.station_rig import V201, Rig, config
 from tests.unit.ocpp.variable_kit import get_one, item, set_one
 
@@ -480,6 +481,18 @@ def test_an_ac_evse_says_what_it_does_in_the_vehicle_s_place() -> None:
     assert found["attributeStatus"] == "UnknownComponent"
     assert status(put(rig, "VoltWatt"))[0] == "Accepted"
     assert status(put(rig, "VoltVar"))[0] == "NotSupported"
+
+
+@req("R03.FR.03")
+def test_an_outlet_without_discharge_has_what_acts_on_charging() -> None:
+    rig = Rig(config(evse={"devices": AC_DEVICES, "discharge_w": 0})).boot()
+    made = item("ACDERCtrlr", "ModesSupported", evse={"id": 1})
+    modes = get_one(rig, made)["attributeValue"].split(",")
+    assert {"FreqDroop", "HVMustTrip", "EnterService"} <= set(modes)
+    assert not {"VoltWatt", "LimitMaxDischarge", "Gradients"} & set(modes)
+    assert status(put(rig, "VoltWatt"))[0] == "NotSupported"
+    assert status(put(rig, "FreqDroop"))[0] == "Accepted"
+    assert rules(rig).droop is not None
 
 
 def test_switched_off_nothing_holds() -> None:
