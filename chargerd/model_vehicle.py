@@ -154,10 +154,12 @@ class CertificateQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CertificateAnswer:
-    """The central system's EXI, to be passed on unchanged; None = it has none."""
+    """The central system's EXI, to be passed on; None = it has none. `remaining`: how
+    many more contracts wait for the vehicle, None = not said."""
 
     number: int
     exi: bytes | None = field(repr=False)
+    remaining: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class EvCertificates:
             payload["prioritizedEMAIDs"] = list(question.emaids[:EMAIDS_MAX])
 
         def answered(request: Payload, answer: Answer, at: Now) -> None:
-            self._tell(ask, _exi_of(answer))
+            self._tell(ask, _exi_of(answer), _remaining(answer))
 
         desk.send(
             "Get15118EVCertificate",
@@ -103,9 +103,18 @@ class EvCertificates:
             answered=answered,
         )
 
-    def _tell(self, ask: CertificateAsk, exi: bytes | None) -> None:
-        answer = CertificateAnswer(ask.question.number, exi)
+    def _tell(
+        self, ask: CertificateAsk, exi: bytes | None, remaining: int | None = None
+    ) -> None:
+        answer = CertificateAnswer(ask.question.number, exi, remaining)
         self._desk.ask(VehicleCertificate(ask.evse_id, answer))
+
+
+def _remaining(answer: Answer) -> int | None:
+    """How many more contracts the pools have for this vehicle (M01.FR.04)."""
+    if not isinstance(answer, dict) or "remainingContracts" not in answer:
+        return None
+    return max(0, int(answer["remainingContracts"]))
 
 
 def _exi_of(answer: Answer) -> bytes | None:

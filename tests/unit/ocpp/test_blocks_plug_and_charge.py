@@ -11,6 +11,7 @@ import pytest
 from chargerd.model import (
     Authorisation,
     AuthQuestion,
+    CertificateAnswer,
     CertificateAsk,
     CertificateHash,
     CertificateQuestion,
@@ -147,6 +148,7 @@ def certificate(rig: Rig) -> bytes | None:
     return found.answer.exi
 
 
+@pytest.mark.req("M01.FR.01", "M01.FR.03")
 @BOTH
 def test_a_request_goes_out_and_its_answer_back_untouched(version: str) -> None:
     rig = Rig(version=version).boot()
@@ -195,3 +197,48 @@ def test_a_request_too_long_for_the_schema_is_not_sent() -> None:
     rig.station.ask(CertificateAsk(1, long), rig.now)
     rig.drain()
     assert certificate(rig) is None
+
+
+ISO2_QUESTION = replace(QUESTION, max_chains=None, emaids=())
+
+
+@pytest.mark.parametrize(
+    ("question", "action", "chains"),
+    [
+        pytest.param(ISO2_QUESTION, "Install", None,
+                     marks=pytest.mark.req("M01.FR.02")),
+        pytest.param(replace(ISO2_QUESTION, update=True), "Update", None,
+                     marks=pytest.mark.req("M02.FR.01")),
+        pytest.param(QUESTION, "Install", 2,
+                     marks=pytest.mark.req("M01.FR.03", "M02.FR.02")),
+    ],
+)  # fmt: skip
+def test_what_the_central_system_is_asked(
+    question: CertificateQuestion, action: str, chains: int | None
+) -> None:
+    """ISO 15118-20 has no update: its vehicles install again."""
+    rig = Rig().boot()
+    rig.station.ask(CertificateAsk(1, question), rig.now)
+    rig.drain()
+    sent = rig.last("Get15118EVCertificate").payload
+    assert sent["action"] == action
+    assert sent.get("maximumContractCertificateChains") == chains
+
+
+@pytest.mark.req("M01.FR.05", "M01.FR.06")
+def test_as_long_as_contracts_remain_the_vehicle_asks_for_the_next() -> None:
+    """Each question of the vehicle is the same request once more."""
+    rig = Rig().boot()
+    reply = base64.b64encode(b"answer").decode()
+    for number, remaining in enumerate((2, 1, 0)):
+        question = replace(QUESTION, number=number)
+        rig.station.ask(CertificateAsk(1, question), rig.now)
+        rig.drain()
+        told = {"status": "Accepted", "exiResponse": reply}
+        sent = rig.last("Get15118EVCertificate")
+        rig.answer(sent, {**told, "remainingContracts": remaining})
+        found = [r for r in rig.asked() if isinstance(r, VehicleCertificate)][-1]
+        assert found.answer == CertificateAnswer(number, b"answer", remaining)
+    sent_all = rig.payloads("Get15118EVCertificate")
+    assert len(sent_all) == 3
+    assert sent_all[0] == sent_all[1] == sent_all[2]

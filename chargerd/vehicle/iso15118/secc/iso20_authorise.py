@@ -23,6 +23,7 @@ from chargerd.vehicle.iso15118.secc.station import Authorise, Station
 
 CHALLENGE_BYTES = 16
 REFUSED_MAX = 5  # ours: contracts that are not good, then the session ends
+MAX_REMAINING = 255  # an unsigned byte
 INSTALL_HOLD_S = 3.5  # inside the performance time of CertificateInstallationReq
 
 # A vehicle may go on after a WARNING: another contract, or other means [V2G20-2226].
@@ -239,7 +240,25 @@ def answered(course: Course, now: Station) -> bytes | None:
     question, answer = course.question, now.offer.certificate_answer
     if question is None or answer is None or answer.number != question.number:
         return None
-    return answer.exi
+    return None if answer.exi is None else _counted(answer.exi, answer.remaining)
+
+
+def _counted(data: bytes, remaining: int | None) -> bytes:
+    """With the number of contracts that wait (OCPP M01.FR.05): it stands beside what
+    is signed. What cannot be read goes on as it came, it is not ours to judge."""
+    if remaining is None:
+        return data
+    try:
+        message = exi.decode("common", data)
+    except V2gError:
+        return data
+    if not isinstance(message, common.CertificateInstallationRes):
+        return data
+    told = min(remaining, MAX_REMAINING)
+    if message.RemainingContractCertificateChains == told:
+        return data
+    message.RemainingContractCertificateChains = told
+    return exi.encode(message)
 
 
 def settled(course: Course, now: Station) -> bool:

@@ -11,7 +11,10 @@ import pytest
 from chargerd.model import CertificateAnswer
 from chargerd.vehicle.iso15118 import contract, exi, signature
 from chargerd.vehicle.iso15118.messages import common, xmldsig
-from chargerd.vehicle.iso15118.messages.common_types import ListOfRootCertificateIDs
+from chargerd.vehicle.iso15118.messages.common_types import (
+    ListOfRootCertificateIDs,
+    MessageHeader,
+)
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.iso20_authorise import INSTALL_HOLD_S, REFUSED_MAX
 from chargerd.vehicle.iso15118.secc.station import Authorise
@@ -353,6 +356,57 @@ def test_a_certificate_question_is_passed_on_and_its_answer_too(pki: Pki) -> Non
     assert late.request == "CertificateInstallationReq"
     assert car.state.certificate_question is None
     assert car.show().ResponseCode == "OK"
+
+
+def contract_for_vehicle(pki: Pki, remaining: int) -> bytes:
+    """A CertificateInstallationRes of a contract pool, signed by the CPS, as EXI."""
+    chain = pki.contract
+    part = common.SignedInstallationData(
+        Id="id1",
+        ContractCertificateChain=common.ContractCertificateChain(
+            Certificate=chain.leaf.der,
+            SubCertificates=common.SubCertificates(Certificate=list(chain.subs_der)),
+        ),
+        ECDHCurve="SECP521",
+        DHPublicKey=bytes(133),
+        SECP521_EncryptedPrivateKey=bytes(94),
+    )
+    seal = sealed(pki.cps, "SignedInstallationData", part)
+    return exi.encode(
+        common.CertificateInstallationRes(
+            Header=MessageHeader(SessionID=bytes(8), TimeStamp=1, Signature=seal),
+            ResponseCode="OK",
+            EVSEProcessing="Finished",
+            CPSCertificateChain=common.CertificateChain(Certificate=pki.cps.leaf.der),
+            SignedInstallationData=part,
+            RemainingContractCertificateChains=remaining,
+        )
+    )
+
+
+@pytest.mark.req("M01.FR.05")
+@pytest.mark.parametrize(
+    ("told", "shown"), [(None, 7), (7, 7), (0, 0), (3, 3), (9000, 255)]
+)
+def test_the_vehicle_hears_how_many_contracts_of_all_pools_wait(
+    pki: Pki, told: int | None, shown: int
+) -> None:
+    car = asking(pki)
+    car.install(pki.oem)
+    data = contract_for_vehicle(pki, 7)
+    answer = CertificateAnswer(1, data, told)
+    car.offer(certificate_service=True, certificate_answer=answer)
+    raw = car.session.late(car.plant.now).raw
+    assert raw is not None
+    assert (raw == data) is (shown == 7)
+    found, sent = exi.decode("common", raw), exi.decode("common", data)
+    assert found.RemainingContractCertificateChains == shown
+    found.RemainingContractCertificateChains = 7
+    assert found == sent
+    name = "SignedInstallationData"  # its seal still fits
+    fragments = [exi.encode_fragment("common", name, m.SignedInstallationData)
+                 for m in (found, sent)]  # fmt: skip
+    assert fragments[0] == fragments[1]
 
 
 @pytest.mark.parametrize("answered", [True, False])
