@@ -18,6 +18,7 @@ from chargerd.config_grid_code import FrequencyService, GridCode
 from chargerd.config_inverter import Inverter
 from chargerd.config_plan import SitePlan
 from chargerd.config_records import Records
+from chargerd.config_upkeep import Monitor
 
 
 class Station(Section):
@@ -132,6 +133,7 @@ class Ocpp(Section):
     security_profile: Annotated[int, Field(ge=0, le=3)] = 1
     certificates_dir: Path = Path("/etc/chargerd/certificates")
     device_model: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    monitors: tuple[Monitor, ...] = ()
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     message_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     offline_limit_w: Watts = 0.0  # safe charge limit when offline rules say "no limit"

@@ -48,6 +48,7 @@ from chargerd.ocpp.effects import (
     Send,
     SetGate,
     StopWork,
+    Tell,
     Work,
 )
 from chargerd.ocpp.frame import CALL, Frame
@@ -361,6 +362,8 @@ class OcppClient:
                 self._signal(effect.signal)
             case Send():
                 self._take(effect, now)
+            case Tell():
+                self._tell(effect)
             case Ask():
                 self._request(effect.request)
             case Save():
@@ -381,6 +384,16 @@ class OcppClient:
             case Reconnect():
                 if self._session is not None:
                     self._session.hang_up(effect.why)
+
+    def _tell(self, effect: Tell) -> None:
+        if self._session is None or self._session.ending:
+            return
+        try:
+            text = self._session.rpc.send(effect.action, effect.payload)
+        except OcppError as error:
+            log.warning("ocpp.not_sent", action=effect.action, why=error.description)
+            return
+        self._session.put(text)
 
     def _take(self, send: Send, now: Now) -> None:
         if is_durable(send):

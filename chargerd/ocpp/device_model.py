@@ -63,7 +63,7 @@ class DeviceModel:
         errors = []
         for name, raw in presets.items():
             value = str(raw).lower() if isinstance(raw, bool) else str(raw)
-            targets = self._matching(name)
+            targets = self.matching(name)
             if not targets:
                 near = difflib.get_close_matches(
                     name, [v.key for v in self], _SHOW_NEAR, 0.5
@@ -81,8 +81,9 @@ class DeviceModel:
         if errors:
             raise OcppError("\n".join(errors))
 
-    def _matching(self, name: str) -> list[tuple[Variable, str]]:
-        """What a preset names; without "@evse" all EVSEs of the component."""
+    def matching(self, name: str) -> list[tuple[Variable, str]]:
+        """What a name in the config file means, with its attribute; without "@evse"
+        all EVSEs of the component."""
         match = _PRESET.fullmatch(name.strip())
         if not match:
             return []
@@ -223,7 +224,7 @@ class DeviceModel:
         name too; Problem only where there is one (B08.FR.07 to .10).
         """
         chosen = [
-            v for v in self if not wanted or any(_covers(item, v) for item in wanted)
+            v for v in self if not wanted or any(covers(item, v) for item in wanted)
         ]
         if not criteria:
             return chosen
@@ -247,7 +248,7 @@ def _abnormal(variable: Variable) -> bool:
     return row.variable in CONDITIONS and row.live and variable.value == "true"
 
 
-def _covers(item: Payload, variable: Variable) -> bool:
+def covers(item: Payload, variable: Variable) -> bool:
     """What is left out of `item` matches all (B08.FR.20 to .25)."""
     part, row = item["component"], variable.row
     at = part.get("evse", {})

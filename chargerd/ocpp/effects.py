@@ -70,6 +70,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """An unconfirmed message (SEND, 2.1); lost when there is no link."""
+
+    action: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
 class SetGate:
     gate: Gate
 
@@ -148,6 +156,7 @@ class Reply:
 
 Effect = (
     Send
+    | Tell
     | SetGate
     | Dispatch
     | Ask

@@ -13,6 +13,7 @@ from typing import Any
 
 from chargerd.clock import Now
 from chargerd.config import Config, Evse
+from chargerd.faults import Severity
 from chargerd.model import EvseReport, Request, SessionPhase, VehiclePlan
 from chargerd.ocpp.device_model import DeviceModel
 from chargerd.ocpp.effects import (
@@ -27,6 +28,7 @@ from chargerd.ocpp.effects import (
     Save,
     Send,
     StopWork,
+    Tell,
     Work,
 )
 from chargerd.ocpp.profiles import Supply
@@ -152,6 +154,11 @@ class Desk:
             )
         )
 
+    def tell(self, action: str, payload: Payload) -> None:
+        """An unconfirmed message; 2.0.1 has none."""
+        if self.version != dialect.V201:
+            self.effects.append(Tell(action, payload))
+
     def _handle(self, action: str, answered: OnAnswer | None) -> int:
         """Durable messages carry a handle too, so that their answers come back."""
         if answered is None and action != "TransactionEvent":
@@ -249,6 +256,7 @@ class Desk:
             "eventId": event_id,
             "timestamp": stamp(now.utc),
             "eventNotificationType": "HardWiredNotification",
+            "severity": Severity.INFORMATIONAL.value,
             **event,
         }
         payload = {"generatedAt": stamp(now.utc), "seqNo": 0, "eventData": [made]}

@@ -20,6 +20,9 @@ from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.local_list import LocalList
+from chargerd.ocpp.blocks.monitor_store import MonitorStore
+from chargerd.ocpp.blocks.monitoring import Monitoring
+from chargerd.ocpp.blocks.monitoring_report import MonitoringReport
 from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.blocks.network_settings import NetworkSettings
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
@@ -35,6 +38,7 @@ from chargerd.ocpp.blocks.resuming import Resuming
 from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.security import Security
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
+from chargerd.ocpp.blocks.streams import EventStreams
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
 from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
@@ -87,6 +91,7 @@ class Parts:
             *self._sessions(desk),
             *self._power(desk),
             *self._control(desk),
+            *self._upkeep(desk),
         )
         self._variables.attach(self.in_order)
 
@@ -148,4 +153,14 @@ class Parts:
                 self._renewal,
                 self._reservations,
             ),
+        )
+
+    def _upkeep(self, desk: Desk) -> tuple[Block, ...]:
+        """Block N: last, so that what is watched is up to date."""
+        store = MonitorStore(desk)
+        streams = EventStreams(desk, store)
+        return (
+            Monitoring(desk, store, streams, self._variables, self.faults),
+            streams,  # what is due at the same instant is in
+            MonitoringReport(desk, store),
         )

@@ -15,7 +15,7 @@ from chargerd.model import EvseReport
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.block import Block, Guard, Handler
 from chargerd.ocpp.blocks.desk import Desk, refusal, stamp
-from chargerd.ocpp.device_model import result
+from chargerd.ocpp.device_model import DeviceModel, result
 from chargerd.ocpp.effects import Answer, CallError, Payload
 from chargerd.ocpp.variable import Refused, Variable
 
@@ -45,23 +45,10 @@ class Variables(Block):
         for block in blocks:
             self._guards |= block.guards()
 
-    def _too_much(self, request: Payload, count: int, kind: str) -> CallError | None:
-        """ItemsPerMessage and BytesPerMessage (B06.FR.16, .17; B08.FR.17, .18)."""
-        most = self._desk.model.number("DeviceDataCtrlr", "ItemsPerMessage", kind)
-        if count > most:
-            return CallError(
-                "OccurrenceConstraintViolation", f"{count} items, at most {most}"
-            )
-        size = _bytes(request)
-        most = self._desk.model.number("DeviceDataCtrlr", "BytesPerMessage", kind)
-        if size > most:
-            return CallError("FormatViolation", f"{size} bytes, at most {most}")
-        return None
-
     def set_variables(self, request: Payload, now: Now) -> Answer:
         """SetVariables (B05)."""
         items = request["setVariableData"]
-        refused = self._too_much(request, len(items), "SetVariables")
+        refused = too_much(self._desk.model, request, len(items), "SetVariables")
         return refused or {"setVariableResult": [self._set(i, now) for i in items]}
 
     def _set(self, item: Payload, now: Now) -> Payload:
@@ -84,13 +71,13 @@ class Variables(Block):
     def get_variables(self, request: Payload, now: Now) -> Answer:
         """GetVariables (B06)."""
         items = request["getVariableData"]
-        refused = self._too_much(request, len(items), "GetVariables")
+        refused = too_much(self._desk.model, request, len(items), "GetVariables")
         if refused:
             return refused
-        self._refresh(now)
+        self.refresh_all(now)
         return {"getVariableResult": [self._desk.model.get(item) for item in items]}
 
-    def _refresh(self, now: Now) -> None:
+    def refresh_all(self, now: Now) -> None:
         """Bring the measured values up to date, only when somebody looks."""
         for block in self._blocks:
             block.refresh(now)
@@ -100,14 +87,21 @@ class Variables(Block):
         model.update("ClockCtrlr", "DateTime", stamp(now.utc))
         running = []
         for evse_id, view in self._desk.evses.items():
-            power = view.report.decision.power_w if view.report else 0.0
-            model.update("EVSE", "Power", f"{max(0.0, power):.0f}", evse_id)
-            model.update("EVSE", "DischargePower", f"{max(0.0, -power):.0f}", evse_id)
+            self._power(view.report, evse_id)
             model.update("EVSE", "ActiveTransactionId", view.transaction_id, evse_id)
             running += [view.transaction_id] if view.transaction_id else []
             if view.report is not None:
                 self._measured(view.report, evse_id)
         model.update("ChargingStation", "ActiveTransactionId", ",".join(running))
+
+    def _power(self, report: EvseReport | None, evse_id: int) -> None:
+        """Target is what was wished before ramp and envelope (N07.FR.22)."""
+        power_w = report.decision.power_w if report else 0.0
+        wanted_w = report.decision.wanted_w if report else 0.0
+        for name, sign in (("Power", 1.0), ("DischargePower", -1.0)):
+            variable = self._desk.model.variable("EVSE", name, evse_id=evse_id)
+            variable.values["Actual"] = f"{max(0.0, sign * power_w):.0f}"
+            variable.values["Target"] = f"{max(0.0, sign * wanted_w):.0f}"
 
     def _measured(self, report: EvseReport, evse_id: int) -> None:
         model, snapshot = self._desk.model, report.snapshot
@@ -123,17 +117,17 @@ class Variables(Block):
 
     def base_report(self, request: Payload, now: Now) -> Answer:
         """GetBaseReport (B07)."""
-        self._refresh(now)
+        self.refresh_all(now)
         chosen = list(self._desk.model.inventory(request["reportBase"]))
         return self._report(request["requestId"], chosen, now)
 
     def report(self, request: Payload, now: Now) -> Answer:
         """GetReport (B08)."""
         wanted = request.get("componentVariable", [])
-        refused = self._too_much(request, len(wanted), "GetReport")
+        refused = too_much(self._desk.model, request, len(wanted), "GetReport")
         if refused:
             return refused
-        self._refresh(now)
+        self.refresh_all(now)
         chosen = self._desk.model.select(wanted, request.get("componentCriteria", []))
         if not chosen:
             return refusal("NotFound", status="EmptyResultSet")
@@ -162,6 +156,27 @@ class Variables(Block):
 
     def _reported(self, request: Payload, answer: Answer, now: Now) -> None:
         self._waiting -= 1
+
+
+def too_much(
+    model: DeviceModel,
+    request: Payload,
+    count: int,
+    kind: str,
+    component: str = "DeviceDataCtrlr",
+) -> CallError | None:
+    """ItemsPerMessage and BytesPerMessage (B06.FR.16, .17; B08.FR.17, .18; N06.FR.06,
+    .07)."""
+    most = model.number(component, "ItemsPerMessage", kind)
+    if count > most:
+        return CallError(
+            "OccurrenceConstraintViolation", f"{count} items, at most {most}"
+        )
+    size = _bytes(request)
+    most = model.number(component, "BytesPerMessage", kind)
+    if size > most:
+        return CallError("FormatViolation", f"{size} bytes, at most {most}")
+    return None
 
 
 def _bytes(payload: Payload) -> int:

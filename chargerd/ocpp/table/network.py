@@ -79,6 +79,6 @@ ROWS: tuple[Row, ...] = (
     read("SecurityCtrlr", "SecurityProfile", "integer", _profile, live=True),
     Row("SecurityCtrlr", "Identity", "string", _identity, low=1, high=MAX_IDENTITY),
     Row("SecurityCtrlr", "BasicAuthPassword", "string", _password,
-        mutability="WriteOnly", high=MAX_PASSWORD),
+        mutability="WriteOnly", high=MAX_PASSWORD, monitored=True),
     flag("SecurityCtrlr", "AllowSecurityProfileDowngrade", default=False),
 )  # fmt: skip

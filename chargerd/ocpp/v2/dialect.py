@@ -17,12 +17,16 @@ V201 = "ocpp2.0.1"
 ONLY_21 = frozenset(
     {
         "AFRRSignal",
+        "AdjustPeriodicEventStream",
         "ClearDERControl",
+        "ClosePeriodicEventStream",
         "GetCertificateChainStatus",
         "GetDERControl",
+        "GetPeriodicEventStream",
         "NotifyAllowedEnergyTransfer",
         "NotifyDERAlarm",
         "NotifyDERStartStop",
+        "OpenPeriodicEventStream",
         "ReportDERControl",
         "SetDERControl",
         "NotifyPriorityCharging",
@@ -192,6 +196,21 @@ def _notify_event(payload: Payload) -> Payload:
     return {**payload, "eventData": events}
 
 
+def _monitors(payload: Payload) -> Payload:
+    """Without the types that only 2.1 has; a part may be empty then."""
+    rows = []
+    for row in payload["monitor"]:
+        kept = [
+            {k: v for k, v in monitor.items() if k != "eventNotificationType"}
+            for monitor in row["variableMonitoring"]
+            if not monitor["type"].startswith("TargetDelta")
+        ]
+        if kept:
+            rows.append({**row, "variableMonitoring": kept})
+    out = {k: v for k, v in payload.items() if k != "monitor"}
+    return {**out, "monitor": rows} if rows else out
+
+
 def _notify_report(payload: Payload) -> Payload:
     if "reportData" not in payload:
         return payload
@@ -290,6 +309,7 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "NotifyEVChargingNeeds": _needs,
     "NotifyEVChargingSchedule": _ev_schedule,
     "NotifyEvent": _notify_event,
+    "NotifyMonitoringReport": _monitors,
     "NotifyReport": _notify_report,
     "ReportChargingProfiles": _report_profiles,
     "ReservationStatusUpdate": _reservation,

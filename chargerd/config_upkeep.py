@@ -1,0 +1,38 @@
+"""What keeps a station in order from afar: monitors, files, firmware, vendor data.
+
+Owns the sections below `[ocpp]` for blocks L, N and P. Judges no file and no address.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chargerd.config_base import Section
+
+
+class EventStream(Section):
+    """How often the values of a monitor leave together (N11): every `interval_s`, or
+    when there are `values` of them; 0 = not by that."""
+
+    interval_s: Annotated[int, Field(ge=0, le=86_400)] = 0
+    values: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
+class Monitor(Section):
+    """`[[ocpp.monitors]]`: a monitor that is there from the start (N03).
+
+    `on` names a variable, as in `[ocpp.device_model]`; without `@evse` all EVSEs'.
+    """
+
+    on: str
+    type: Literal[
+        "UpperThreshold", "LowerThreshold", "Delta", "Periodic",
+        "PeriodicClockAligned", "TargetDelta", "TargetDeltaRelative",
+    ]  # fmt: skip
+    value: float = 1.0
+    severity: Annotated[int, Field(ge=0, le=9)] = 5
+    transaction: bool = False  # only while a transaction runs there
+    hard_wired: bool = False  # the central system can neither change nor clear it
+    stream: EventStream | None = None
