@@ -10,11 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chargerd.clock import Now
-from chargerd.model import Authorisation, AuthQuestion, StopReason, StopRequest, Token
+from chargerd.model import (
+    Authorisation,
+    AuthQuestion,
+    EvseReport,
+    SessionPhase,
+    StartRequest,
+    StopReason,
+    StopRequest,
+    Token,
+)
 from chargerd.ocpp.blocks import plug_and_charge
 from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.block import Block
-from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.key_codes import KeyCodes
 from chargerd.ocpp.blocks.local_list import LocalList
 from chargerd.ocpp.blocks.needs_message import ISO_20
@@ -22,6 +31,7 @@ from chargerd.ocpp.blocks.reservation import Reservations
 from chargerd.ocpp.blocks.tokens import digest, group_of, id_token, with_vehicle
 from chargerd.ocpp.effects import Answer, Durability, Payload
 
+NOBODY = Token("", "NoAuthorization")
 BIDIRECTIONAL = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
 
 
@@ -53,11 +63,29 @@ class Authorization(Block):
         self._list = local_list
         self._reservations = reservations
         self._key_codes = KeyCodes()
+        self._begun: dict[int, str] = {}  # sessions started without a token, by EVSE
+
+    def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
+        """Without authorization a plug is enough; what was stopped is not begun anew
+        (AuthCtrlr.Enabled)."""
+        session, evse_id = report.snapshot.session, view.config.id
+        waits = session.phase is SessionPhase.CONNECTED and not session.authorised
+        if not waits or self._begun.get(evse_id) == session.id:
+            return
+        if self._desk.model.flag("AuthCtrlr", "Enabled") or not self._may_begin():
+            return
+        self._begun[evse_id] = session.id
+        if not self._reservations.refuses(evse_id, NOBODY):
+            self._desk.ask(StartRequest(evse_id, NOBODY))
+
+    def _may_begin(self) -> bool:
+        """B02.FR.03, B03.FR.01."""
+        early = self._desk.model.flag("TxCtrlr", "TxBeforeAcceptedEnabled")
+        return self._desk.accepted or early
 
     def ask(self, question: AuthQuestion, now: Now) -> None:
         token, model = question.token, self._desk.model
-        early = model.flag("TxCtrlr", "TxBeforeAcceptedEnabled")
-        if not (self._desk.accepted or early):  # B02.FR.03, B03.FR.01
+        if not self._may_begin():
             why = "the central system has not accepted this station yet"
             self._refuse(question, why)
             return
