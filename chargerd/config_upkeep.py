@@ -5,6 +5,7 @@ Owns the sections below `[ocpp]` for blocks L, N and P. Judges no file and no ad
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -36,3 +37,15 @@ class Monitor(Section):
     transaction: bool = False  # only while a transaction runs there
     hard_wired: bool = False  # the central system can neither change nor clear it
     stream: EventStream | None = None
+
+
+class VendorHook(Section):
+    """`[[ocpp.data_transfer]]`: a program of the charger's maker answers DataTransfer.
+
+    It listens on a unix socket; one JSON line in, one JSON line out (docs/ocpp.md).
+    """
+
+    vendor: Annotated[str, Field(min_length=1, max_length=255)]  # "com.example"
+    messages: tuple[str, ...] = ()  # message ids it knows; none = it looks itself
+    socket: Path
+    timeout_s: Annotated[float, Field(gt=0, le=20)] = 5.0

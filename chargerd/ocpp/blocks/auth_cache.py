@@ -56,6 +56,14 @@ class AuthCache(Block):
         info: Payload = entry["info"]
         return info
 
+    def held(self, key: str) -> Payload | None:
+        """What is kept of a token, valid or not (N09)."""
+        return self._entries.get(key)
+
+    def forget(self, key: str) -> None:
+        """As its owner wishes (N10)."""
+        self._remove(key)
+
     def _is_old(self, entry: Mapping[str, Any], now: Now) -> bool:
         """By the central system's word, else by LifeTime; 0 = never."""
         try:

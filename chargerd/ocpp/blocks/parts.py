@@ -13,7 +13,10 @@ from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.certificate_status import CertificateStatus
 from chargerd.ocpp.blocks.certificates import Certificates
 from chargerd.ocpp.blocks.certification import Certification
+from chargerd.ocpp.blocks.chain_status import ChainStatus
 from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
+from chargerd.ocpp.blocks.customer import Customer
+from chargerd.ocpp.blocks.data_transfer import DataTransfer
 from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
@@ -68,6 +71,7 @@ class Parts:
         self.network_settings.lacks = self.certificates.lacks
         self.security = Security(desk)
         self._renewal = Renewal(desk, self.certificates)
+        self.chain_status = ChainStatus(desk)
         self._certificate_status = CertificateStatus(desk, self.certificates)
         self.faults = FaultEvents(desk)
         self.availability = Availability(desk, self.faults)
@@ -104,6 +108,7 @@ class Parts:
             self.security,
             self._renewal,
             self._certificate_status,
+            self.chain_status,
             self.provisioning,
             self._variables,
             self._cache,
@@ -156,11 +161,13 @@ class Parts:
         )
 
     def _upkeep(self, desk: Desk) -> tuple[Block, ...]:
-        """Block N: last, so that what is watched is up to date."""
+        """Blocks N and P: last, so that what is watched is up to date."""
         store = MonitorStore(desk)
         streams = EventStreams(desk, store)
         return (
             Monitoring(desk, store, streams, self._variables, self.faults),
             streams,  # what is due at the same instant is in
             MonitoringReport(desk, store),
+            Customer(desk, self._cache, self.local_list),
+            DataTransfer(desk),
         )

@@ -45,7 +45,6 @@ class RemoteControl(Block):
 
     def routes(self) -> Mapping[str, Handler]:
         return {
-            "DataTransfer": self.data_transfer,
             "RequestStartTransaction": self.start,
             "RequestStopTransaction": self.stop,
             "TriggerMessage": self.trigger,
@@ -145,10 +144,6 @@ class RemoteControl(Block):
         if pilot is not None and pilot.value.locked:
             return refusal("NoError", "unlocking: ask again to see", "UnlockFailed")
         return {"status": "Unlocked"}
-
-    def data_transfer(self, request: Payload, now: Now) -> Answer:
-        """DataTransfer: no vendor extension is known here (P01.FR.05)."""
-        return {"status": "UnknownVendorId"}
 
     def trigger(self, request: Payload, now: Now) -> Answer:
         """TriggerMessage (F06): the answer first, the message right after it."""

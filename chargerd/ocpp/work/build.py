@@ -9,6 +9,7 @@ from chargerd.ocpp.work import samples
 from chargerd.ocpp.work.certificates import TASKS, CertificateWorker
 from chargerd.ocpp.work.samples import AppendSamples
 from chargerd.ocpp.work.security_log import LogEvent, SecurityLog
+from chargerd.ocpp.work.vendor import AskVendor, ask_vendor
 from chargerd.ocpp.workers import Worker
 
 
@@ -21,6 +22,7 @@ def workers(
     """
     certificates = CertificateWorker(config, changed)
     return {
+        AskVendor: ask_vendor,
         AppendSamples: samples.appender(config),
         LogEvent: SecurityLog(config),
         **dict.fromkeys(TASKS, certificates),

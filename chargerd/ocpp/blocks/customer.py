@@ -1,0 +1,93 @@
+"""What is kept of a customer: told and forgotten on request (N09, N10).
+
+Owns CustomerInformation. Customers are known here by their tokens only; the local list
+is told but stays, it is the CSMS's (N10.FR.02). Nothing of it goes into a log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from chargerd.clock import Now
+from chargerd.ocpp.blocks.auth_cache import AuthCache
+from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.desk import Desk, refusal, stamp
+from chargerd.ocpp.blocks.local_list import LocalList
+from chargerd.ocpp.blocks.tokens import digest_of
+from chargerd.ocpp.effects import Answer, Payload
+
+SLICE = 512  # characters of `data`
+NOTHING, CLEARED = "no data found", "data cleared"
+WHO = ("idToken", "customerCertificate", "customerIdentifier")
+
+
+class Customer(Block):
+    def __init__(self, desk: Desk, cache: AuthCache, local_list: LocalList) -> None:
+        self._desk = desk
+        self._cache = cache
+        self._list = local_list
+        self._waiting = 0  # reports that the CSMS has not answered yet
+
+    def routes(self) -> Mapping[str, Handler]:
+        return {"CustomerInformation": self.information}
+
+    def information(self, request: Payload, now: Now) -> Answer:
+        """CustomerInformation."""
+        named = [name for name in WHO if name in request]
+        if len(named) != 1:  # N09.FR.09
+            text = "name one idToken, certificate or identifier"
+            return refusal("InvalidValue", text, "Invalid")
+        report, clear = request["report"], request["clear"]
+        if not (report or clear):  # N09.FR.07, N10.FR.07
+            return refusal("MissingParam", "neither report nor clear")
+        if self._waiting:  # N09.FR.03
+            return refusal("OutOfMemory", "an earlier report is still on its way")
+        found: Payload = {}
+        if "idToken" in request:
+            found = self._found(request["idToken"], now)
+            if clear:
+                self._cache.forget(digest_of(request["idToken"]))
+        text = json.dumps(found, ensure_ascii=False) if found else NOTHING
+        if not report:
+            text = CLEARED
+        self._tell(request["requestId"], text, now)
+        return {"status": "Accepted"}
+
+    def _found(self, token: Payload, now: Now) -> Payload:
+        key = digest_of(token)
+        known = self._list.find(key, now)
+        running = [
+            view.transaction_id
+            for view in self._desk.evses.values()
+            if view.transaction_id and view.report is not None
+            for used in [view.report.snapshot.session.token]
+            if used and digest_of({"type": used.kind, "idToken": used.value}) == key
+        ]
+        found = {
+            "authorizationCache": self._cache.held(key),
+            "localAuthorizationList": known.info if known else None,
+            "transactions": running,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def _tell(self, request_id: int, text: str, now: Now) -> None:
+        slices = [text[at : at + SLICE] for at in range(0, len(text), SLICE)]
+        for number, part in enumerate(slices):
+            self._waiting += 1
+            self._desk.send(
+                "NotifyCustomerInformation",
+                {
+                    "data": part,
+                    "tbc": number + 1 < len(slices),
+                    "seqNo": number,
+                    "generatedAt": stamp(now.utc),
+                    "requestId": request_id,
+                },
+                now,
+                answered=self._told,
+                while_gated=True,
+            )
+
+    def _told(self, request: Payload, answer: Answer, now: Now) -> None:
+        self._waiting -= 1
