@@ -38,6 +38,7 @@ from chargerd.model import (
     FaultNotice,
     Request,
     ResetRequest,
+    Revocable,
     StopReason,
     StopRequest,
     Token,
@@ -231,7 +232,9 @@ class App:
         for evse in self._config.evse:
             port = evse.iso15118
             if port is not None:
-                door = build.door(self._config, evse, port, security, self._clock)
+                door = build.door(
+                    self._config, evse, port, security, self._clock, self._judge
+                )
                 self._v2g[evse.id] = door
                 doors[evse.id] = self._behind_modem(door, port.slac)
         return doors
@@ -393,6 +396,12 @@ class App:
     async def _write_outcomes(self) -> None:
         while True:
             await self._store.sessions.append(await self._outcomes.get())
+
+    def _judge(
+        self, chain: tuple[Revocable, ...], told: Callable[[bool], None]
+    ) -> None:
+        """Whether a vehicle's certificate is revoked, the central system knows."""
+        self._ocpp.chain_status(chain, told)
 
     def _certificates_changed(self) -> None:
         """By OCPP: vehicles' next connections see it. The file work is a thread's."""

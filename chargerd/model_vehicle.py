@@ -125,6 +125,15 @@ class CertificateHash:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocable:
+    """A certificate, and where its CA tells whether it is revoked."""
+
+    name: CertificateHash
+    source: str  # "OCSP" or "CRL"
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A contract certificate whose key the vehicle has proved to own (Plug & Charge).
 

@@ -11,7 +11,7 @@ import math
 import random
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from chargerd.model import (
     DriverLimits,
     EvseReport,
     Request,
+    Revocable,
 )
 from chargerd.ocpp import link
 from chargerd.ocpp.connection import Connection
@@ -84,6 +85,9 @@ class Station(Protocol):
     def observe(self, report: EvseReport, now: Now) -> None: ...
     def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None: ...
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str: ...
+    def chain_status(
+        self, chain: Sequence[Revocable], told: Callable[[bool], None], now: Now
+    ) -> None: ...
     def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str: ...
     @property
     def certificate_service(self) -> bool: ...
@@ -178,6 +182,13 @@ class OcppClient:
         why = self._station.use_priority(evse_id, activate, now)
         self._drain(now)
         return why
+
+    def chain_status(
+        self, chain: Sequence[Revocable], told: Callable[[bool], None]
+    ) -> None:
+        """Whether one of a vehicle's certificates is revoked: `told` is called once."""
+        self._station.chain_status(chain, told, self._clock.now())
+        self._drain(self._clock.now())
 
     def security_event(self, kind: str, info: str) -> None:
         """A04. `kind`: a security event's name; `info` holds no secret."""

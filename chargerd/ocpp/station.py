@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chargerd.clock import Now
 from chargerd.config import Config
-from chargerd.model import AuthQuestion, CertificateAsk, DriverLimits, EvseReport
+from chargerd.model import (
+    AuthQuestion,
+    CertificateAsk,
+    DriverLimits,
+    EvseReport,
+    Revocable,
+)
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.parts import Parts
@@ -173,6 +179,13 @@ class OcppStation:
         """The driver asks for priority charging, or ends it (K22); "" or why not."""
         self._begin(now)
         return self._parts.priority.by_driver(evse_id, activate, now)
+
+    def chain_status(
+        self, chain: Sequence[Revocable], told: Callable[[bool], None], now: Now
+    ) -> None:
+        """Whether one of a vehicle's certificates is revoked (M07); `told` once."""
+        self._begin(now)
+        self._parts.chain_status.ask(chain, told, now)
 
     @property
     def certificate_service(self) -> bool:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from chargerd.model import CertificateHash
+from chargerd.model import CertificateHash, Revocable
 from chargerd.trust.errors import TrustError
 
 # What `cryptography` raises for certificates that cannot be read.
@@ -57,6 +57,35 @@ def certificate_hash(
         issuer_key_hash=_digest(key_bits(issuer), algorithm),
         serial=f"{subject.serial_number:x}",
         responder_url=_responder(subject),
+    )
+
+
+def revocable(known: Sequence[x509.Certificate]) -> tuple[Revocable, ...]:
+    """Those of a path, without its anchor, whose CA says where it tells of revoked
+    ones: by OCSP, else by CRL (OCPP M07)."""
+    found = []
+    for subject, issuer in pairwise(known):
+        name = certificate_hash(subject, issuer)
+        lists = _crl_urls(subject)
+        if name.responder_url:
+            found.append(Revocable(name, "OCSP", (name.responder_url,)))
+        elif lists:
+            found.append(Revocable(name, "CRL", lists))
+    return tuple(found)
+
+
+def _crl_urls(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        points = certificate.extensions.get_extension_for_class(
+            x509.CRLDistributionPoints
+        ).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(
+        name.value
+        for point in points
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chargerd.ocpp.table.row import Row, flag, yes
+from chargerd.ocpp.table.row import Row, flag, read, yes
 
 ROWS: tuple[Row, ...] = (
     Row("ISO15118Ctrlr", "PnCEnabled", "boolean",
         lambda p: yes("PnC" in p.config.vehicle.iso15118.authorise)),
+    read("ISO15118Ctrlr", "CertificateStatusSource", "MemberList", "OCSP,CRL"),
     # Who the certificates for vehicles name.
     Row("ISO15118Ctrlr", "SeccId", "string", lambda p: p.config.station.id[:64],
         high=64),

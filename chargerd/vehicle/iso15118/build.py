@@ -17,7 +17,7 @@ from chargerd.clock import Clock
 from chargerd.config import Config, Evse, Iso15118, Iso15118Port
 from chargerd.trust import layout
 from chargerd.trust.store import Kind, read_roots
-from chargerd.vehicle.iso15118.door import SeccDoor
+from chargerd.vehicle.iso15118.door import Judge, SeccDoor
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.pki import Trust
 from chargerd.vehicle.iso15118.secc.sessions import Sessions, protocols
@@ -26,7 +26,12 @@ from chargerd.vehicle.iso15118.tls import Identity, NoTls, TlsLink, TlsServer
 
 
 def door(
-    config: Config, evse: Evse, port: Iso15118Port, security: Security, clock: Clock
+    config: Config,
+    evse: Evse,
+    port: Iso15118Port,
+    security: Security,
+    clock: Clock,
+    judge: Judge | None = None,
 ) -> SeccDoor:
     """The door of one EVSE."""
     words = config.vehicle.iso15118
@@ -47,6 +52,7 @@ def door(
         tls=security.tls if security.wanted else None,
         tls_serves=security.serves,
         plain=words.plain,
+        judge=judge,
     )
 
 

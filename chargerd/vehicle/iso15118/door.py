@@ -13,11 +13,12 @@ import ipaddress
 import socket
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from chargerd.clock import Clock
-from chargerd.model import VehicleOffer, VehiclePhase, VehicleState
+from chargerd.model import Revocable, VehicleOffer, VehiclePhase, VehicleState
 from chargerd.vehicle.iso15118 import sap, sdp
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.link import (
@@ -42,6 +43,8 @@ PILOT_S = 0.3  # ours: a pull ends the link this much before the pilot tells of 
 LOOK_S = 1.0  # how often the interface's address is looked for
 _PLUGGED = (PilotState.B, PilotState.C, PilotState.D)
 _GREETED = (VehiclePhase.NONE, VehiclePhase.HANDSHAKE)
+# Tells, now or later, whether one of these certificates is revoked.
+Judge = Callable[[tuple[Revocable, ...], Callable[[bool], None]], None]
 _OVER = (VehiclePhase.NONE, VehiclePhase.ENDED, VehiclePhase.FAULT)
 
 
@@ -60,10 +63,12 @@ class SeccDoor:
         tls: NewTls | None = None,
         tls_serves: Callable[[], bool] = lambda: True,
         plain: bool = True,
+        judge: Judge | None = None,
         address_of: AddressOf = link_address,
     ) -> None:
         """`plain`: whether DIN and ISO 15118-2 EIM may run without TLS. `tls_serves`:
-        whether a certificate of the station is good now.
+        whether a certificate of the station is good now. `judge`: knows of revoked
+        certificates of vehicles.
 
         With neither TLS nor plain there is nothing to serve: no vehicle is answered.
         """
@@ -73,6 +78,7 @@ class SeccDoor:
         self._sessions = sessions
         self._clock = clock
         self._tls, self._tls_serves, self._plain = tls, tls_serves, plain
+        self._judge = judge
         self._address_of = address_of
         self._peers: list[Peer] = []
         self._holder: Peer | None = None  # who has, or had last, the session
@@ -271,10 +277,18 @@ class SeccDoor:
         )
         session.command(self._offer, now_mono)
         self._holder = peer
+        if self._judge is not None and peer.revocable:
+            self._judge(peer.revocable, partial(self._judged, peer))
         self._log.info(
             "v2g_session", protocol=protocol.namespace, transport=peer.summary
         )
         return session
+
+    def _judged(self, peer: Peer, revoked: bool) -> None:
+        """The word of the central system may come at once, later or never."""
+        if revoked:
+            self._log.warning("v2g_revoked", transport=peer.summary)
+            peer.abort("the vehicle's certificate is revoked")
 
     @staticmethod
     def _free(holder: Peer) -> bool:

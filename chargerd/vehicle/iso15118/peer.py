@@ -13,7 +13,13 @@ from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from chargerd.clock import Clock
-from chargerd.model import Greeting, VehicleOffer, VehiclePhase, VehicleState
+from chargerd.model import (
+    Greeting,
+    Revocable,
+    VehicleOffer,
+    VehiclePhase,
+    VehicleState,
+)
 from chargerd.vehicle.iso15118 import exi, sap
 from chargerd.vehicle.iso15118.errors import V2gError
 from chargerd.vehicle.iso15118.secc.connection import Connection
@@ -84,6 +90,11 @@ class Peer(asyncio.Protocol):
     def vehicle(self) -> bytes:
         """The vehicle's certificate; empty when it showed none."""
         return (self._tls.vehicle if self._tls is not None else None) or b""
+
+    @property
+    def revocable(self) -> tuple[Revocable, ...]:
+        """Of the vehicle's chain, what may have been revoked; nothing without one."""
+        return self._tls.revocable if self._tls is not None else ()
 
     @property
     def summary(self) -> str:

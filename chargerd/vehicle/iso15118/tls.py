@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
+from chargerd.model import Revocable
+from chargerd.trust.errors import TrustError
+from chargerd.trust.name import UNREADABLE, revocable
 from chargerd.trust.staple import Staple
 from chargerd.vehicle.iso15118 import client_hello, tls_beneath
 from chargerd.vehicle.iso15118.client_hello import ClientHello
@@ -185,6 +188,17 @@ class TlsLink:
             return None
         shown = self._tls.get_peer_certificate(as_cryptography=True)
         return shown.public_bytes(Encoding.DER) if shown is not None else None
+
+    @property
+    def revocable(self) -> tuple[Revocable, ...]:
+        """Of the vehicle's checked chain, what may have been revoked meanwhile."""
+        if self.vehicle is None or self._tls is None:
+            return ()
+        chain = self._tls.get_verified_chain(as_cryptography=True) or []
+        try:
+            return revocable(chain)
+        except (TrustError, *UNREADABLE):
+            return ()  # no hash that a central system could know it by
 
     @property
     def mutual_1_3(self) -> bool:

@@ -112,6 +112,9 @@ class FakeStation:
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         return ""
 
+    def chain_status(self, chain: Any, told: Callable[[bool], None], now: Now) -> None:
+        told(False)
+
     def security_event(self, kind: str, info: str, now: Now) -> None:
         self.events.append(kind)
         self.changed.set()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from chargerd.clock import Clock, Now
-from chargerd.model import VehiclePhase
+from chargerd.model import Revocable, VehiclePhase
 from chargerd.vehicle.iso15118 import door as shell
 from chargerd.vehicle.iso15118 import exi, sap, sdp, v2gtp
 from chargerd.vehicle.iso15118.door import NewTls, SeccDoor
@@ -407,3 +407,54 @@ async def test_without_any_service_nobody_is_answered() -> None:
     async with bench(plain=False) as made:
         with pytest.raises(AssertionError, match="no answer"):
             await find(made.port, 2)
+
+
+def mutual(folder: Path) -> tuple[NewTls, ssl.SSLContext]:
+    """A station that asks for certificates of vehicles, and a vehicle that has one."""
+    made = make_pki(Profile.ISO20, datetime.now(UTC))
+    home = store.write_pki(made, folder)
+    own = [Identity(home / "secc" / "chain.pem", home / "secc" / "leaf.key")]
+    trust = Trust(oem_roots=(made.oem.root.certificate,))
+    server = TlsServer(own, trust)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(home / "v2g" / "root.pem")
+    context.load_cert_chain(home / "oem" / "chain.pem", home / "oem" / "leaf.key")
+    return lambda: server.wrap(datetime.now(UTC)), context
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+async def test_a_vehicle_whose_certificate_is_revoked_is_left(
+    tmp_path: Path, revoked: bool
+) -> None:
+    """OCPP M07: the central system knows, and may need a while."""
+    tls, context = mutual(tmp_path)
+    asked: list[tuple[Revocable, ...]] = []
+    tell: list[Callable[[bool], None]] = []
+
+    def judge(chain: tuple[Revocable, ...], told: Callable[[bool], None]) -> None:
+        asked.append(chain)
+        tell.append(told)
+
+    async with bench(tls) as made:
+        made.door._judge = judge
+        car = made.car()
+        await car.connect(made.port, context)
+        await car.authorise()
+        (chain,) = asked
+        assert [each.source for each in chain] == ["OCSP"] * 3  # leaf and its CAs
+        tell[0](revoked)
+        if revoked:
+            assert await closed(car)
+        else:
+            assert made.door.state().phase is VehiclePhase.HANDSHAKE
+
+
+async def test_a_vehicle_without_a_certificate_is_not_asked_about(
+    tmp_path: Path,
+) -> None:
+    async with bench(tls_of(tmp_path)) as made:
+        made.door._judge = lambda chain, told: pytest.fail("nobody to ask about")
+        car = made.car()
+        await car.connect(made.port, vehicle_context(tmp_path))
+        await car.authorise()
