@@ -131,7 +131,7 @@ class Ocpp(Section):
     identity: str = ""  # "" = station.id
     password: SecretStr = SecretStr("")
     security_profile: Annotated[int, Field(ge=0, le=3)] = 1
-    certificates_dir: Path = Path("/etc/chargerd/certificates")
+    certificates_dir: Path = Path("/var/lib/chargerd/certificates")
     device_model: dict[str, str | int | float | bool] = Field(default_factory=dict)
     monitors: tuple[Monitor, ...] = ()
     data_transfer: tuple[VendorHook, ...] = ()
