@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import AvailabilityRequest, EvseReport
-from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.effects import Answer, Durability, Payload
@@ -185,6 +185,23 @@ class Availability(Block):
         if cause is not None:
             event["cause"] = cause
         self._desk.event(event, now, Durability.NOW_OR_NEVER, while_gated=while_gated)
+
+    def triggers(self) -> Mapping[str, Trigger]:
+        return {"StatusNotification": self._trigger}
+
+    def _trigger(self, at: Payload, now: Now) -> str:
+        """Of one connector, or of all that are meant (F06.FR.11)."""
+        sent = False
+        for view in self._desk.evses.values():
+            if view.report is None or at.get("id", view.config.id) != view.config.id:
+                continue
+            for connector in view.config.connectors:
+                if at.get("connectorId", connector.id) == connector.id:
+                    status = status_of(view, connector.id)
+                    place = (view.config.id, connector.id)
+                    self.notify(*place, status, now, while_gated=True)
+                    sent = True
+        return "Accepted" if sent else "Rejected"
 
     def registered(self, now: Now) -> None:
         """All connectors report (B01.FR.05)."""

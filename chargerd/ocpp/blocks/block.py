@@ -16,6 +16,7 @@ from chargerd.ocpp.effects import Answer, Later, Payload
 from chargerd.ocpp.variable import Refused, Variable
 
 Handler = Callable[[Payload, Now], Answer | Later]
+Trigger = Callable[[Payload, Now], str]  # the request's `evse`; the answer's status
 Guard = Callable[[Variable, str], Refused | None]  # may the CSMS set this value?
 
 
@@ -24,6 +25,10 @@ class Block:
 
     def routes(self) -> Mapping[str, Handler]:
         """The CSMS's actions this block answers. A handler never raises."""
+        return {}
+
+    def triggers(self) -> Mapping[str, Trigger]:
+        """What TriggerMessage can ask this block for, by the message's name."""
         return {}
 
     def guards(self) -> Mapping[str, Guard]:

@@ -6,6 +6,7 @@ Owns when it is told and what its answer leads to. What the vehicle gets for it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chargerd.clock import Now
@@ -17,7 +18,7 @@ from chargerd.model import (
     StopRequest,
     VehicleNeeds,
 )
-from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.block import Block, Trigger
 from chargerd.ocpp.blocks.desk import Desk, EvseView, failed, stamp
 from chargerd.ocpp.blocks.needs_message import ISO_20, PROTOCOLS, message
 from chargerd.ocpp.blocks.vehicle_schedules import VehicleSchedules
@@ -77,6 +78,23 @@ class ChargingNeeds(Block):
         elif not self._differs(told, view, needs, now):
             return
         self._tell(told, view, now)
+
+    def triggers(self) -> Mapping[str, Trigger]:
+        return {"NotifyEVChargingNeeds": self._trigger}
+
+    def _trigger(self, at: Payload, now: Now) -> str:
+        """What vehicles want now; nobody waits for a schedule because of it."""
+        sent = False
+        for view in self._desk.evses.values():
+            vehicle = view.report.snapshot.vehicle if view.report else None
+            if at.get("id", view.config.id) != view.config.id or vehicle is None:
+                continue
+            if vehicle.needs is not None and view.transaction_id:
+                old = self._desk.version == dialect.V201
+                payload = message(view, vehicle, now, old=old)
+                self._desk.send("NotifyEVChargingNeeds", payload, now)
+                sent = True
+        return "Accepted" if sent else "Rejected"
 
     def _no_more(self, view: EvseView, now: Now) -> None:
         """Power flows, or will, without a question: nothing is held back for one."""

@@ -43,6 +43,7 @@ from chargerd.ocpp.blocks.security import Security
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.streams import EventStreams
 from chargerd.ocpp.blocks.transactions import Transactions
+from chargerd.ocpp.blocks.trigger import TriggerMessages
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
 from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
 from chargerd.ocpp.blocks.v2x_vehicle import ConnectedVehicle
@@ -89,6 +90,7 @@ class Parts:
         )
         self.reset = Reset(desk, self.availability, self.resuming)
         self._variables = Variables(desk)
+        self._trigger = TriggerMessages(desk)
         # In this order they are told of anything; those before see it first.
         self.in_order: tuple[Block, ...] = (
             *self._station(),
@@ -98,6 +100,7 @@ class Parts:
             *self._upkeep(desk),
         )
         self._variables.attach(self.in_order)
+        self._trigger.attach(self.in_order)
 
     def _station(self) -> tuple[Block, ...]:
         """Blocks A, B, C, D, G, H and M."""
@@ -150,14 +153,9 @@ class Parts:
         """Block F."""
         return (
             RemoteControl(
-                desk,
-                self.provisioning,
-                self.availability,
-                self.transactions,
-                self.charging,
-                self._renewal,
-                self._reservations,
+                desk, self.transactions, self.charging, self._reservations
             ),
+            self._trigger,
         )
 
     def _upkeep(self, desk: Desk) -> tuple[Block, ...]:

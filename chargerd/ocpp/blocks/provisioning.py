@@ -7,10 +7,11 @@ and Heartbeat (G02).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from chargerd import __version__
 from chargerd.clock import Now
-from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.block import Block, Trigger
 from chargerd.ocpp.blocks.desk import Desk, failed, stamp
 from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.effects import (
@@ -173,8 +174,18 @@ class Provisioning(Block):
         if now.mono >= self._heartbeat_mono():
             self.heartbeat(now)
 
-    def trigger_boot(self, now: Now) -> str:
-        """TriggerMessage BootNotification: Rejected once accepted (F06.FR.17)."""
+    def triggers(self) -> Mapping[str, Trigger]:
+        return {
+            "BootNotification": self._trigger_boot,
+            "Heartbeat": self._trigger_heartbeat,
+        }
+
+    def _trigger_heartbeat(self, at: Payload, now: Now) -> str:
+        self.heartbeat(now, while_gated=True)
+        return "Accepted"
+
+    def _trigger_boot(self, at: Payload, now: Now) -> str:
+        """Rejected once accepted (F06.FR.17)."""
         if self._desk.accepted:
             return "Rejected"
         if not self._in_flight:

@@ -1,53 +1,61 @@
-"""Block F: remote start and stop, unlock, and messages on demand.
+"""Block F: remote start and stop, unlock.
 
-Owns the answers of RequestStartTransaction, RequestStopTransaction, UnlockConnector and
-TriggerMessage. It asks the heart; whether energy flows is the heart's decision.
+Owns the answers of RequestStartTransaction, RequestStopTransaction and UnlockConnector.
+It asks the heart; whether energy flows is the heart's decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from chargerd.clock import Now
-from chargerd.model import StartRequest, StopReason, StopRequest, Token, UnlockRequest
-from chargerd.ocpp.blocks.availability import Availability, status_of
+from chargerd.model import (
+    EvseReport,
+    StartRequest,
+    StopReason,
+    StopRequest,
+    Token,
+    UnlockRequest,
+)
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
-from chargerd.ocpp.blocks.provisioning import Provisioning
-from chargerd.ocpp.blocks.renewal import Renewal
 from chargerd.ocpp.blocks.reservation import Reservations
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.tokens import UNCHECKED_KINDS, group_of
 from chargerd.ocpp.blocks.transactions import Transactions
-from chargerd.ocpp.effects import Answer, Durability, Payload
+from chargerd.ocpp.effects import Answer, Later, Payload
 
 BLOCKED = ("Faulted", "Unavailable")
+UNLOCK_WAIT_S = 5.0  # as long as the heart holds the lock open
+
+
+@dataclass(frozen=True, slots=True)
+class _Unlocking:
+    promised: Later
+    view: EvseView
+    until_mono: float
 
 
 class RemoteControl(Block):
     def __init__(
         self,
         desk: Desk,
-        provisioning: Provisioning,
-        availability: Availability,
         transactions: Transactions,
         charging: SmartCharging,
-        renewal: Renewal,
         reservations: Reservations,
     ) -> None:
         self._desk = desk
-        self._provisioning = provisioning
-        self._availability = availability
         self._transactions = transactions
         self._charging = charging
-        self._renewal = renewal
         self._reservations = reservations
+        self._unlocking: list[_Unlocking] = []
 
     def routes(self) -> Mapping[str, Handler]:
         return {
             "RequestStartTransaction": self.start,
             "RequestStopTransaction": self.stop,
-            "TriggerMessage": self.trigger,
             "UnlockConnector": self.unlock,
         }
 
@@ -129,9 +137,8 @@ class RemoteControl(Block):
         self._desk.ask(StopRequest(view.config.id, StopReason.REMOTE))
         return {"status": "Accepted"}
 
-    def unlock(self, request: Payload, now: Now) -> Answer:
-        """UnlockConnector (F05). Unlocked only when the lock says so: while it does not
-        yet, the unlocking is asked for and the answer is an honest UnlockFailed."""
+    def unlock(self, request: Payload, now: Now) -> Answer | Later:
+        """UnlockConnector (F05): the answer waits for what the lock itself says."""
         view = self._desk.evses.get(request["evseId"])
         connector_id = request["connectorId"]
         if view is None or connector_id not in [c.id for c in view.config.connectors]:
@@ -140,50 +147,27 @@ class RemoteControl(Block):
             return {"status": "OngoingAuthorizedTransaction"}
         self._desk.ask(UnlockRequest(view.config.id, connector_id))
         self._transactions.unlocking(view, now)
-        pilot = view.report.snapshot.telemetry.pilot if view.report else None
-        if pilot is not None and pilot.value.locked:
-            return refusal("NoError", "unlocking: ask again to see", "UnlockFailed")
-        return {"status": "Unlocked"}
+        if not _is_locked(view):
+            return {"status": "Unlocked"}
+        promised = self._desk.later("UnlockConnector")
+        self._unlocking.append(_Unlocking(promised, view, now.mono + UNLOCK_WAIT_S))
+        return promised
 
-    def trigger(self, request: Payload, now: Now) -> Answer:
-        """TriggerMessage (F06): the answer first, the message right after it."""
-        evse_id = request.get("evse", {}).get("id")
-        match request["requestedMessage"]:
-            case "BootNotification":
-                return {"status": self._provisioning.trigger_boot(now)}
-            case "Heartbeat":
-                self._provisioning.heartbeat(now, while_gated=True)
-            case "MeterValues":
-                if not self._transactions.trigger_meter_values(evse_id, now):
-                    return {"status": "Rejected"}
-            case "TransactionEvent":
-                if not self._transactions.trigger_event(evse_id, now):
-                    return {"status": "Rejected"}
-            case "StatusNotification":
-                if not self._statuses(request.get("evse", {}), now):
-                    return {"status": "Rejected"}
-            case "LogStatusNotification" | "FirmwareStatusNotification" as action:
-                self._desk.send(
-                    action, {"status": "Idle"}, now, Durability.NOW_OR_NEVER,
-                    while_gated=True,
-                )  # fmt: skip
-            case message:
-                return {"status": self._renewal.trigger(message, now)}
-        return {"status": "Accepted"}
+    def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
+        if self._unlocking and not _is_locked(view):
+            self._unlocked({"status": "Unlocked"}, lambda one: one.view is view)
 
-    def _statuses(self, at: Payload, now: Now) -> bool:
-        sent = False
-        for view in self._desk.evses.values():
-            if view.report is None or at.get("id", view.config.id) != view.config.id:
-                continue
-            for connector in view.config.connectors:
-                if at.get("connectorId", connector.id) == connector.id:
-                    status = status_of(view, connector.id)
-                    self._availability.notify(
-                        view.config.id, connector.id, status, now, while_gated=True
-                    )
-                    sent = True
-        return sent
+    def next_timer(self) -> float:
+        return min((one.until_mono for one in self._unlocking), default=math.inf)
+
+    def on_timer(self, now: Now) -> None:
+        answer = refusal("Unspecified", "the lock stays closed", "UnlockFailed")
+        self._unlocked(answer, lambda one: one.until_mono <= now.mono)
+
+    def _unlocked(self, answer: Payload, of: Callable[[_Unlocking], bool]) -> None:
+        for one in [one for one in self._unlocking if of(one)]:
+            self._unlocking.remove(one)
+            self._desk.reply(one.promised, answer)
 
 
 def _authorised(view: EvseView) -> bool:
@@ -191,3 +175,9 @@ def _authorised(view: EvseView) -> bool:
         return False
     session = view.report.snapshot.session
     return session.authorised and session.stop_reason is None
+
+
+def _is_locked(view: EvseView) -> bool:
+    """As the lock says; one that says nothing holds nothing."""
+    pilot = view.report.snapshot.telemetry.pilot if view.report else None
+    return pilot is not None and bool(pilot.value.locked)

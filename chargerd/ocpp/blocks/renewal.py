@@ -10,10 +10,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from chargerd.clock import Now
-from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.certificates import Certificates, hash_data
 from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.security import RECONFIGURED
@@ -72,11 +73,11 @@ class Renewal(Block):
 
     # A key and its request.
 
-    def trigger(self, message: str, now: Now) -> str:
-        """TriggerMessage (A02.FR.02, .22, .23)."""
-        use = TRIGGERS.get(message)
-        if use is None:
-            return "NotImplemented"  # one certificate for both doors: not here
+    def triggers(self) -> Mapping[str, Trigger]:
+        """A02.FR.02, .22, .23. One certificate for both doors is not used here."""
+        return {name: partial(self._trigger, use) for name, use in TRIGGERS.items()}
+
+    def _trigger(self, use: str, at: Payload, now: Now) -> str:
         if use != STATION and not self._for_vehicles:
             return "Rejected"
         self._given_up.discard(use)

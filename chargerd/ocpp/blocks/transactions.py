@@ -22,7 +22,7 @@ from chargerd.model import (
 )
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.auth_cache import AuthCache
-from chargerd.ocpp.blocks.block import Block, Handler
+from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.limiter import Limiter, note_meter
 from chargerd.ocpp.blocks.metering import relabelled
@@ -366,10 +366,16 @@ class Transactions(Block):
 
     # TriggerMessage.
 
-    def trigger_meter_values(self, evse_id: int | None, now: Now) -> bool:
+    def triggers(self) -> Mapping[str, Trigger]:
+        return {
+            "MeterValues": self._trigger_meter_values,
+            "TransactionEvent": self._trigger_event,
+        }
+
+    def _trigger_meter_values(self, at: Payload, now: Now) -> str:
         """MeterValues of AlignedDataCtrlr.Measurands (F06.FR.06)."""
         sent = False
-        for view in self._chosen(evse_id):
+        for view in self._chosen(at):
             if view.report is None:
                 continue
             value = self._readings.triggered(view, view.report, now)
@@ -382,12 +388,12 @@ class Transactions(Block):
                     while_gated=True,
                 )
                 sent = True
-        return sent
+        return "Accepted" if sent else "Rejected"
 
-    def trigger_event(self, evse_id: int | None, now: Now) -> bool:
+    def _trigger_event(self, at: Payload, now: Now) -> str:
         """TransactionEvent Updated of the running transactions (F06.FR.07)."""
         sent = False
-        for view in self._chosen(evse_id):
+        for view in self._chosen(at):
             watch = self.watches[view.config.id]
             if watch.tx is None or view.report is None:
                 continue
@@ -396,13 +402,14 @@ class Transactions(Block):
                 context="Trigger", while_gated=True,
             )  # fmt: skip
             sent = True
-        return sent
+        return "Accepted" if sent else "Rejected"
 
-    def _chosen(self, evse_id: int | None) -> list[EvseView]:
-        if evse_id is None:
-            return list(self._desk.evses.values())
-        view = self._desk.evses.get(evse_id)
-        return [view] if view else []
+    def _chosen(self, at: Payload) -> list[EvseView]:
+        return [
+            view
+            for view in self._desk.evses.values()
+            if at.get("id", view.config.id) == view.config.id
+        ]
 
     # Questions and answers of the CSMS.
 

@@ -11,6 +11,7 @@ from chargerd.ocpp.table import (
     certification,
     comm,
     conditions,
+    customization,
     der,
     device_data,
     hardware,
@@ -30,6 +31,7 @@ from chargerd.ocpp.table.row import Row
 
 TABLE: tuple[Row, ...] = (
     *comm.ROWS,
+    *customization.ROWS,
     *network.ROWS,
     *auth.ROWS,
     *local_list.ROWS,
