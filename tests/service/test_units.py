@@ -148,7 +148,9 @@ def test_the_user_and_folders_can_be_made(tmp_path: Path) -> None:
     done = _run(tmpfiles, root, "--create", str(UNITS / "chargerd.tmpfiles"))
     assert done.returncode == 0, done.stderr
     assert (etc / "chargerd").stat().st_mode & 0o777 == 0o750
-    assert (etc / "chargerd" / "certificates").stat().st_mode & 0o777 == 0o700
+    for private in ("chargerd", "chargerd/certificates"):
+        folder = tmp_path / "var" / "lib" / private
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_udev_rules_are_well_formed() -> None:

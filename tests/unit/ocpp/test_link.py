@@ -66,6 +66,7 @@ def test_address(config: dict[str, Any], url: str) -> None:
         {"url": "wss://user:secret@csms/ocpp"},
     ],
 )
+@pytest.mark.req("A00.FR.04", "A00.FR.312", "A00.FR.415")
 def test_an_address_we_refuse(changes: dict[str, Any]) -> None:
     connection = Connection.of(Ocpp(**changes), "CS1")
     with pytest.raises(OcppError, match=r"ocpp\.url") as caught:
