@@ -71,10 +71,17 @@ class Referee:
 
     async def call(self, action: str, params: dict[str, Any]) -> dict[str, Any]:
         """A CALL to the station: its result, or {"error": code, "text": ...}."""
+        return await self._order({"action": action, "params": params})
+
+    async def answer(self, action: str, result: dict[str, Any]) -> None:
+        """From now on the station's CALLs with this action get this result."""
+        await self._order({"action": action, "answer": result})
+
+    async def _order(self, order: dict[str, Any]) -> dict[str, Any]:
         stdin = self.process.stdin
         if stdin is None:
             raise RuntimeError("the referee has no stdin")
-        stdin.write(json.dumps({"action": action, "params": params}).encode() + b"\n")
+        stdin.write(json.dumps(order).encode() + b"\n")
         async with asyncio.timeout(10):
             await stdin.drain()
             value = await self._results.get()

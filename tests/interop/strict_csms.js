@@ -1,7 +1,8 @@
 // A strict CSMS on npm `ocpp-rpc`, an implementation and schemas that are not ours.
 // Arguments: PORT SUBPROTOCOL. Answers the station's CALLs; stdin takes one order a
-// line, {"action", "params"}; stdout gives one JSON object a line: what the station
-// called, the result of each order, and every breach of a schema.
+// line, {"action", "params"} or {"action", "answer"}, what to answer from then on; stdout
+// gives one JSON object a line: what the station called, the result of each order, and
+// every breach of a schema.
 'use strict';
 const { RPCServer, createValidator } = require('ocpp-rpc');
 
@@ -45,7 +46,11 @@ server.on('client', (client) => {
   });
 });
 
-const obey = async ({ action, params }) => {
+const obey = async ({ action, params, answer }) => {
+  if (answer) {
+    answers[action] = () => answer;
+    return say({ kind: 'result', action, result: {} });
+  }
   try {
     say({ kind: 'result', action, result: await station.call(action, params) });
   } catch (error) {
