@@ -61,7 +61,9 @@ class Ran:
 def pytest_configure(config: pytest.Config) -> None:
     """Only a whole run can tell; a worker hears of its own tests only."""
     whole = config.args == list(config.getini("testpaths"))
-    chosen = config.option.keyword or config.option.lf or config.option.maxfail
+    options = vars(config.option)  # some are missing when their plugin is off
+    some = ("keyword", "lf", "maxfail", "collectonly", "deselect")
+    chosen = any(options.get(name) for name in some)
     if whole and not chosen and not hasattr(config, "workerinput"):
         interop = config.option.markexpr == "interop"
         config.pluginmanager.register(Ran(config, interop=interop), "requirements-ran")
