@@ -7,8 +7,9 @@ Without a word from the VTN for `hold_s` no wish of its goes on; its caps hold.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from chargerd.config_grid_servers import LOOPBACK, Openadr3
 from chargerd.grid import openadr3_words as words
 from chargerd.grid.openadr3_calls import PAGE, Call, Calls
 from chargerd.grid.openadr3_dispatch import Dispatch
-from chargerd.grid.openadr3_events import MOST_EVENTS, Events
+from chargerd.grid.openadr3_events import MOST_EVENTS, Events, Listing
 from chargerd.grid.openadr3_membership import KINDS, Membership
 from chargerd.grid.openadr3_read import ALERTS, Event, horizon
 from chargerd.grid.openadr3_reports import Reports
@@ -56,6 +57,7 @@ class Ven:
         self._poll_mono = self._retry_mono = 0.0
         self._refresh_mono = self._report_mono = 0.0
         self._rows: list[Json] = []  # of a list that comes in pages
+        self._listed: list[Json] | None = None  # a whole one, not judged yet
         self._failures = 0
         self._heard_mono: float | None = None
         self._clock = ServerClock()
@@ -166,9 +168,20 @@ class Ven:
         listed, self._rows = self._rows, []
         self._poll_mono = now.mono + self._config.poll_s
         self._heard_mono = now.mono
-        if not now.trusted:
-            return  # intervals need the time of day
-        if self.events.replace(listed, self.membership.rules, now.utc):
+        if now.trusted:  # intervals need the time of day
+            self._listed = listed
+
+    def to_judge(self, now: Now) -> Callable[[], Listing] | None:
+        """A new list: to be called beside the loop, and given to `judged`."""
+        listed, self._listed = self._listed, None
+        if listed is None:
+            return None
+        rules, utc = self.membership.rules, self._clock.told(now).utc
+        return partial(self.events.judge, listed, rules, utc)
+
+    def judged(self, listing: Listing) -> None:
+        """It counts from now on."""
+        if self.events.take(listing):
             self._dirty = True
 
     def _wait(self, call: Call, now: Now) -> None:
@@ -186,12 +199,12 @@ class Ven:
         """Keeps the newest."""
         self._reports[report.snapshot.evse_id] = report
 
-    def tick(self, now: Now) -> Work:
-        """A few times a second."""
+    def tick(self, now: Now) -> Callable[[], Work] | None:
+        """A few times a second: what to call beside the loop, one at a time; its work
+        comes back to `reckoned`."""
         now = self._clock.told(now)
-        work = Work()
         if not now.trusted:
-            return work
+            return None
         if self._saved is not None:
             self._restore(self._saved, now)
             self._saved = None
@@ -201,13 +214,17 @@ class Ven:
             if self.events.drop_over(now.utc):
                 self._dirty = True
             self._waiting += self._reporting.tick(alive, self._reports, now)
-        if self._dirty or now.mono >= self._refresh_mono:
-            alive = list(self.events.alive.values())
-            until_mono = (self._heard_mono or 0.0) + self._config.hold_s
-            work.signals = self._dispatch.signals(alive, until_mono, self._reports, now)
-            work.prices = self._dispatch.prices(alive, now)
-            work.save = self._save(now)
-            self._dirty, self._refresh_mono = False, now.mono + REFRESH_S
+        if not self._dirty and now.mono < self._refresh_mono:
+            return None
+        self._dirty, self._refresh_mono = False, now.mono + REFRESH_S
+        alive = list(self.events.alive.values())
+        until_mono = (self._heard_mono or 0.0) + self._config.hold_s
+        reports = dict(self._reports)
+        return partial(self._dispatch.reckon, alive, until_mono, reports, now)
+
+    def reckoned(self, work: Work, now: Now) -> Work:
+        """With what is to be kept."""
+        work.save = self._save(self._clock.told(now))
         return work
 
     # -- over restarts ---------------------------------------------------------------
@@ -274,7 +291,7 @@ class Ven:
         now = self._clock.told(now)
         for event in self.events.alive.values():
             now_s, _ = horizon(event, now.utc)
-            for part in event.spans(now_s, now_s + 1e-3):
+            for part in event.spans(now_s, now_s + 1e-3, 1):
                 if part.kind.startswith(ALERTS):
                     found[part.kind] = part.note
         return found

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from chargerd.clock import Now
 from chargerd.config import Evse
 from chargerd.config_grid_servers import Openadr3
 from chargerd.grid import windows
+from chargerd.grid.openadr3_events import MOST_TOGETHER
 from chargerd.grid.openadr3_read import ALERTS, DAY_S, PRICES, Event, Part, horizon
-from chargerd.grid.windows import Priced, Window
+from chargerd.grid.windows import MOST_SEGMENTS, Priced, Window
+from chargerd.grid.work import Work
 from chargerd.model import DispatchSignal, EvseReport, Priority
 from chargerd.plan import PriceSeries
 
@@ -29,6 +32,7 @@ Reports = Mapping[int, EvseReport]
 Baselines = dict[str, float]
 Key = tuple[str, int]  # source and EVSE
 Asked = tuple[str, float | None, float | None]  # source, wish, cap
+Spans = list[tuple[Event, list[Part]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +56,26 @@ class Dispatch:
         # What the station did before a relative setpoint began, in W.
         self.baselines: Baselines = {}
 
-    def signals(
+    def reckon(
         self, events: list[Event], until_mono: float, reports: Reports, now: Now
+    ) -> Work:
+        """What the events want now, all of it. `until_mono` bounds wishes. It may take
+        long: it runs beside the loop, one at a time."""
+        most = MOST_TOGETHER // max(1, len(events))
+        spans = [(e, list(e.spans(*horizon(e, now.utc), most))) for e in events]
+        signals = self._signals(spans, until_mono, reports, now)
+        return Work(signals, self._prices(spans, now))
+
+    def _signals(
+        self, spans: Spans, until_mono: float, reports: Reports, now: Now
     ) -> list[DispatchSignal]:
-        """The newest of each source and EVSE; those that say nothing any more end.
-        `until_mono` bounds wishes."""
+        """The newest of each source and EVSE; those that say nothing any more end."""
         asked: dict[Key, list[Window]] = {}
         counted: set[str] = set()
-        for event in events:
-            for key, window in self._windows(event, reports, now, counted):
+        for event, parts in spans:
+            for key, window in self._windows(event, parts, reports, now, counted):
                 asked.setdefault(key, []).append(window)
-        for evse_id, capacities in self._capacities(events, now).items():
+        for evse_id, capacities in _capacities(spans, now).items():
             caps = asked.setdefault((LIMIT, evse_id), [])
             caps += _caps(capacities)
         for name in self.baselines.keys() - counted:
@@ -83,11 +96,16 @@ class Dispatch:
         return list(found.values())
 
     def _windows(
-        self, event: Event, reports: Reports, now: Now, counted: set[str]
+        self,
+        event: Event,
+        parts: list[Part],
+        reports: Reports,
+        now: Now,
+        counted: set[str],
     ) -> Iterator[tuple[Key, Window]]:
         """All but capacities: those count over events."""
         start_mono = now.mono_at(event.start)
-        for part in event.spans(*horizon(event, now.utc)):
+        for part in parts:
             span = (start_mono + part.start_s, start_mono + part.end_s, event.rank)
             if part.kind in PRICES or _CAPACITY in part.kind:
                 continue
@@ -154,21 +172,6 @@ class Dispatch:
         charge_w, discharge_w = self._ratings(evse_id)
         return SET, min(charge_w, max(-discharge_w, power_w)), None
 
-    @staticmethod
-    def _capacities(events: Iterable[Event], now: Now) -> dict[int, list[Capacity]]:
-        """By EVSE, from all events."""
-        found: dict[int, list[Capacity]] = {}
-        for event in events:
-            start_mono = now.mono_at(event.start)
-            for part in event.spans(*horizon(event, now.utc)):
-                if _CAPACITY not in part.kind:
-                    continue
-                begin, end = start_mono + part.start_s, start_mono + part.end_s
-                capacity = Capacity(begin, end, part.kind, part.value)
-                for evse_id in event.evse_ids or (0,):
-                    found.setdefault(evse_id, []).append(capacity)
-        return found
-
     def _ratings(self, evse_id: int) -> tuple[float, float]:
         asked = [e for e in self._evses.values() if evse_id in (0, e.id)]
         return sum(e.charge_w for e in asked), sum(e.discharge_w for e in asked)
@@ -184,15 +187,15 @@ class Dispatch:
         ratings = self._ratings(report.snapshot.evse_id)
         return windows.towards(target_wh, report, end_mono, ratings, now)
 
-    def prices(self, events: Iterable[Event], now: Now) -> PriceSeries | None:
+    def _prices(self, spans: Spans, now: Now) -> PriceSeries | None:
         """One series without gaps from all price events; None = nothing to say. When
         the last price event is gone, a series that is over: the tariff counts again."""
         parts: list[Priced] = []
         currency = ""
-        for event in events:
+        for event, several in spans:
             if not event.evse_ids:
                 currency = event.currency or currency
-                parts += _priced(event, now)
+                parts += _priced(event, several, now)
         found = windows.series(SOURCE, parts, currency, RANK)
         if found is None and self._priced:
             found = windows.no_prices(SOURCE, RANK, now.mono)
@@ -207,10 +210,30 @@ def _power(reports: Reports, evse_id: int) -> float | None:
     return sum(r.decision.power_w for r in asked) if asked else None
 
 
+def _capacities(spans: Spans, now: Now) -> dict[int, list[Capacity]]:
+    """By EVSE, from all events."""
+    found: dict[int, list[Capacity]] = {}
+    for event, parts in spans:
+        for capacity in _from_now(event, parts, now):
+            if _CAPACITY in capacity.kind:
+                for evse_id in event.evse_ids or (0,):
+                    found.setdefault(evse_id, []).append(capacity)
+    return found
+
+
+def _from_now(event: Event, parts: Iterable[Part], now: Now) -> Iterator[Capacity]:
+    """What is over does not count any more."""
+    start_mono = now.mono_at(event.start)
+    for part in parts:
+        begin, end = start_mono + part.start_s, start_mono + part.end_s
+        if end > now.mono:
+            yield Capacity(max(begin, now.mono), end, part.kind, part.value)
+
+
 def _caps(capacities: list[Capacity]) -> Iterator[Window]:
     """A limit counts alone; without one, what is subscribed and what is reserved
     (User Guide 8.10). Of several of a kind the smallest, but reservations add up."""
-    for begin, end, active in windows.sweep(capacities):
+    for begin, end, active in islice(windows.sweep(capacities), MOST_SEGMENTS):
         into, out = _cap(active, "IMPORT"), _cap(active, "EXPORT")
         if into is not None or out is not None:
             yield Window(begin, end, 0, None, into, None if out is None else -out)
@@ -227,17 +250,12 @@ def _cap(active: list[Capacity], way: str) -> float | None:
     return None
 
 
-def _priced(event: Event, now: Now) -> Iterator[Priced]:
+def _priced(event: Event, parts: list[Part], now: Now) -> Iterator[Priced]:
     """Buy prices, with the sell price and CO2 of the same time where they are told."""
-    start_mono = now.mono_at(event.start)
-    parts = [
-        Capacity(start_mono + p.start_s, start_mono + p.end_s, p.kind, p.value)
-        for p in event.spans(*horizon(event, now.utc))
-        if p.kind in PRICES
-    ]
-    for begin, end, active in windows.sweep(parts):
+    found = [c for c in _from_now(event, parts, now) if c.kind in PRICES]
+    for begin, end, active in windows.sweep(found):
         by = {part.kind: part.value for part in active}
-        if "PRICE" in by and end > now.mono:
-            end = min(end, max(begin, now.mono) + _FAR_S)
+        if "PRICE" in by:
+            end = min(end, begin + _FAR_S)
             sell, co2_g = by.get("EXPORT_PRICE"), by.get("GHG")
             yield Priced(begin, end, event.rank, by["PRICE"], sell, co2_g)

@@ -39,6 +39,7 @@ class Openadr3Door:
 
     def __init__(self, ven: Ven, http: Http, ports: Ports) -> None:
         self._ven, self._http, self._ports = ven, http, ports
+        self._one = asyncio.Lock()  # reckoning at a time
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -68,7 +69,10 @@ class Openadr3Door:
             self._ven.answered(
                 call, answer.status, body, _date(answer), self._ports.now()
             )
-            self.follow()
+            job = self._ven.to_judge(self._ports.now())
+            if job is not None:
+                self._ven.judged(await asyncio.to_thread(job))
+            await self.follow()
             if answer.status >= 300:
                 reason = f"{call.kind} {answer.status}"
                 self._complain(
@@ -82,13 +86,17 @@ class Openadr3Door:
     async def _follow(self) -> None:
         """Also while the VTN lets us wait."""
         while True:
-            self.follow()
+            await self.follow()
             await asyncio.sleep(TICK_S)
 
-    def follow(self) -> None:
-        """What the events want now."""
-        work = self._ven.tick(self._ports.now())
-        hand_over(work, self._ports, NAMESPACE, self._ven.refused)
+    async def follow(self) -> None:
+        """What the events want now. A hostile list takes a while: not on the loop."""
+        async with self._one:
+            job = self._ven.tick(self._ports.now())
+            if job is not None:
+                made = await asyncio.to_thread(job)
+                work = self._ven.reckoned(made, self._ports.now())
+                hand_over(work, self._ports, NAMESPACE, self._ven.refused)
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""

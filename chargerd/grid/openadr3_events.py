@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from chargerd.grid import openadr3_words as words
@@ -15,6 +16,30 @@ from chargerd.grid.openadr3_words import Json, Refused
 
 MOST_EVENTS = 64
 MOST_TOGETHER = 1024  # parts of all events
+MOST_KEPT = 262_144  # characters of all events: they are written from the loop
+
+
+@dataclass(slots=True)
+class Listing:
+    """What a whole list comes to."""
+
+    told: dict[str, Event] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    parts: int = 0
+    size: int = 0
+
+    def add(self, event: Event) -> None:
+        """As long as there is room."""
+        parts, size = self.parts + len(event.parts), self.size + event.size
+        if event.id in self.told:
+            self.refused["contradictory"] += 1
+        elif parts > MOST_TOGETHER or size > MOST_KEPT:
+            self.refused["flood"] += 1
+        else:
+            self.told[event.id] = event
+            self.parts, self.size = parts, size
 
 
 class Events:
@@ -26,58 +51,55 @@ class Events:
         self.accepted = self.deleted = 0
         self._bad: dict[str, str] = {}  # refused ones: when they were last modified
 
-    def replace(self, raws: list[Json], rules: Rules, now: datetime) -> bool:
-        """The whole list as the VTN has it now; True if something has changed."""
-        told: dict[str, Event] = {}
-        bad: dict[str, str] = {}
-        together = 0
+    def judge(self, raws: list[Json], rules: Rules, now: datetime) -> Listing:
+        """The whole list as the VTN has it now. Changes nothing here: it may take long,
+        and runs beside the loop."""
+        listing = Listing()
         if len(raws) > MOST_EVENTS:
-            self.refused["flood"] += 1
+            listing.refused["flood"] += 1
         for raw in raws[:MOST_EVENTS]:
             ident = raw.get("id")
             key = ident if isinstance(ident, str) else ""
             try:
-                event = self._take(raw, rules, now)
+                event = self._judge(raw, rules, now, listing)
             except Refused as refused:
                 modified = str(raw.get("modificationDateTime"))[:64]
                 if self._bad.get(key) != modified:  # counted once, not at each poll
-                    self.refused[refused.reason] += 1
-                bad[key] = modified
+                    listing.refused[refused.reason] += 1
+                listing.bad[key] = modified
                 continue
-            if event.id in told:
-                self.refused["contradictory"] += 1
-            elif (
-                sum(len(e.parts) for e in told.values()) + len(event.parts)
-                > MOST_TOGETHER
-            ):
-                self.refused["flood"] += 1
-            elif not event.over(now):
-                told[event.id] = event
-                together += len(event.parts)
-        self.deleted += len(self.alive.keys() - told.keys())
-        changed = told != self.alive
-        self.alive, self._bad = told, bad
-        return changed
+            if not event.over(now):
+                listing.add(event)
+        return listing
 
-    def _take(self, raw: Json, rules: Rules, now: datetime) -> Event:
+    def _judge(self, raw: Json, rules: Rules, now: datetime, listing: Listing) -> Event:
         known = self.alive.get(str(raw.get("id")))
         if known is not None:
             now_modified = modified(raw)
             if now_modified and known.modified and now_modified < known.modified:
-                self.refused["replayed"] += 1
+                listing.refused["replayed"] += 1
                 return known
             return known if raw == known.raw else read(raw, rules, known.seen)
         event = read(raw, rules, now)
         if not event.over(now):
-            self.accepted += 1
+            listing.accepted += 1
         return event
+
+    def take(self, listing: Listing) -> bool:
+        """True if something has changed."""
+        self.refused += listing.refused
+        self.accepted += listing.accepted
+        self.deleted += len(self.alive.keys() - listing.told.keys())
+        changed = listing.told != self.alive
+        self.alive, self._bad = listing.told, listing.bad
+        return changed
 
     def drop_over(self, now: datetime) -> bool:
         """What has come to its end; True if there was any."""
-        over = [ident for ident, event in self.alive.items() if event.over(now)]
-        for ident in over:
-            del self.alive[ident]
-        return bool(over)
+        alive = {i: event for i, event in self.alive.items() if not event.over(now)}
+        dropped = len(alive) < len(self.alive)
+        self.alive = alive  # a new one: a list may be judged by the old one just now
+        return dropped
 
     def save(self) -> list[Json]:
         """For the store."""

@@ -71,16 +71,18 @@ class Event:
     currency: str
     reports: tuple[Json, ...]
     raw: Json
+    size: int  # characters of `raw`
     seen: datetime  # when it was first told: the start of "now"
 
-    def spans(self, after_s: float, before_s: float) -> Iterator[Part]:
-        """Parts that touch the time between, of every cycle."""
+    def spans(self, after_s: float, before_s: float, most: int) -> Iterator[Part]:
+        """Parts that touch the time between, of every cycle: the first `most`, and
+        at least one whole cycle."""
         if not self.cycle_s or not self.parts:
             return
         loops = self.length_s > self.cycle_s
         first = max(0, int(after_s // self.cycle_s)) if loops else 0
-        count = 0
-        for cycle in range(first, first + MOST_PARTS):
+        left = max(most, len(self.parts))
+        for cycle in range(first, first + left):
             offset_s = cycle * self.cycle_s if cycle else 0.0
             if offset_s >= min(before_s, self.length_s) or (cycle and not loops):
                 return
@@ -97,8 +99,8 @@ class Event:
                         part.unit,
                         part.note,
                     )
-                    count += 1
-                    if count >= MOST_PARTS:
+                    left -= 1
+                    if not left:
                         return
 
     def over(self, now: datetime) -> bool:
@@ -157,6 +159,7 @@ def read(raw: Json, rules: Rules, seen: datetime) -> Event:
         currency=currency,
         reports=tuple(words.rows(raw, "reportDescriptors", MOST_PAYLOADS)),
         raw=raw,
+        size=size,
         seen=seen,
     )
 

@@ -4,6 +4,7 @@ VTN that says what the test says. Owns no test."""
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from chargerd.clock import Now
@@ -80,8 +81,17 @@ class Stand:
             self.calls.append(call)
         return call
 
-    def answer(self, call: Call, body: Any = None, status: int = 200) -> None:
-        self.ven.answered(call, status, body, None, self.now)
+    def answer(
+        self,
+        call: Call,
+        body: Any = None,
+        status: int = 200,
+        date: datetime | None = None,
+    ) -> None:
+        self.ven.answered(call, status, body, date, self.now)
+        job = self.ven.to_judge(self.now)
+        if job is not None:
+            self.ven.judged(job())
 
     def serve(self, call: Call) -> None:
         """As a good VTN would, but for events."""
@@ -120,7 +130,8 @@ class Stand:
             self.serve(call)
 
     def tick(self) -> Work:
-        return self.ven.tick(self.now)
+        job = self.ven.tick(self.now)
+        return Work() if job is None else self.ven.reckoned(job(), self.now)
 
     def asked(self, *events: Any) -> dict[tuple[str, int], list[tuple[float, Any]]]:
         """By source and EVSE: start after now, and the wish or (cap in, cap out)."""

@@ -349,7 +349,7 @@ def test_without_a_clock_the_vtns_date_counts() -> None:
     call = stand.next()
     assert call is not None
     date = stand.now.utc.replace(hour=12, minute=4, second=0)
-    stand.ven.answered(call, 200, [event()], date, stand.now)
+    stand.answer(call, [event()], date=date)
     assert stand.asked()[SET] == [(0.0, -3000.0)]
 
 
