@@ -87,8 +87,11 @@ def charging_state(
 def start_trigger(
     risen: frozenset[str], session: Session, start_points: frozenset[str]
 ) -> str:
-    """triggerReason of Started: the event that started it (E01, E02, E03, F02.FR.21).
-    Where two came at once, the one that is a start point by itself."""
+    """triggerReason of Started: the event that started it (E01, E02, E03). Where two
+    came at once, the one that is a start point by itself. A remote start is told
+    whatever came after it (F01.FR.19, F02.FR.21)."""
+    if session.authorised and session.remote_start_id is not None:
+        return "RemoteStart"
     named = risen & start_points & {"EVConnected", "Authorized"}
     triggers = happened(named or risen, session)
     return triggers[-1] if triggers else "ChargingStateChanged"

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chargerd.model import (
+    ActiveFault,
     SessionPhase,
     StartRequest,
     StopReason,
     StopRequest,
     UnlockRequest,
 )
+from firmware_bridge.api import PilotReading, Reading, Telemetry
 from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
-from tests.unit.ocpp.variable_kit import statuses
 
 P = SessionPhase
+req = pytest.mark.req
+FAULT = (ActiveFault("GroundFault", 1, datetime(2026, 11, 23, tzinfo=UTC)),)
 BOTH = pytest.mark.parametrize("version", [V21, V201])
 TOKEN = {"idToken": CARD.value, "type": "ISO14443"}
 START_CALL = {"evseId": 1, "remoteStartId": 7, "idToken": TOKEN}
 
 
 @BOTH
+@req("F01.FR.02", "F01.FR.06", "F02.FR.10", "F02.FR.14")
 def test_remote_start_asks_the_heart(version: str) -> None:
     rig = Rig(version=version).boot()
     rig.observe(P.CONNECTED)
@@ -48,10 +53,20 @@ def test_remote_start_may_have_to_be_authorised() -> None:
     ("report", "evse_id", "reason"),
     [
         ({"phase": P.IDLE}, 9, "UnknownEvse"),
-        ({"phase": P.IDLE, "operative": False}, 1, "UnsupportedRequest"),
-        ({"phase": P.ENERGY, "authorised": True}, 1, "TxInProgress"),
+        pytest.param(
+            {"phase": P.IDLE, "operative": False}, 1, "UnsupportedRequest",
+            marks=req("F01.FR.23", "F02.FR.25"),
+        ),
+        pytest.param(
+            {"phase": P.IDLE, "faults": FAULT}, 1, "UnsupportedRequest",
+            marks=req("F01.FR.23", "F02.FR.25"),
+        ),
+        pytest.param(
+            {"phase": P.ENERGY, "authorised": True}, 1, "TxInProgress",
+            marks=req("F01.FR.24", "F02.FR.26"),
+        ),
     ],
-)
+)  # fmt: skip
 def test_remote_start_refusals(
     version: str, report: dict[str, Any], evse_id: int, reason: str
 ) -> None:
@@ -72,8 +87,10 @@ def test_remote_start_before_registration_is_refused() -> None:
     assert answer["statusInfo"]["reasonCode"] == "CSNotAccepted"
 
 
-def test_remote_start_without_evse_takes_the_plugged_one() -> None:
-    rig = Rig(config(evses=2)).boot()
+@BOTH
+@req("F01.FR.20", "F02.FR.22")
+def test_remote_start_without_evse_takes_the_plugged_one(version: str) -> None:
+    rig = Rig(config(evses=2), version=version).boot()
     rig.observe(evse_id=1)
     rig.observe(P.CONNECTED, evse_id=2)
     request = {"remoteStartId": 7, "idToken": TOKEN}
@@ -99,6 +116,7 @@ def limit(watts: float, **more: Any) -> dict[str, Any]:
 
 
 @BOTH
+@req("F01.FR.10", "F02.FR.18")
 def test_the_profile_of_a_remote_start_holds_for_its_transaction(version: str) -> None:
     rig = Rig(version=version).boot()
     rig.observe(P.CONNECTED)
@@ -121,10 +139,18 @@ def test_the_profile_of_another_start_is_not_used() -> None:
 
 
 @BOTH
+@req(
+    "F01.FR.09", "F01.FR.11", "F01.FR.26", "F02.FR.17", "F02.FR.19", "F02.FR.27",
+)  # fmt: skip
 def test_a_bad_profile_refuses_the_start(version: str) -> None:
     rig = Rig(version=version).boot()
     rig.observe(P.CONNECTED)
-    for made in (limit(-5.0), limit(5.0, transactionId="x")):
+    bad = (
+        limit(-5.0),
+        limit(5.0, transactionId="x"),
+        limit(5.0, chargingProfilePurpose="TxDefaultProfile"),
+    )
+    for made in bad:
         answer = rig.call(
             "RequestStartTransaction", {**START_CALL, "chargingProfile": made}
         )
@@ -134,6 +160,7 @@ def test_a_bad_profile_refuses_the_start(version: str) -> None:
 
 
 @BOTH
+@req("F01.FR.13", "F01.FR.19", "F01.FR.25")
 def test_remote_start_of_a_waiting_transaction_tells_its_id(version: str) -> None:
     preset = {"TxCtrlr.TxStartPoint": "EVConnected"}
     rig = Rig(config(device_model=preset), version=version).boot()
@@ -149,6 +176,7 @@ def test_remote_start_of_a_waiting_transaction_tells_its_id(version: str) -> Non
 
 
 @BOTH
+@req("F03.FR.07", "F03.FR.08")
 def test_remote_stop(version: str) -> None:
     rig = Rig(version=version).boot()
     rig.observe(P.ENERGY, authorised=True)
@@ -165,75 +193,190 @@ def test_remote_stop(version: str) -> None:
 
 
 @BOTH
+@req("F01.FR.12", "F02.FR.20")
+def test_without_smart_charging_a_profile_is_ignored(version: str) -> None:
+    preset = {"SmartChargingCtrlr.Enabled": False}
+    rig = Rig(config(device_model=preset), version=version).boot()
+    rig.observe(P.CONNECTED)
+    request = {**START_CALL, "chargingProfile": limit(-5.0)}
+    assert rig.call("RequestStartTransaction", request) == {"status": "Accepted"}
+    rig.observe(P.ENERGY, authorised=True, remote_start_id=7)
+    assert rig.signal("ocpp.tx") is None
+
+
+# What its transaction tells.
+
+
+def told(rig: Rig) -> list[tuple[str, str, int | None]]:
+    return [
+        (e["eventType"], e["triggerReason"], e["transactionInfo"].get("remoteStartId"))
+        for e in rig.events()
+    ]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("start_point", "phases", "events"),
+    [
+        pytest.param(
+            "EVConnected",
+            [P.CONNECTED, P.STARTING, P.ENERGY],
+            [
+                ("Started", "CablePluggedIn", None),
+                ("Updated", "RemoteStart", 7),
+                ("Updated", "ChargingStateChanged", None),
+            ],
+            marks=req("F01.FR.05", "F01.FR.17", "F01.FR.18", "F01.FR.19"),
+        ),
+        pytest.param(
+            "PowerPathClosed",
+            [P.CONNECTED, P.STARTING],
+            [("Started", "RemoteStart", 7)],
+            marks=req("F01.FR.05", "F01.FR.19"),
+        ),
+        pytest.param(
+            "Authorized",
+            [P.IDLE, P.STARTING],
+            [("Started", "RemoteStart", 7), ("Updated", "CablePluggedIn", None)],
+            marks=req("F02.FR.01", "F02.FR.13", "F02.FR.21"),
+        ),
+        pytest.param(
+            "EVConnected",
+            [P.IDLE, P.STARTING],
+            [("Started", "RemoteStart", 7)],
+            marks=req("F02.FR.01", "F02.FR.13", "F02.FR.21"),
+        ),
+    ],
+)
+@req("F01.FR.03", "F01.FR.04", "F02.FR.05", "F02.FR.11", "F02.FR.12")
+def test_the_transaction_of_a_remote_start(
+    version: str,
+    start_point: str,
+    phases: list[SessionPhase],
+    events: list[tuple[str, str, int | None]],
+) -> None:
+    presets = {
+        "TxCtrlr.TxStartPoint": start_point,
+        "SampledDataCtrlr.TxUpdatedInterval": 0,
+    }
+    rig = Rig(config(device_model=presets), version=version).boot()
+    first, *later = phases
+    rig.observe(first if first is P.CONNECTED else P.IDLE)
+    answer = rig.call("RequestStartTransaction", START_CALL)
+    assert isinstance(answer, dict)
+    assert answer["status"] == "Accepted"
+    if first is P.IDLE:
+        rig.observe(P.IDLE, authorised=True, remote_start_id=7)
+    for phase in later:
+        rig.observe(phase, authorised=True, remote_start_id=7)
+    assert told(rig) == events
+    tokens = [event["idToken"] for event in rig.events() if "idToken" in event]
+    assert tokens == [TOKEN]
+
+
+@BOTH
+@req("F02.FR.07")
+def test_who_does_not_plug_in_ends_it(version: str) -> None:
+    preset = {"TxCtrlr.TxStartPoint": "Authorized"}
+    rig = Rig(config(device_model=preset), version=version).boot()
+    rig.observe(P.IDLE, authorised=True, remote_start_id=7)
+    rig.observe(P.IDLE, stop=StopReason.TIMEOUT)
+    ended = rig.events()[-1]
+    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "EVConnectTimeout")
+    assert ended["transactionInfo"]["stoppedReason"] == "Timeout"
+
+
+@BOTH
+@req(
+    "F01.FR.14", "F01.FR.15", "F02.FR.02", "F02.FR.03", "F03.FR.04", "F04.FR.04",
+)  # fmt: skip
+def test_its_events_carry_their_measurands(version: str) -> None:
+    kinds = ("Started", "Updated", "Ended")
+    names = ("Energy.Active.Export.Register", "Power.Active.Import", "SoC")
+    presets: dict[str, Any] = {
+        f"SampledDataCtrlr.Tx{kind}Measurands": name
+        for kind, name in zip(kinds, names, strict=True)
+    }
+    presets["SampledDataCtrlr.TxUpdatedInterval"] = 10
+    rig = Rig(config(device_model=presets), version=version).boot()
+    rig.observe(P.CONNECTED)
+    rig.observe(P.ENERGY, authorised=True, remote_start_id=7)
+    rig.run_s(10)
+    number = rig.events()[0]["transactionInfo"]["transactionId"]
+    rig.call("RequestStopTransaction", {"transactionId": number})
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.REMOTE)
+    found = {
+        event["eventType"]: {
+            sample["measurand"]
+            for value in event.get("meterValue", [])
+            for sample in value["sampledValue"]
+        }
+        for event in rig.events()
+    }
+    assert found == {kind: {name} for kind, name in zip(kinds, names, strict=True)}
+
+
+# UnlockConnector.
+
+
+def lock(rig: Rig, closed: bool, phase: SessionPhase = P.CONNECTED) -> None:
+    pilot = Reading(PilotReading(locked=closed), rig.now.mono)
+    rig.observe(phase, telemetry=Telemetry(pilot=pilot))
+
+
+UNLOCK = {"evseId": 1, "connectorId": 1}
+
+
+@BOTH
+@pytest.mark.parametrize("phase", [P.IDLE, P.CONNECTED, P.FINISHED])
+@req("F05.FR.01", "F05.FR.04", "F05.FR.06")
+def test_unlocked_is_what_the_lock_says(version: str, phase: SessionPhase) -> None:
+    rig = Rig(version=version).boot()
+    lock(rig, True, phase)
+    promised = rig.call_later("UnlockConnector", UNLOCK)
+    assert rig.asked() == [UnlockRequest(1, 1)]
+    rig.pass_s(1)
+    lock(rig, True, phase)
+    lock(rig, False, phase)
+    assert rig.replied(promised) == {"status": "Unlocked"}
+    rig.pass_s(10)
+    lock(rig, False, phase)
+    assert rig.replied(promised) == {"status": "Unlocked"}  # once
+
+
+@BOTH
+@req("F05.FR.05")
+def test_a_lock_that_stays_closed_has_failed(version: str) -> None:
+    rig = Rig(version=version).boot()
+    lock(rig, True)
+    promised = [rig.call_later("UnlockConnector", UNLOCK) for _ in range(2)]
+    rig.pass_s(6)
+    for one in promised:
+        answer = rig.replied(one)
+        assert isinstance(answer, dict)
+        assert answer["status"] == "UnlockFailed"
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("evse_id", "connector_id", "running", "status"),
     [
-        (1, 1, False, "Unlocked"),
-        (1, 1, True, "OngoingAuthorizedTransaction"),
-        (1, 2, False, "UnknownConnector"),
-        (2, 1, False, "UnknownConnector"),
+        pytest.param(1, 1, False, "Unlocked", marks=req("F05.FR.04")),
+        pytest.param(
+            1, 1, True, "OngoingAuthorizedTransaction", marks=req("F05.FR.02")
+        ),
+        pytest.param(1, 2, False, "UnknownConnector", marks=req("F05.FR.03")),
+        pytest.param(2, 1, False, "UnknownConnector", marks=req("F05.FR.03")),
     ],
 )
 def test_unlock(
     version: str, evse_id: int, connector_id: int, running: bool, status: str
 ) -> None:
+    """A lock that is open, or says nothing, is unlocked all the same."""
     rig = Rig(version=version).boot()
     rig.observe(P.ENERGY if running else P.CONNECTED, authorised=running)
     request = {"evseId": evse_id, "connectorId": connector_id}
     answer = rig.call("UnlockConnector", request)
-    assert isinstance(answer, dict)
-    assert answer["status"] == status
-    assert (UnlockRequest(1, 1) in rig.asked()) is (status == "Unlocked")
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("message", "evse", "status", "action"),
-    [
-        ("BootNotification", None, "Rejected", None),
-        ("Heartbeat", None, "Accepted", "Heartbeat"),
-        ("MeterValues", None, "Accepted", "MeterValues"),
-        ("MeterValues", {"id": 9}, "Rejected", None),
-        ("TransactionEvent", {"id": 1}, "Accepted", "TransactionEvent"),
-        ("TransactionEvent", {"id": 2}, "Rejected", None),
-        ("LogStatusNotification", None, "Accepted", "LogStatusNotification"),
-        ("FirmwareStatusNotification", None, "Accepted", "FirmwareStatusNotification"),
-        ("SignCombinedCertificate", None, "NotImplemented", None),
-        ("PublishFirmwareStatusNotification", None, "NotImplemented", None),
-    ],
-)
-def test_trigger_message(
-    version: str, message: str, evse: Any, status: str, action: str | None
-) -> None:
-    rig = Rig(config(evses=2), version=version).boot()
-    rig.observe(P.ENERGY, authorised=True)
-    rig.observe(evse_id=2)
-    rig.clear()
-    request = {"requestedMessage": message, **({"evse": evse} if evse else {})}
-    answer = rig.call("TriggerMessage", request)
     assert answer == {"status": status}
-    assert {send.action for send in rig.sent} == ({action} if action else set())
-    assert all(send.while_gated for send in rig.sent)
-
-
-@BOTH
-def test_triggered_status(version: str) -> None:
-    rig = Rig(version=version).boot()
-    rig.observe(P.CONNECTED)
-    rig.clear()
-    request = {
-        "requestedMessage": "StatusNotification",
-        "evse": {"id": 1, "connectorId": 1},
-    }
-    assert rig.call("TriggerMessage", request) == {"status": "Accepted"}
-    assert statuses(rig) == [(1, "Occupied")]
-
-
-def test_a_pending_station_may_be_asked_to_boot() -> None:
-    rig = Rig()
-    rig.boot("Pending")
-    request = {"requestedMessage": "BootNotification"}
-    assert rig.call("TriggerMessage", request) == {"status": "Accepted"}
-    assert rig.last("BootNotification").payload["reason"] == "Triggered"
-    rig.call("TriggerMessage", request)
-    assert len(rig.payloads("BootNotification")) == 2  # one in flight is enough
+    assert (UnlockRequest(1, 1) in rig.asked()) is (status == "Unlocked")
+    assert not [request for request in rig.asked() if isinstance(request, StopRequest)]
