@@ -7,7 +7,8 @@ Without a word from the VTN for `hold_s` nothing that it wanted goes on.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from chargerd.clock import Now
@@ -15,7 +16,7 @@ from chargerd.config import Evse
 from chargerd.config_grid import Openadr2
 from chargerd.grid import openadr2_words as words
 from chargerd.grid.openadr2_dispatch import Dispatch
-from chargerd.grid.openadr2_events import Event, Events, Rules
+from chargerd.grid.openadr2_events import Event, Events, Ready, Rules
 from chargerd.grid.openadr2_opt import Opt
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_words import Call, Json, Refused
@@ -92,8 +93,15 @@ class Ven:
 
     # -- what it answers -------------------------------------------------------------
 
-    def answered(self, call: Call, answer: Json, now: Now) -> None:
-        """The answer to `call`, or {"error": word}."""
+    def read(self, answer: Json) -> Ready:
+        """The events in an answer. Changes nothing: it may take long, and runs beside
+        the loop."""
+        body = answer.get("body")
+        raws = words.objects(body, "events") if isinstance(body, dict) else []
+        return self.events.read(raws, self._rules)
+
+    def answered(self, call: Call, answer: Json, ready: Ready, now: Now) -> None:
+        """The answer to `call`, or {"error": word}; `ready` is what `read` found."""
         self._learn(answer, now)
         now = self._clock.told(now)
         error, body = answer.get("error"), answer.get("body")
@@ -108,9 +116,9 @@ class Ven:
         if wanted and body.get("vtn_id") and body["vtn_id"] != wanted:
             self._fail(call, "another VTN", now)
             return
-        self._heed(call, str(answer.get("type", "")), body, now)
+        self._heed(call, str(answer.get("type", "")), body, ready, now)
 
-    def _heed(self, call: Call, kind: str, body: Json, now: Now) -> None:
+    def _heed(self, call: Call, kind: str, body: Json, ready: Ready, now: Now) -> None:
         if call.kind == "register":
             self._register(call, body, now)
             return
@@ -122,7 +130,7 @@ class Ven:
             self._failures, self._heard_mono = 0, now.mono
         known = call.kind == "events"
         if kind == "oadrDistributeEvent" or (known and kind == "oadrResponse"):
-            self._distribute(body, now)
+            self._distribute(body, ready, now)
         if call.kind == "poll":
             self._polled(kind, body, now)
         if call.kind == "reports":
@@ -170,18 +178,15 @@ class Ven:
         if 0 < self._at_once < MOST_AT_ONCE:
             self._poll_mono = now.mono
 
-    def _distribute(self, body: Json, now: Now) -> None:
-        raws = words.objects(body, "events")
-        answers = self.events.distribute(
-            raws, self._rules, lambda e: self._opt.able(e, now)
-        )
+    def _distribute(self, body: Json, ready: Ready, now: Now) -> None:
+        answers = self.events.distribute(ready, lambda e: self._opt.able(e, now))
         if answers:
             request_id = words.safe(body.get("request_id"))
             self._say(words.created_event(self.ven_id, request_id, answers))
         self._dirty = True
 
     def _events_gone(self) -> None:
-        self.events.distribute([], self._rules, lambda _: True)
+        self.events.distribute([], lambda _: True)
         self._dirty = True
 
     def _say(self, call: Call | None) -> None:
@@ -240,10 +245,10 @@ class Ven:
         """Keeps the newest."""
         self._reports[report.snapshot.evse_id] = report
 
-    def tick(self, now: Now) -> Work:
-        """Each second, or so."""
+    def tick(self, now: Now) -> Callable[[], Work] | None:
+        """A few times a second: what to call beside the loop, one at a time; its work
+        comes back to `reckoned`."""
         now = self._clock.told(now)
-        work = Work()
         if self._saved is not None and now.trusted:
             self._restore(self._saved, now)
             self._saved = None
@@ -253,13 +258,19 @@ class Ven:
             for event in self._opt.leaves(self.events.alive, now):
                 self._leave(event, now)
         due = self._dirty or now.mono >= self._refresh_mono
-        if now.trusted and due:
-            alive = list(self.events.alive.values())
-            until_mono = (self._heard_mono or 0.0) + self._config.hold_s
-            work.signals = self._dispatch.signals(alive, until_mono, self._reports, now)
-            work.prices = self._dispatch.prices(alive, now) if self._dirty else None
-            work.save = self._save(now)
-            self._dirty, self._refresh_mono = False, now.mono + REFRESH_S
+        if not now.trusted or not due:
+            return None
+        prices, self._dirty = self._dirty, False
+        self._refresh_mono = now.mono + REFRESH_S
+        alive = list(self.events.alive.values())
+        until_mono = (self._heard_mono or 0.0) + self._config.hold_s
+        reports = dict(self._reports)
+        reckon = self._dispatch.reckon
+        return partial(reckon, alive, until_mono, reports, now, prices=prices)
+
+    def reckoned(self, work: Work, now: Now) -> Work:
+        """With what is to be kept."""
+        work.save = self._save(self._clock.told(now))
         return work
 
     def _leave(self, event: Event, now: Now) -> None:

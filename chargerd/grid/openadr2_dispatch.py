@@ -6,6 +6,7 @@ its event, and at the latest `until_mono`. Must never outlive either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from chargerd.clock import Now
@@ -14,6 +15,7 @@ from chargerd.config_grid import Openadr2
 from chargerd.grid import windows
 from chargerd.grid.openadr2_events import Event, Part, Signal
 from chargerd.grid.windows import Priced, Window
+from chargerd.grid.work import Work
 from chargerd.model import DispatchSignal, EvseReport
 from chargerd.plan import PriceSeries
 
@@ -31,7 +33,21 @@ class Dispatch:
         self._told: set[tuple[str, int]] = set()
         self._priced = False
 
-    def signals(
+    def reckon(
+        self,
+        events: list[Event],
+        until_mono: float,
+        reports: Reports,
+        now: Now,
+        *,
+        prices: bool,
+    ) -> Work:
+        """What the events want now. It may take long: it runs beside the loop, one at a
+        time."""
+        signals = self._signals(events, until_mono, reports, now)
+        return Work(signals, self._prices(events, now) if prices else None)
+
+    def _signals(
         self, events: Iterable[Event], until_mono: float, reports: Reports, now: Now
     ) -> list[DispatchSignal]:
         """The newest of each source and EVSE; those that say nothing any more end."""
@@ -53,12 +69,15 @@ class Dispatch:
         """Does it want power out of a vehicle before `before_mono`?"""
         return any(
             window.wish_w is not None and window.wish_w < 0.0
-            for _, window in self._windows([event], {}, now)
-            if window.start_mono <= before_mono
+            for _, window in self._windows([event], {}, now, before_mono)
         )
 
     def _windows(
-        self, events: Iterable[Event], reports: Reports, now: Now
+        self,
+        events: Iterable[Event],
+        reports: Reports,
+        now: Now,
+        before_mono: float = math.inf,
     ) -> Iterator[tuple[int, Window]]:
         for event in events:
             if not event.followed:
@@ -66,7 +85,8 @@ class Dispatch:
             start_mono = now.mono_at(event.start)
             for signal in event.signals:
                 for part in signal.parts:
-                    if start_mono + part.end_s > now.mono:
+                    begins = start_mono + part.start_s <= before_mono
+                    if begins and start_mono + part.end_s > now.mono:
                         yield from self._part(event, signal, part, reports, now)
 
     def _part(
@@ -130,7 +150,7 @@ class Dispatch:
         ratings = self._ratings(report.snapshot.evse_id)
         return windows.towards(target_wh, report, end_mono, ratings, now)
 
-    def prices(self, events: Iterable[Event], now: Now) -> PriceSeries | None:
+    def _prices(self, events: Iterable[Event], now: Now) -> PriceSeries | None:
         """One series without gaps from all price events; None = nothing to say. When
         the last price event is gone, a series that is over: the tariff counts again."""
         parts: list[Priced] = []

@@ -17,9 +17,9 @@ import structlog
 from chargerd.config import Config
 from chargerd.config_grid import Openadr2
 from chargerd.grid.errors import GridError
+from chargerd.grid.follower import TICK_S, Follower
 from chargerd.grid.openadr2 import Ven
 from chargerd.grid.ports import GridDoor, Ports
-from chargerd.grid.work import hand_over
 from chargerd.model import EvseReport
 from chargerd.process import end
 
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 COMMAND = (sys.executable, "-m", "chargerd.grid.openadr2_ven")
 NAMESPACE = "grid.openadr2"
-TICK_S = 0.25
 ANSWER_S = 30.0  # the process itself gives up after 15 s
 END_S = 2.0
 LINE_MAX = 1 << 22
@@ -48,7 +47,7 @@ class Speaker:
         try:
             async with asyncio.timeout(ANSWER_S):
                 line = await self._exchange(call)
-            answer = json.loads(line)
+            answer = await asyncio.to_thread(json.loads, line)
         except TimeoutError:
             await self.close(patience_s=0.0)
             return {"error": "process is late"}
@@ -92,13 +91,14 @@ class Openadr2Door:
 
     def __init__(self, ven: Ven, speaker: Speaker, ports: Ports) -> None:
         self._ven, self._speaker, self._ports = ven, speaker, ports
+        self._follower = Follower(ven, ports, NAMESPACE)
 
     async def run(self) -> None:
         """Until cancelled; the process never outlives it."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._converse())
-                group.create_task(self._follow())
+                group.create_task(self._follower.run())
         finally:
             await self._speaker.close()
 
@@ -111,25 +111,15 @@ class Openadr2Door:
                 continue
             was = self._ven.registered
             answer = await self._speaker.ask(call.wire())
-            self._ven.answered(call, answer, self._ports.now())
-            self.follow()
+            ready = await asyncio.to_thread(self._ven.read, answer)
+            self._ven.answered(call, answer, ready, self._ports.now())
+            await self._follower.follow()
             if self._ven.registered != was:
                 log.info("openadr2_registered", registered=self._ven.registered)
             error = answer.get("error")
             if error and self._ven.refused[error] % LOG_EVERY == 1:
                 why = str(answer.get("text", ""))[:300]
                 log.warning("openadr2_failed", call=call.message, error=error, why=why)
-
-    async def _follow(self) -> None:
-        """Also while the VTN lets us wait."""
-        while True:
-            self.follow()
-            await asyncio.sleep(TICK_S)
-
-    def follow(self) -> None:
-        """What the events want now."""
-        work = self._ven.tick(self._ports.now())
-        hand_over(work, self._ports, NAMESPACE, self._ven.refused)
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""

@@ -34,6 +34,7 @@ from chargerd.grid.openadr2_words import (
 
 MOST_EVENTS, MOST_SIGNALS, MOST_INTERVALS = 64, 8, 512
 MOST_CHARACTERS = 60_000  # of one event
+MOST_TOGETHER = 1024  # intervals of all events
 FARTHEST = timedelta(days=366)
 _OVER = ("cancelled", "completed")
 # Signal name, its types, and the measurement the values must have ("" = none needed).
@@ -84,6 +85,11 @@ class Event:
     opt_in: bool
     code: int
     raw: Json
+
+    @property
+    def size(self) -> int:
+        """Its intervals."""
+        return sum(len(signal.parts) for signal in self.signals)
 
     @property
     def rank(self) -> int:
@@ -185,6 +191,17 @@ def _signal(raw: Any, length_s: float) -> Signal:
     return Signal(name, kind, str(raw.get("unit", ""))[:8], tuple(parts))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event of a list. `read` is None where it is known already, or over."""
+
+    raw: Json
+    read: Event | Refused | None
+
+
+Ready = list[Told]
+
+
 class Events:
     """Alive, by id. `able(event)` says whether it can be followed at all."""
 
@@ -217,17 +234,33 @@ class Events:
         """We leave it after all."""
         self.alive[ident] = replace(self.alive[ident], followed=False, opt_in=False)
 
-    def distribute(
-        self, raws: list[Json], rules: Rules, able: Callable[[Event], bool]
-    ) -> list[Answer]:
+    def read(self, raws: list[Json], rules: Rules) -> Ready:
+        """What a list says. Changes nothing here: it may run in any thread."""
+        ready: Ready = []
+        room = MOST_TOGETHER
+        for raw in raws[: MOST_EVENTS + 1]:  # one too many is seen by `distribute`
+            known = self.alive.get(str(raw.get("id")))
+            found: Event | Refused | None = None
+            if raw.get("status") not in _OVER and not _same(known, raw):
+                found = _tried(raw, rules)
+            event = known if found is None else found
+            if isinstance(event, Event):
+                room -= event.size
+                if room < 0 and found is not None:
+                    found = Refused("flood", INVALID_DATA, "too many intervals")
+                    room += event.size
+            ready.append(Told(raw, found))
+        return ready
+
+    def distribute(self, ready: Ready, able: Callable[[Event], bool]) -> list[Answer]:
         """The whole list as the VTN has it now."""
         told: dict[str, Event] = {}
         over: set[str] = set()
         answers = []
-        if len(raws) > MOST_EVENTS:
+        if len(ready) > MOST_EVENTS:
             self.refused["flood"] += 1
-        for raw in raws[:MOST_EVENTS]:
-            answer = self._take(raw, rules, able, told, over)
+        for one in ready[:MOST_EVENTS]:
+            answer = self._take(one, able, told, over)
             if answer is not None:
                 answers.append(answer)
         for ident in self.alive.keys() - told.keys():
@@ -237,13 +270,13 @@ class Events:
 
     def _take(
         self,
-        raw: Json,
-        rules: Rules,
+        one: Told,
         able: Callable[[Event], bool],
         told: dict[str, Event],
         over: set[str],
     ) -> Answer | None:
         """One event of the list; what the VTN is to hear of it."""
+        raw = one.raw
         try:
             ident = identifier(raw, "id")
             modification = whole(raw, "modification", 0)
@@ -263,26 +296,40 @@ class Events:
             over.add(ident)
             ended = wanted and raw.get("status") == "cancelled"
             return Answer(ident, modification, True) if ended else None
-        if known is not None and modification == known.modification:
-            event = known
-        else:
-            event = self._judge(raw, rules, able)
+        event = known if one.read is None else self._judge(raw, one.read, able)
+        if event is None:
+            return None
         told[ident] = event
         done = Answer(ident, modification, event.opt_in, event.code)
         return done if wanted else None
 
-    def _judge(self, raw: Json, rules: Rules, able: Callable[[Event], bool]) -> Event:
+    def _judge(
+        self, raw: Json, event: Event | Refused, able: Callable[[Event], bool]
+    ) -> Event:
         """New, or changed. A refused one is kept, so that it is not judged anew."""
-        try:
-            event = read(raw, rules)
-        except Refused as refused:
-            self.refused[refused.reason] += 1
-            return _refusal(raw, refused.code)
+        if isinstance(event, Refused):
+            self.refused[event.reason] += 1
+            return _refusal(raw, event.code)
         if not able(event):
             self.refused["promise"] += 1
             return _refusal(raw, OK)
         self.accepted += 1
         return event
+
+
+def _same(known: Event | None, raw: Json) -> bool:
+    """Told before, in this modification or a later one."""
+    try:
+        return known is not None and whole(raw, "modification", 0) <= known.modification
+    except Refused:
+        return False
+
+
+def _tried(raw: Json, rules: Rules) -> Event | Refused:
+    try:
+        return read(raw, rules)
+    except Refused as refused:
+        return refused
 
 
 def _refusal(raw: Json, code: int) -> Event:

@@ -15,19 +15,18 @@ import structlog
 from chargerd.config import Config
 from chargerd.grid import openadr3_words as words
 from chargerd.grid.errors import GridError
+from chargerd.grid.follower import TICK_S, Follower
 from chargerd.grid.http_client import Answer, Http, HttpError
 from chargerd.grid.openadr3 import Ven
 from chargerd.grid.openadr3_calls import Call
 from chargerd.grid.openadr3_words import Refused
 from chargerd.grid.ports import GridDoor, Ports
 from chargerd.grid.trust import trust
-from chargerd.grid.work import hand_over
 from chargerd.model import EvseReport
 
 log = structlog.get_logger(__name__)
 
 NAMESPACE = "grid.openadr3"
-TICK_S = 0.25
 LARGE_BYTES = 16_384  # parsed in a thread
 LOG_EVERY = 100  # of the failures of the same kind
 
@@ -39,14 +38,14 @@ class Openadr3Door:
 
     def __init__(self, ven: Ven, http: Http, ports: Ports) -> None:
         self._ven, self._http, self._ports = ven, http, ports
-        self._one = asyncio.Lock()  # reckoning at a time
+        self._follower = Follower(ven, ports, NAMESPACE)
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._converse())
-                group.create_task(self._follow())
+                group.create_task(self._follower.run())
         finally:
             await self._http.close()
 
@@ -72,7 +71,7 @@ class Openadr3Door:
             job = self._ven.to_judge(self._ports.now())
             if job is not None:
                 self._ven.judged(await asyncio.to_thread(job))
-            await self.follow()
+            await self._follower.follow()
             if answer.status >= 300:
                 reason = f"{call.kind} {answer.status}"
                 self._complain(
@@ -82,21 +81,6 @@ class Openadr3Door:
     def _complain(self, call: Call, reason: str, why: str) -> None:
         if self._ven.refused[reason] % LOG_EVERY == 1:
             log.warning("openadr3_failed", call=call.kind, error=reason, why=why[:300])
-
-    async def _follow(self) -> None:
-        """Also while the VTN lets us wait."""
-        while True:
-            await self.follow()
-            await asyncio.sleep(TICK_S)
-
-    async def follow(self) -> None:
-        """What the events want now. A hostile list takes a while: not on the loop."""
-        async with self._one:
-            job = self._ven.tick(self._ports.now())
-            if job is not None:
-                made = await asyncio.to_thread(job)
-                work = self._ven.reckoned(made, self._ports.now())
-                hand_over(work, self._ports, NAMESPACE, self._ven.refused)
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""

@@ -71,10 +71,10 @@ class Stand:
     def answer(self, call: Call, kind: str = "oadrResponse", **body: Any) -> None:
         body = {"code": "200", "request_id": "Q1", **body}
         answer = {"type": kind, "body": body, "date": self.date}
-        self.ven.answered(call, answer, self.now)
+        self.ven.answered(call, answer, self.ven.read(answer), self.now)
 
     def fail(self, call: Call, error: str = "timeout") -> None:
-        self.ven.answered(call, {"error": error}, self.now)
+        self.ven.answered(call, {"error": error}, [], self.now)
 
     def expect(self, kind: str) -> Call:
         """The next call is of that kind."""
@@ -118,7 +118,8 @@ class Stand:
         return None
 
     def tick(self) -> Work:
-        return self.ven.tick(self.now)
+        job = self.ven.tick(self.now)
+        return Work() if job is None else self.ven.reckoned(job(), self.now)
 
     def wishes(self) -> dict[tuple[str, int], list[tuple[float, float | None]]]:
         """By source and EVSE: start after now, and the wish or the cap."""
