@@ -59,6 +59,7 @@ def test_a_line_is_json_with_the_journals_priority() -> None:
     assert second["nested"] == {"a": [1, 2]}
 
 
+@pytest.mark.req("C04.FR.04")
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_the_canary_is_in_no_line(form: Literal["json", "console"]) -> None:
     out = _setup("debug", form)

@@ -117,6 +117,7 @@ def test_token_before_plug_waits_for_the_plug() -> None:
     assert walk.plug() is Phase.STARTING
 
 
+@pytest.mark.req("C01.FR.26")
 def test_held_token_expires() -> None:
     walk = Walk()
     walk.step(StartRequest(1, CARD, remote_start_id=7))
@@ -157,6 +158,7 @@ def test_unanswered_question_lapses() -> None:
     assert walk.step(Authorisation(1, CARD, True)) is Phase.CONNECTED
 
 
+@pytest.mark.req("C08.FR.02")
 def test_no_token_in_time_is_told_and_taken_back() -> None:
     walk = Walk()
     walk.plug()

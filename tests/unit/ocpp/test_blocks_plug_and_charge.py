@@ -22,11 +22,13 @@ from chargerd.model import (
 from chargerd.ocpp.effects import CallError
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
 
+req = pytest.mark.req
 BOTH = pytest.mark.parametrize("version", [V21, V201])
 ROW = CertificateHash("SHA256", "ab" * 32, "cd" * 32, "3039", "http://ocsp.example/")
 TRUSTED = Contract("JPABCC123456789", "chain", (ROW,) * 3, trusted=True)
 STRANGE = replace(TRUSTED, trusted=False)
 ISO2 = "urn:iso:15118:2:2013:MsgDef"
+UNKNOWN = {"AuthCtrlr.OfflineTxForUnknownIdEnabled": True}
 ACCEPTED = {"idTokenInfo": {"status": "Accepted"}}
 
 
@@ -42,6 +44,7 @@ def answer(rig: Rig) -> Authorisation:
 
 
 @BOTH
+@req("C07.FR.01", "C07.FR.02")
 def test_a_known_chain_is_asked_about_by_its_hashes(version: str) -> None:
     rig = Rig(version=version).boot()
     ask(rig, TRUSTED)
@@ -54,8 +57,8 @@ def test_a_known_chain_is_asked_about_by_its_hashes(version: str) -> None:
 
 
 @BOTH
+@req("C07.FR.06")
 def test_an_unknown_root_is_left_to_the_central_system(version: str) -> None:
-    """C07.FR.06."""
     rig = Rig(version=version).boot()
     ask(rig, STRANGE)
     assert rig.last("Authorize").payload["certificate"] == "chain"
@@ -105,34 +108,61 @@ def test_both_words_must_be_good(told: Any, accepted: bool, info: str) -> None:
 @pytest.mark.parametrize(
     ("contract", "presets", "accepted"),
     [
-        (TRUSTED, {}, False),  # nobody knows this eMAID
-        (TRUSTED, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": True}, True),
-        (STRANGE, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": True}, False),
-        (
+        pytest.param(TRUSTED, {}, False, marks=req("C07.FR.09")),  # not known here
+        pytest.param(TRUSTED, UNKNOWN, True, marks=req("C07.FR.12")),
+        pytest.param(STRANGE, UNKNOWN, False, marks=req("C07.FR.08")),
+        pytest.param(
             TRUSTED,
             {
                 "AuthCtrlr.OfflineTxForUnknownIdEnabled": True,
                 "ISO15118Ctrlr.ContractValidationOffline": False,
             },
             False,
+            marks=req("C07.FR.07"),
         ),
     ],
 )
 def test_offline(contract: Contract, presets: dict[str, bool], accepted: bool) -> None:
-    """C07.FR.07 to .12."""
     rig = Rig(config(device_model=presets))
     ask(rig, contract)
     assert answer(rig).accepted is accepted
 
 
-def test_offline_a_cached_contract_is_good() -> None:
-    rig = Rig().boot()
-    ask(rig, TRUSTED)
-    rig.answer(rig.last("Authorize"), ACCEPTED)
+@BOTH
+@pytest.mark.parametrize("trusts", [True, False])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("cached", marks=req("C07.FR.11")),
+        pytest.param("listed", marks=req("C07.FR.10")),
+    ],
+)
+def test_offline_a_contract_that_is_known_here_is_good(
+    version: str, how: str, trusts: bool
+) -> None:
+    """Where the setting lets tokens start offline at all (C07.FR.09)."""
+    presets = {"AuthCtrlr.LocalAuthorizeOffline": trusts}
+    rig = Rig(config(device_model=presets), version=version).boot()
+    if how == "cached":
+        ask(rig, TRUSTED)
+        rig.answer(rig.last("Authorize"), ACCEPTED)
+    else:
+        row = {"idToken": {"idToken": TRUSTED.emaid, "type": "eMAID"}, **ACCEPTED}
+        rows = {"updateType": "Full", "localAuthorizationList": [row]}
+        rig.call("SendLocalList", {"versionNumber": 1, **rows})
     rig.link(up=False)
     rig.clear()
     ask(rig, TRUSTED)
-    assert answer(rig).accepted
+    assert answer(rig).accepted is trusts
+
+
+def test_online_a_known_contract_is_asked_about_all_the_same() -> None:
+    """Its chain may have been revoked (C07.FR.01)."""
+    rig = Rig(config(device_model={"AuthCtrlr.LocalPreAuthorize": True})).boot()
+    for _ in range(2):
+        ask(rig, TRUSTED)
+        rig.answer(rig.last("Authorize"), ACCEPTED)
+    assert len(rig.payloads("Authorize")) == 2
 
 
 # -- certificates for vehicles -------------------------------------------------------

@@ -87,7 +87,9 @@ TRIGGER = {"requestedMessage": "Heartbeat"}
     [
         ("GetBaseReport", REPORT, "NotifyReport"),
         ("GetReport", {"requestId": 77}, "NotifyReport"),
-        ("TriggerMessage", TRIGGER, "Heartbeat"),
+        pytest.param(
+            "TriggerMessage", TRIGGER, "Heartbeat", marks=pytest.mark.req("F06.FR.04")
+        ),
     ],
 )
 async def test_the_answer_comes_before_the_result(
