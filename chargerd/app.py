@@ -426,7 +426,8 @@ class App:
 
     def _login(self, accepted: bool, uid: int) -> None:
         kind = "MaintenanceLoginAccepted" if accepted else "MaintenanceLoginFailed"
-        self._ocpp.security_event(kind, f"uid {uid}")
+        who = f"{{'user': 'uid {uid}', 'origin': 'local socket'}}"
+        self._ocpp.security_event(kind, who)
 
     def _extra(self) -> Json:
         """The station's own condition, for `chargerctl status` and metrics."""

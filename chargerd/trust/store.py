@@ -162,14 +162,20 @@ def _content(file: Path) -> bytes:
 
 
 def readable(pem: bytes) -> list[x509.Certificate]:
-    """Certificates whose parts can all be read."""
+    """Certificates whose parts can all be read: the library looks at them late."""
     try:
         found = x509.load_pem_x509_certificates(pem)
         for each in found:
-            name.key_bits(each)
+            name.certificate_hash(each, each)
             name.is_ca(each)
+            each.issuer.public_bytes()
+            each.subject.rfc4514_string()
+            each.not_valid_before_utc.isoformat()
+            each.not_valid_after_utc.isoformat()
     except name.UNREADABLE as error:
         raise TrustError(f"it cannot be read: {error}") from error
+    if any(each.serial_number <= 0 for each in found):
+        raise TrustError("its serial number is none")  # RFC 5280, A00.FR.508
     return found
 
 

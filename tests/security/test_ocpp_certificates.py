@@ -6,12 +6,14 @@ import base64
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,10 +152,26 @@ def test_a_damaged_certificate_is_never_an_exception(data: st.DataObject) -> Non
     der[at] ^= data.draw(st.integers(1, 255))
     text = base64.encodebytes(der).decode()
     framed = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "will be refused by a later version"
         assert isinstance(install(Path(place), framed), work.Installed)
         assert take(Path(place), framed).refused
         assert vault(Path(place)).inventory().entries <= 1
+
+
+@pytest.mark.req("A00.FR.508")
+def test_a_certificate_has_a_serial_number(tmp_path: Path) -> None:
+    """RFC 5280: above zero. The library makes none without, so the DER is changed."""
+    der = ROOT.certificate.public_bytes(Encoding.DER)
+    number = ROOT.certificate.serial_number
+    bare = number.to_bytes(20, "big").lstrip(b"\0")  # below zero with another start
+    text = base64.encodebytes(der.replace(bare, b"\x80" + bare[1:])).decode()
+    framed = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        refused = install(tmp_path, framed)
+    assert isinstance(refused, work.Installed)
+    assert "serial number" in refused.refused
 
 
 def test_no_message_of_ours_holds_a_key(tmp_path: Path) -> None:

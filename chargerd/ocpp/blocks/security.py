@@ -6,6 +6,7 @@ shown. The log itself is `desk.security_event`'s, the profiles are `network.py`'
 
 from __future__ import annotations
 
+from chargerd import __version__
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk
@@ -20,6 +21,17 @@ _WITH_PASSWORD = (1, 2)  # security profiles
 class Security(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+
+    def begin(self, now: Now) -> None:
+        """Another firmware than at the last start, whoever has installed it."""
+        firmware = self._desk.config.station.firmware or __version__
+        before = self._desk.saved.get("security", {}).get("firmware")
+        if before == firmware:
+            return
+        self._desk.save("security", "firmware", firmware)
+        if before is not None:
+            text = f"{before} to {firmware}"
+            self._desk.security_event("FirmwareUpdated", now, text)
 
     def noticed(self, kind: str, info: str, now: Now) -> None:
         """The shell or the house has noticed something."""

@@ -155,6 +155,18 @@ def test_a_line_is_one_line_whatever_a_peer_says() -> None:
     assert len(rig.log[-1]) < 320
 
 
+def test_another_firmware_than_at_the_last_start_is_told() -> None:
+    rig = Rig(config(station="CP1")).boot()
+    assert "FirmwareUpdated" not in told(rig)  # the first start
+    again = rig.restarted().boot()
+    assert "FirmwareUpdated" not in told(again)
+    again.saved["security"]["firmware"] = "0.1"
+    updated = again.restarted().boot()
+    event = updated.payloads("SecurityEventNotification")[-1]
+    assert event["type"] == "FirmwareUpdated"
+    assert event["techInfo"].startswith("0.1 to ")
+
+
 # The log's file.
 
 
@@ -217,4 +229,4 @@ def test_a_log_that_was_cleared_is_told(
     rig.station.worked(first_work(rig), Written(is_new), rig.now)
     rig.drain()
     assert ("SecurityLogWasCleared" in told(rig)) is cleared
-    assert rig.saved["security"] == {"log": True}
+    assert rig.saved["security"]["log"] is True
