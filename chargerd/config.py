@@ -18,7 +18,7 @@ from chargerd.config_grid_code import FrequencyService, GridCode
 from chargerd.config_inverter import Inverter
 from chargerd.config_plan import SitePlan
 from chargerd.config_records import Records
-from chargerd.config_upkeep import Monitor, VendorHook
+from chargerd.config_upkeep import Logs, Monitor, Transfer, VendorHook
 
 
 class Station(Section):
@@ -135,6 +135,8 @@ class Ocpp(Section):
     device_model: dict[str, str | int | float | bool] = Field(default_factory=dict)
     monitors: tuple[Monitor, ...] = ()
     data_transfer: tuple[VendorHook, ...] = ()
+    transfer: Transfer = Transfer()
+    logs: Logs = Logs()
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     message_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     offline_limit_w: Watts = 0.0  # safe charge limit when offline rules say "no limit"

@@ -49,3 +49,27 @@ class VendorHook(Section):
     messages: tuple[str, ...] = ()  # message ids it knows; none = it looks itself
     socket: Path
     timeout_s: Annotated[float, Field(gt=0, le=20)] = 5.0
+
+
+class Transfer(Section):
+    """`[ocpp.transfer]`: where files may go to and come from (GetLog, UpdateFirmware).
+
+    Addresses of this machine and its own link are refused unless `hosts` names them.
+    """
+
+    protocols: Annotated[
+        tuple[Literal["HTTPS", "HTTP", "FTPS", "FTP", "SFTP"], ...],
+        Field(min_length=1),
+    ] = ("HTTPS", "HTTP", "FTPS", "FTP")
+    hosts: tuple[str, ...] = ()  # only these; none = any host that is not this machine
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0  # without a byte
+    known_hosts: Path | None = None  # SFTP: keys of servers, as OpenSSH keeps them
+
+
+class Logs(Section):
+    """`[ocpp.logs]`: what goes into a DiagnosticsLog."""
+
+    # Read by journalctl; "" = none.
+    journal_unit: Annotated[str, Field(pattern=r"^[A-Za-z0-9@._-]*$")] = "chargerd"
+    files: tuple[Path, ...] = ()  # more files, whole
+    max_mib: Annotated[int, Field(ge=1, le=1024)] = 64

@@ -23,6 +23,7 @@ from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
 from chargerd.ocpp.blocks.local_list import LocalList
+from chargerd.ocpp.blocks.logs import Logs
 from chargerd.ocpp.blocks.monitor_store import MonitorStore
 from chargerd.ocpp.blocks.monitoring import Monitoring
 from chargerd.ocpp.blocks.monitoring_report import MonitoringReport
@@ -166,6 +167,7 @@ class Parts:
             Monitoring(desk, store, streams, self._variables, self.faults),
             streams,  # what is due at the same instant is in
             MonitoringReport(desk, store),
+            Logs(desk, self._variables),
             Customer(desk, self._cache, self.local_list),
             DataTransfer(desk),
         )

@@ -16,7 +16,9 @@ ROWS: tuple[Row, ...] = (
     seconds("OCPPCommCtrlr", "RetryBackOffRandomRange", "2", 0, 3600),
     Row("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "integer", "5", low=0, high=20),
     flag("OCPPCommCtrlr", "QueueAllMessages", default=False),
-    read("OCPPCommCtrlr", "FileTransferProtocols", "MemberList", "HTTPS"),
+    read("OCPPCommCtrlr", "FileTransferProtocols", "MemberList",
+         lambda p: ",".join(p.config.ocpp.transfer.protocols),
+         values=("FTP", "FTPS", "HTTP", "HTTPS", "SFTP")),
     read("OCPPCommCtrlr", "ResetRetries", "integer", "0"),
     read("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "boolean", "true"),
 )  # fmt: skip

@@ -107,6 +107,10 @@ def reduced_answer(version: str, action: str, answer: Payload) -> Payload:
     return answer
 
 
+def _without_info(payload: Payload) -> Payload:
+    return {k: v for k, v in payload.items() if k != "statusInfo"}
+
+
 def _sign_certificate(payload: Payload) -> Payload | None:
     if payload["certificateType"] == "V2G20Certificate":
         return None
@@ -304,6 +308,8 @@ NO_LIMIT = 2_000_000.0  # W, the largest rating the configuration takes
 _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "Authorize": _authorize,
     "Get15118EVCertificate": _ev_certificate,
+    "FirmwareStatusNotification": _without_info,
+    "LogStatusNotification": _without_info,
     "MeterValues": _meter_message,
     "NotifyChargingLimit": _charging_limit,
     "NotifyEVChargingNeeds": _needs,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from chargerd.config import Config
 from chargerd.ocpp.work import samples
 from chargerd.ocpp.work.certificates import TASKS, CertificateWorker
+from chargerd.ocpp.work.logs import LogMaker, PrepareLog
 from chargerd.ocpp.work.samples import AppendSamples
 from chargerd.ocpp.work.security_log import LogEvent, SecurityLog
+from chargerd.ocpp.work.transfer import Download, Transfers, Upload
 from chargerd.ocpp.work.vendor import AskVendor, ask_vendor
 from chargerd.ocpp.workers import Worker
 
@@ -21,9 +23,13 @@ def workers(
     `changed`: certificates that vehicles' connections depend on are new.
     """
     certificates = CertificateWorker(config, changed)
+    transfers = Transfers(config)
     return {
         AskVendor: ask_vendor,
         AppendSamples: samples.appender(config),
+        Download: transfers.download,
         LogEvent: SecurityLog(config),
+        PrepareLog: LogMaker(config),
+        Upload: transfers.upload,
         **dict.fromkeys(TASKS, certificates),
     }

@@ -1,0 +1,48 @@
+"""Stops a thread that waits for a socket: the job was cancelled.
+
+Owns the flag and the sockets to shut. A thread cannot be killed; its sockets can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from chargerd.ocpp.work.address import TransferError
+
+Result = TypeVar("Result")
+
+
+class Halt:
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._sockets: list[socket.socket] = []
+
+    def watch(self, connection: socket.socket) -> socket.socket:
+        """This socket ends when the job does. Raises TransferError when it has."""
+        self._sockets.append(connection)
+        self.check()
+        return connection
+
+    def check(self) -> None:
+        if self._over.is_set():
+            raise TransferError("cancelled")
+
+    def halt(self) -> None:
+        self._over.set()
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+async def in_thread(work: Callable[[Halt], Result]) -> Result:
+    """`work` in a thread; cancelled, its sockets end at once."""
+    halt = Halt()
+    try:
+        return await asyncio.to_thread(work, halt)
+    finally:
+        halt.halt()

@@ -1,0 +1,140 @@
+"""Makes the one file that a GetLog wants: security log, samples, or diagnostics.
+
+Owns what is in it and the folder it waits in; one at a time. Secrets were redacted when
+they were logged, and the configuration is shown without them. Blocks: in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from chargerd import __version__
+from chargerd.config import Config
+from chargerd.config_load import dump
+from chargerd.ocpp.effects import OcppError
+from chargerd.ocpp.work import samples, security_log
+
+JOURNAL_S = 60.0  # that journalctl may take
+DIAGNOSTICS, SECURITY, SAMPLES = "DiagnosticsLog", "SecurityLog", "DataCollectorLog"
+ENDINGS = {DIAGNOSTICS: "zip", SECURITY: "log", SAMPLES: "csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareLog:
+    """Yields a LogFile; an OcppError when there is no such log. Times None = all.
+
+    `device_model`: text for the diagnostics.
+    """
+
+    kind: str  # a LogEnumType value
+    name: str
+    oldest_utc: datetime | None = None
+    latest_utc: datetime | None = None
+    device_model: str = ""
+
+    def wants(self, stamp: str) -> bool:
+        """Whether a line with this time is asked for; one without is."""
+        try:
+            at = datetime.fromisoformat(stamp)
+        except ValueError:
+            return True
+        if at.tzinfo is None:
+            return True
+        early = self.oldest_utc is not None and at < self.oldest_utc
+        return not early and (self.latest_utc is None or at <= self.latest_utc)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    file: Path
+    size: int
+
+
+class LogMaker:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._folder = config.store.path.parent / "outgoing"
+
+    async def __call__(self, task: PrepareLog) -> AsyncIterator[LogFile]:
+        yield await asyncio.to_thread(self._make, task)
+
+    def _make(self, task: PrepareLog) -> LogFile:
+        """Raises OcppError when there is no such log, or no room for it."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for old in self._folder.iterdir():
+                old.unlink()
+            file = self._folder / task.name
+            if task.kind == DIAGNOSTICS:
+                self._bundle(task, file)
+            elif not self._lines(task, file):
+                raise OcppError(f"there is no {task.kind} of that time")
+            return LogFile(file, file.stat().st_size)
+        except OSError as error:
+            raise OcppError(f"{task.kind}: {error}") from error
+
+    def _lines(self, task: PrepareLog, file: Path) -> int:
+        """Lines of the log's files, oldest first; how many."""
+        count = 0
+        with file.open("w", encoding="utf-8") as out:
+            for line in self._of(task.kind):
+                stamp = line.partition(" ")[0].partition(",")[0]
+                if task.wants(stamp):
+                    out.write(line)
+                    count += 1
+        return count
+
+    def _of(self, kind: str) -> Iterator[str]:
+        places = (
+            security_log.files_of(self._config)
+            if kind == SECURITY
+            else [file for file in samples.files(self._config) if file.is_file()]
+        )
+        for place in places:
+            with place.open(encoding="utf-8", errors="replace") as lines:
+                yield from lines
+
+    def _bundle(self, task: PrepareLog, file: Path) -> None:
+        logs = self._config.ocpp.logs
+        room = logs.max_mib * 1024 * 1024
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
+            out.writestr("version.txt", f"chargerd {__version__}\n")
+            out.writestr("config.json", json.dumps(dump(self._config), indent=1))
+            out.writestr("device-model.json", task.device_model)
+            for text, name in self._texts(task):
+                room -= len(text)
+                if room < 0:
+                    out.writestr("left-out.txt", f"{name}: over ocpp.logs.max_mib\n")
+                    break
+                out.writestr(name, text)
+
+    def _texts(self, task: PrepareLog) -> Iterator[tuple[bytes, str]]:
+        for file in security_log.files_of(self._config):
+            yield file.read_bytes(), file.name
+        if self._config.ocpp.logs.journal_unit:
+            yield self._journal(task), "journal.jsonl"
+        for file in self._config.ocpp.logs.files:
+            if file.is_file():
+                yield file.read_bytes(), f"files/{file.name}"
+
+    def _journal(self, task: PrepareLog) -> bytes:
+        """What journalctl says; why not, where it says nothing."""
+        unit = self._config.ocpp.logs.journal_unit
+        command = ["journalctl", "--unit", unit, "--output", "json", "--no-pager"]
+        for option, at in (("--since", task.oldest_utc), ("--until", task.latest_utc)):
+            command += [option, f"@{at.timestamp():.0f}"] if at else []
+        try:
+            # Fixed words, a checked unit name and two numbers; no shell.
+            made = subprocess.run(  # noqa: S603
+                command, capture_output=True, timeout=JOURNAL_S, check=True
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"no journal: {error}\n".encode()
+        return made.stdout
