@@ -432,6 +432,18 @@ class DriverLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class DisplayText:
+    """A text for drivers. `evse_id` 0 = for all; `kind`: "tariff", "cost", "total",
+    "message", "web_payment"."""
+
+    evse_id: int
+    kind: str
+    content: str
+    format: str = "UTF8"  # or ASCII, HTML, URI, QRCODE
+    language: str = ""  # RFC 5646, "" = not said
+
+
+@dataclass(frozen=True, slots=True)
 class FaultNotice:
     """A door reports a fault by name, present or gone."""
 

@@ -7,7 +7,7 @@ authorization.py does.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,8 @@ SPACE = "auth_cache"
 
 
 class AuthCache(Block):
-    """Digest of a token -> {"info": IdTokenInfoType, "at": told, "used": presented}."""
+    """Digest of a token -> {"info": IdTokenInfoType, "at": told, "used": presented};
+    and "tariff", if one came with it."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -86,9 +87,33 @@ class AuthCache(Block):
             self._remove(key)
             return
         known = self._entries.get(key)
+        if known is not None and "tariff" in known and info["status"] == "Accepted":
+            entry["tariff"] = known["tariff"]  # only Authorize brings another
         if known is None or known["info"] != entry["info"] or known["at"] != at:
             self._put(key, entry)
         self._make_room(key)
+
+    # The driver's tariff, as long as the token is known (I08.FR.05).
+
+    def tariff(self, key: str) -> Payload | None:
+        entry = self._entries.get(key)
+        found: Payload | None = entry.get("tariff") if entry else None
+        return found if isinstance(found, dict) else None
+
+    def put_tariff(self, key: str, told: Payload | None) -> None:
+        """What Authorize said of it; None = nothing."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            plain = {k: v for k, v in entry.items() if k != "tariff"}
+            self._put(key, {**plain, **({"tariff": told} if told else {})})
+            self._make_room(key)
+
+    def forget_tariffs(self, ids: Iterable[str] | None) -> None:
+        """ClearTariffs (I10); None = all."""
+        for key in self._entries:
+            told = self.tariff(key)
+            if told is not None and (ids is None or told["tariffId"] in ids):
+                self.put_tariff(key, None)
 
     def _make_room(self, newest: str) -> None:
         """Refused tokens go first, then the oldest by Policy (C10.FR.07)."""

@@ -24,10 +24,12 @@ from chargerd.ocpp.blocks import plug_and_charge
 from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView
+from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.key_codes import KeyCodes
 from chargerd.ocpp.blocks.local_list import LocalList
 from chargerd.ocpp.blocks.needs_message import ISO_20
 from chargerd.ocpp.blocks.reservation import Reservations
+from chargerd.ocpp.blocks.tariffs import Tariffs
 from chargerd.ocpp.blocks.tokens import digest, group_of, id_token, with_vehicle
 from chargerd.ocpp.effects import Answer, Durability, Payload
 
@@ -57,11 +59,15 @@ class Authorization(Block):
         cache: AuthCache,
         local_list: LocalList,
         reservations: Reservations,
+        tariffs: Tariffs,
+        texts: DriverTexts,
     ) -> None:
         self._desk = desk
         self._cache = cache
         self._list = local_list
         self._reservations = reservations
+        self._tariffs = tariffs
+        self._texts = texts
         self._key_codes = KeyCodes()
         self._begun: dict[int, str] = {}  # sessions started without a token, by EVSE
 
@@ -99,7 +105,7 @@ class Authorization(Block):
         known = self._known(token, now)
         online = self._desk.online and self._desk.accepted
         if known is not None and known.good and self._ends(question, known.info):
-            self._admit(question, known.info, now)  # C01.FR.03, E07.FR.01, C16.FR.04
+            self._admit_known(question, known, now)  # C01.FR.03, E07.FR.01, C16
         elif online and self._asks(question, known):
             self._authorize(question, now)
         else:
@@ -178,7 +184,9 @@ class Authorization(Block):
 
     def _authorized(self, question: AuthQuestion, answer: Payload, now: Now) -> None:
         info = answer["idTokenInfo"]
+        key = digest(question.token.kind, question.token.value)
         self._cache.learn(id_token(question.token), info, now)
+        self._cache.put_tariff(key, answer.get("tariff"))
         good = info["status"] == "Accepted"
         self._key_codes.tried(question.token, now, good=good)
         problem = "" if good else info["status"]
@@ -189,7 +197,8 @@ class Authorization(Block):
             return
         modes = answer.get("allowedEnergyTransfer")
         discharge = self._may_discharge(modes, question.evse_id)
-        self._admit(question, info, now, discharge=discharge)
+        tariff = answer.get("tariff")
+        self._admit(question, info, now, discharge=discharge, tariff=tariff)
 
     def _may_discharge(self, modes: list[str] | None, evse_id: int) -> bool:
         """By allowedEnergyTransfer; without it, as configured (Q01.FR.08, .09)."""
@@ -219,13 +228,21 @@ class Authorization(Block):
         elif known is not None and (
             not offline or model.flag("AuthCtrlr", "LocalAuthorizeOffline")
         ):
-            self._admit(question, known.info, now)
+            self._admit_known(question, known, now)
         elif offline and model.flag("AuthCtrlr", "OfflineTxForUnknownIdEnabled"):
             self._admit(question, known.info if known else {}, now)
         else:
             self._refuse(question, "nobody can be asked, and not known here")
 
     # The heart's answer.
+
+    def _admit_known(self, question: AuthQuestion, known: _Known, now: Now) -> None:
+        """With the tariff that came with it, if the cache still has it."""
+        tariff = None
+        if known.controller == "AuthCacheCtrlr":
+            token = question.token
+            tariff = self._cache.tariff(digest(token.kind, token.value))
+        self._admit(question, known.info, now, tariff=tariff)
 
     def _admit(
         self,
@@ -234,6 +251,7 @@ class Authorization(Block):
         now: Now,
         *,
         discharge: bool = True,
+        tariff: Payload | None = None,
     ) -> None:
         """The token is good. What it is good for, and where, is another matter."""
         evse_id, group = question.evse_id, group_of(info)
@@ -249,7 +267,12 @@ class Authorization(Block):
             if self._reservations.refuses(evse_id, token):
                 self._refuse(question, "reserved for somebody else")
                 return
+            problem = self._tariffs.offered(evse_id, token, tariff, now)
+            if problem:  # I08.FR.32, .33
+                self._refuse(question, problem)
+                return
             self._reservations.use(evse_id, token, now)
+            self._texts.welcome(evse_id, info)
         enabled = self._desk.model.flag("V2XChargingCtrlr", "Enabled", evse_id)
         status = info.get("status", "")
         self._tell(Authorisation(evse_id, token, True, discharge and enabled, status))

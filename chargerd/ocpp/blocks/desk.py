@@ -77,6 +77,8 @@ class EvseView:
     ended_reservation_id: int | None = None  # the next TransactionEvent tells it, once
     running_cost: float | None = None  # of the transaction, as far as known
     cost_is_local: bool = False  # by our own tariff; else what the CSMS says counts
+    tariff: Payload | None = None  # of the transaction
+    reserved_since_utc: datetime | None = None  # who is there now had reserved it then
     needs_due: bool = False  # the vehicle has yet to say what it needs (K15.FR.17)
     needs_told: bool = False  # NotifyEVChargingNeeds went out for this session
     needs_phases: bool = False  # with powers of single phases

@@ -15,10 +15,12 @@ from chargerd.ocpp.blocks.certificates import Certificates
 from chargerd.ocpp.blocks.certification import Certification
 from chargerd.ocpp.blocks.chain_status import ChainStatus
 from chargerd.ocpp.blocks.charging_needs import ChargingNeeds
+from chargerd.ocpp.blocks.costs import Costs
 from chargerd.ocpp.blocks.customer import Customer
 from chargerd.ocpp.blocks.data_transfer import DataTransfer
 from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
@@ -39,10 +41,12 @@ from chargerd.ocpp.blocks.renewal import Renewal
 from chargerd.ocpp.blocks.reservation import Reservations
 from chargerd.ocpp.blocks.reset import Reset
 from chargerd.ocpp.blocks.resuming import Resuming
+from chargerd.ocpp.blocks.running_cost import RunningCost
 from chargerd.ocpp.blocks.sampling import Sampling
 from chargerd.ocpp.blocks.security import Security
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.streams import EventStreams
+from chargerd.ocpp.blocks.tariffs import Tariffs
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.blocks.trigger import TriggerMessages
 from chargerd.ocpp.blocks.v2x_external import ExternalValues
@@ -65,8 +69,16 @@ class Parts:
         self._cache = AuthCache(desk)
         self.local_list = LocalList(desk)
         self._reservations = Reservations(desk)
+        self._tariffs = Tariffs(desk, self._cache)
+        self.driver_texts = DriverTexts(desk, self._tariffs)
+        self._costs = Costs(desk, self._tariffs, self.driver_texts)
         self.authorization = Authorization(
-            desk, self._cache, self.local_list, self._reservations
+            desk,
+            self._cache,
+            self.local_list,
+            self._reservations,
+            self._tariffs,
+            self.driver_texts,
         )
         self.ev_certificates = EvCertificates(desk)
         self.certificates = Certificates(desk, self.network)
@@ -80,7 +92,15 @@ class Parts:
         self.charging = SmartCharging(desk, self._store)
         self.priority = PriorityCharging(desk, self._store, self.charging)
         self.transactions = Transactions(
-            desk, self.charging, self._cache, self._readings
+            desk,
+            self.charging,
+            self._cache,
+            self._readings,
+            self._costs,
+            self.driver_texts,
+        )
+        self.running_cost = RunningCost(
+            desk, self._tariffs, self._costs, self.transactions
         )
         self.resuming = Resuming(
             desk,
@@ -124,10 +144,13 @@ class Parts:
         )
 
     def _sessions(self, desk: Desk) -> tuple[Block, ...]:
-        """Blocks E and J."""
+        """Blocks E, I and J."""
         return (
+            self._tariffs,
+            self.driver_texts,
             self.resuming,
             self.transactions,
+            self.running_cost,
             self.reset,
             Sampling(desk, self.transactions, self._readings),
         )
@@ -153,9 +176,7 @@ class Parts:
     def _control(self, desk: Desk) -> tuple[Block, ...]:
         """Block F."""
         return (
-            RemoteControl(
-                desk, self.transactions, self.charging, self._reservations
-            ),
+            RemoteControl(desk, self.transactions, self.charging, self._reservations),
             self._trigger,
         )
 

@@ -15,7 +15,7 @@ from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Token
 from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
+from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
 from chargerd.ocpp.blocks.reserved import Reservation, kept_free, served
 from chargerd.ocpp.blocks.tokens import digest, digest_of
 from chargerd.ocpp.effects import Answer, OcppError, Payload
@@ -85,6 +85,7 @@ class Reservations(Block):
             digest(GROUP_KIND, group["idToken"]) if group else "",
             evse_id,
             kind,
+            stamp(now.utc),
         )
         if not any(made.fits(v.config.id, _types(v)) for v in self._views()):
             return refusal("UnknownConnectorType", f"there is no {kind} here")
@@ -125,7 +126,9 @@ class Reservations(Block):
             return
         self._forget(held)
         self._used[evse_id] = _Used(held.id, now.mono + self._desk.connect_s())
-        self._desk.evses[evse_id].ended_reservation_id = held.id  # H01.FR.15
+        view = self._desk.evses[evse_id]
+        view.ended_reservation_id = held.id  # H01.FR.15
+        view.reserved_since_utc = parse_time(held.since) if held.since else now.utc
         self._look_again(now)
 
     def _of(self, evse_id: int, token: Token) -> Reservation | None:
@@ -164,7 +167,7 @@ class Reservations(Block):
                 del self._used[evse_id]  # a transaction has told it
             elif now.mono >= used.until_mono:  # H03.FR.11
                 del self._used[evse_id]
-                view.ended_reservation_id = None
+                view.ended_reservation_id = view.reserved_since_utc = None
                 self._tell(used.reservation_id, "NoTransaction", now)
         over = [one for one in self._held.values() if _is_over(one, now)]
         for one in over:

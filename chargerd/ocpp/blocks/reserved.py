@@ -20,6 +20,7 @@ class Reservation:
     group: str = ""
     evse_id: int | None = None
     connector_type: str = ""
+    since: str = ""  # when it was asked for
 
     def fits(self, evse_id: int, types: Iterable[str]) -> bool:
         if self.evse_id is not None and self.evse_id != evse_id:

@@ -12,6 +12,7 @@ from collections import Counter
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Session
 from chargerd.ocpp.blocks import signing
+from chargerd.ocpp.blocks.costs import Costs
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import fresh_meter
 from chargerd.ocpp.blocks.tokens import id_token, with_vehicle
@@ -30,8 +31,9 @@ PHASE_A = 1.0  # a phase with less is not used
 class Teller:
     """Of all EVSEs' transactions."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, costs: Costs) -> None:
         self._desk = desk
+        self._costs = costs
         self._can_sign = signs(Place(desk.config))
         self.queued: Counter[str] = Counter()  # messages by transaction (E14)
 
@@ -140,6 +142,7 @@ class Teller:
         session = report.snapshot.session if report else None
         if tx.token is None and session is not None and session.token is not None:
             tx.token = event.setdefault("idToken", id_token(session.token))
+        self._costs.dress(view, tx, event, now)
         if tx.limits != tx.limits_told:
             event["transactionInfo"]["transactionLimit"] = as_told(tx.limits)
             tx.limits_told = {**tx.limits}

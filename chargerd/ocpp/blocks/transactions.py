@@ -23,7 +23,9 @@ from chargerd.model import (
 from chargerd.ocpp.blocks import transaction_rules as rules
 from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.block import Block, Handler, Trigger
+from chargerd.ocpp.blocks.costs import Costs
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
+from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.limiter import Limiter, note_meter
 from chargerd.ocpp.blocks.metering import relabelled
 from chargerd.ocpp.blocks.readings import Readings
@@ -47,12 +49,15 @@ class Transactions(Block):
         charging: SmartCharging,
         cache: AuthCache,
         readings: Readings,
+        costs: Costs,
+        texts: DriverTexts,
     ) -> None:
         self._desk = desk
         self._charging = charging
         self._cache = cache
         self._readings = readings
-        self._teller = Teller(desk)
+        self._texts = texts
+        self._teller = Teller(desk, costs)
         self._limiter = Limiter(desk, charging, self._told_state)
         self.watches = {evse_id: Watch() for evse_id in desk.evses}
         kept = desk.saved.get("transaction_count", {}).get("n")
@@ -441,6 +446,7 @@ class Transactions(Block):
         token, info = request.get("idToken"), answer.get("idTokenInfo")
         if token is not None and info is not None:
             self._cache.learn(token, info, now)
+        self._texts.answered(request, answer)
         view = self._desk.evse_of_transaction(number)
         if view is None:
             return

@@ -171,5 +171,9 @@ def flag(component: str, variable: str, default: bool) -> Row:
     return Row(component, variable, "boolean", yes(default))
 
 
+def flag_of(component: str, variable: str, instance: str, *, default: bool) -> Row:
+    return Row(component, variable, "boolean", yes(default), instance)
+
+
 def measurands(component: str, variable: str, default: str, instance: str = "") -> Row:
     return Row(component, variable, "MemberList", default, instance, values=MEASURANDS)

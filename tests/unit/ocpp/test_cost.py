@@ -215,7 +215,8 @@ def test_durations_are_exact(
 ) -> None:
     """Idle 10, charging 10, idle 5, charging 10, idle 15 minutes. The idle time of a
     condition is the one that lasts now, the charging time that of the transaction."""
-    walk = Walk(tariff(**{part: minutes(1.0, **conditions)}), charging=False)
+    parts: dict[str, Any] = {part: minutes(1.0, **conditions)}
+    walk = Walk(tariff(**parts), charging=False)
     walk.go(600, charging=True).go(600, charging=False).go(300, charging=True)
     walk.go(600, charging=False).go(900)
     assert walk.excl() == euros
