@@ -43,11 +43,16 @@ class Partner:
 
     async def ask(self, verb: str, *arguments: Any, limit_s: float = 30.0) -> Any:
         """One line out, one line back; "error" in it fails the test."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise AssertionError("no pipes")
-        stdin.write(json.dumps([verb, *arguments]).encode() + b"\n")
-        line = await asyncio.wait_for(stdout.readline(), limit_s)
+        if self._process.stdin is None:
+            raise AssertionError("no pipe")
+        self._process.stdin.write(json.dumps([verb, *arguments]).encode() + b"\n")
+        return await self.hear(limit_s, verb)
+
+    async def hear(self, limit_s: float = 30.0, verb: str = "start") -> Any:
+        """The next line that it says."""
+        if self._process.stdout is None:
+            raise AssertionError("no pipe")
+        line = await asyncio.wait_for(self._process.stdout.readline(), limit_s)
         if not line:
             raise AssertionError(f"{verb}: the partner has died")
         return json.loads(line)
