@@ -150,6 +150,7 @@ def _cleared(state: State) -> State:
         operative=state.operative,
         operative_wanted=state.operative_wanted,
         keep_s=state.keep_s,
+        held_for=state.held_for,
         unlock_until_mono=state.unlock_until_mono,
     )
 
@@ -205,7 +206,8 @@ def _request(
         case AvailabilityRequest(operative=operative):
             return replace(state, operative_wanted=operative)
         case UnlockRequest() if session.phase not in (*RUNNING, Phase.STOPPING):
-            return replace(state, unlock_until_mono=now.mono + settings.unlock_s)
+            until_mono = now.mono + settings.unlock_s
+            return replace(state, unlock_until_mono=until_mono, held_for=None)
         case DischargePermission(allowed=allowed) if session.authorised:
             return replace(
                 state, session=replace(session, discharge_authorised=allowed)
@@ -232,6 +234,8 @@ def _may_start(state: State, inputs: Inputs) -> bool:
 def _token(
     state: State, token: Token, inputs: Inputs, now: Now, events: list[Event]
 ) -> State:
+    if authorize.same(state.held_for, token):
+        state = replace(state, held_for=None)  # whatever becomes of the card now
     use = authorize.use(state.session, token)
     ends_wait = state.away and authorize.may_stop(state.session, token)
     if use is authorize.Use.STOP or ends_wait:
@@ -348,6 +352,7 @@ def _accept(
         state,
         session=session,
         question=None,
+        held_for=None,
         hold_until_mono=now.mono + hold_s,
     )
     if session.phase is Phase.IDLE:
@@ -396,6 +401,8 @@ def _stop(state: State, reason: StopReason, now: Now, events: list[Event]) -> St
         return state
     session = replace(state.session, stop_reason=reason)
     state = replace(state, session=session, question=None)
+    if reason is StopReason.DEAUTHORIZED:
+        state = replace(state, held_for=session.token)
     if phase is Phase.CONNECTED:
         return finish(state, now, events)
     return enter(state, Phase.STOPPING, now)

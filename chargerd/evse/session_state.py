@@ -84,6 +84,8 @@ class State:
     hold_until_mono: float = 0.0  # an accepted token waits for the plug until then
     keep_s: float | None = None  # a session outlives a pulled plug by so much
     away: bool = False  # IDLE, but its vehicle may come back
+    # Refused while charging: a cable in our socket stays locked until this card comes.
+    held_for: Token | None = None
     phase_mono: float = 0.0
     quiet_mono: float | None = None
     seen_vehicle: bool = False  # the vehicle's protocol has started in this session

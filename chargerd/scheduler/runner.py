@@ -580,7 +580,8 @@ class Runner:
             ac_path=ac_path,
             operative=self.state.operative,
             unlock=now_mono < self.state.unlock_until_mono,
-            keep_locked=self.state.away and self._socket,
+            keep_locked=self._socket
+            and (self.state.away or self.state.held_for is not None),
             show=hlc.show(self._talk),
             session_id=held.id if runs else "",
         )

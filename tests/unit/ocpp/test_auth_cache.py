@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import SessionPhase, Token
+from chargerd.model import ActiveFault, SessionPhase, Token
 from tests.unit.ocpp.auth_kit import (
     ACCEPTED,
     OTHER,
@@ -17,7 +17,7 @@ from tests.unit.ocpp.auth_kit import (
     known,
     reply,
 )
-from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
+from tests.unit.ocpp.station_rig import CARD, START, V21, V201, Rig, config
 from tests.unit.ocpp.variable_kit import get_one, item
 
 req = pytest.mark.req
@@ -227,6 +227,17 @@ def test_clear_cache_without_a_cache_is_rejected() -> None:
     assert isinstance(answer, dict)
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"] == "NotEnabled"
+
+
+@req("C11.FR.05")
+def test_clear_cache_fails_while_the_disk_does() -> None:
+    """The tokens would be back after a restart."""
+    rig = known()
+    rig.observe(faults=(ActiveFault("StoreFault", 0, START),))
+    answer = rig.call("ClearCache")
+    assert isinstance(answer, dict)
+    assert answer["status"] == "Rejected"
+    assert good(rig)
 
 
 # Online.
