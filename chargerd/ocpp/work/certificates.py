@@ -199,8 +199,19 @@ class CertificateWorker:
             yield value
 
     def _do(self, task: Task) -> tuple[list[Value], bool]:
+        if isinstance(task, ReadCertificates) and not self._any():
+            return [Inventory()], False
         from chargerd.ocpp.work.vault import Vault
 
         if self._vault is None:
             self._vault = Vault.of(self._config)
         return self._vault.do(task)
+
+    def _any(self) -> bool:
+        """Whether there may be a certificate, without loading what could read it."""
+        words, folder = (
+            self._config.vehicle.iso15118,
+            self._config.ocpp.certificates_dir,
+        )
+        named = (words.certificates, words.v2g_roots, words.mo_roots, words.oem_roots)
+        return any(named) or next(folder.rglob("*.pem"), None) is not None

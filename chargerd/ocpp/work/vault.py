@@ -54,7 +54,7 @@ class Vault:
             Kind.V2G: words.v2g_roots,
             Kind.MO: words.mo_roots,
             Kind.OEM: words.oem_roots,
-            Kind.CSMS: folder / files.CA if (folder / files.CA).is_file() else None,
+            Kind.CSMS: folder / files.CA,
         }
         more = {kind: place for kind, place in named.items() if place is not None}
         chains = tuple(pair.chain for pair in words.certificates)

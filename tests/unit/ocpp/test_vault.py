@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -507,3 +509,28 @@ def test_where_the_configuration_names_roots(tmp_path: Path) -> None:
     made = config(certificates_dir=tmp_path, vehicle=words)
     uses = [held.use for held in Vault.of(made).inventory().held]
     assert sorted(uses) == [CSMS_ROOT, "V2GRootCertificate"]
+
+
+def test_without_certificates_nothing_is_loaded_to_read_them(tmp_path: Path) -> None:
+    """13 MiB of cryptography are for stations that have some."""
+    text = f"""
+import asyncio, sys
+from pathlib import Path
+from chargerd.ocpp.work.certificates import CertificateWorker, Inventory, ReadCertificates
+from tests.unit.ocpp.station_rig import config
+worker = CertificateWorker(config(certificates_dir=Path({str(tmp_path)!r})), print)
+async def run():
+    return [value async for value in worker(ReadCertificates())]
+assert asyncio.run(run()) == [Inventory()]
+assert not [name for name in sys.modules if name.startswith("cryptography.x509")]
+"""
+    subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
+    install(tmp_path, OLD_ROOT)
+    worker = work.CertificateWorker(config(certificates_dir=tmp_path), lambda: None)
+
+    async def run() -> list[work.Value]:
+        return [value async for value in worker(work.ReadCertificates())]
+
+    (inventory,) = asyncio.run(run())
+    assert isinstance(inventory, work.Inventory)
+    assert inventory.entries == 1
