@@ -17,6 +17,7 @@ from chargerd.config import Config
 from chargerd.model import (
     AuthQuestion,
     CertificateAsk,
+    DisplayText,
     DriverLimits,
     EvseReport,
     Revocable,
@@ -174,6 +175,20 @@ class OcppStation:
         """Where the driver wants the energy to stop (E16); "" or why not."""
         self._begin(now)
         return self._parts.transactions.set_limits(evse_id, wish, now)
+
+    def refuse_tariff(self, evse_id: int, now: Now) -> str:
+        """The driver does not accept the tariff that he is shown (I07.FR.30, .31); ""
+        or why that says nothing."""
+        self._begin(now)
+        return self._parts.running_cost.refused(evse_id, now)
+
+    def texts(self, now: Now) -> list[DisplayText]:
+        """What a display shows drivers now."""
+        self._begin(now)
+        shown: list[DisplayText] = []
+        for evse_id in self._desk.evses:
+            shown += self._parts.driver_texts.texts(evse_id, now)
+        return shown
 
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         """The driver asks for priority charging, or ends it (K22); "" or why not."""

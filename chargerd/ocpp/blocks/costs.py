@@ -60,6 +60,7 @@ class Costs:
         self._texts = texts
         self._bills: dict[int, Bill] = {}
         self._payments: dict[int, tuple[str, str]] = {}
+        self._refused: set[str] = set()  # transactions whose driver wants no tariff
         for key, record in desk.saved.get(SPACE, {}).items():
             bill = self._restored(key, record)
             if bill is not None:
@@ -108,7 +109,7 @@ class Costs:
             return bill
         if bill is not None:
             self._forget(view)  # of a transaction that nobody has ended
-        if not tx.authorised:
+        if not tx.authorised or tx.id in self._refused:
             return None
         told = self._tariffs.chosen(view.config.id, now)
         self._tariffs.keep(view.config.id)
@@ -205,6 +206,7 @@ class Costs:
         number = event["transactionInfo"]["transactionId"]
         self._texts.ended(view.config.id, number, cost, offline=offline)
         self._tariffs.release(view.config.id)
+        self._refused.discard(number)
         self._payments.pop(view.config.id, None)
         view.reserved_since_utc = None
         if bill is not None:
@@ -228,6 +230,7 @@ class Costs:
 
     def drop(self, view: EvseView) -> None:
         """Its driver does not accept the tariff: no cost (I07.FR.30)."""
+        self._refused.add(view.transaction_id)
         if view.config.id in self._bills:
             self._forget(view)
 
