@@ -516,12 +516,13 @@ def test_without_certificates_nothing_is_loaded_to_read_them(tmp_path: Path) -> 
     text = f"""
 import asyncio, sys
 from pathlib import Path
-from chargerd.ocpp.work.certificates import CertificateWorker, Inventory, ReadCertificates
+from chargerd.ocpp.work import certificates as work
 from tests.unit.ocpp.station_rig import config
-worker = CertificateWorker(config(certificates_dir=Path({str(tmp_path)!r})), print)
+made = config(certificates_dir=Path({str(tmp_path)!r}))
+worker = work.CertificateWorker(made, print)
 async def run():
-    return [value async for value in worker(ReadCertificates())]
-assert asyncio.run(run()) == [Inventory()]
+    return [value async for value in worker(work.ReadCertificates())]
+assert asyncio.run(run()) == [work.Inventory()]
 assert not [name for name in sys.modules if name.startswith("cryptography.x509")]
 """
     subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
