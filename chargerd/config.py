@@ -143,6 +143,9 @@ class Ocpp(Section):
     # May an ISO 15118-20 vehicle be discharged when Authorize says nothing of energy
     # transfers? If not, it charges until NotifyAllowedEnergyTransfer allows more.
     discharge_unless_refused: bool = True
+    # Is a vehicle's own id (MAC address, EVCCID) asked about like a card? It is easily
+    # copied: for closed groups only.
+    autocharge: bool = False
     # FrequencySimulator and DataCollector, for certification: in the field never.
     test_components: bool = False
     # How long an ISO 15118 vehicle waits for a schedule that the CSMS has promised.

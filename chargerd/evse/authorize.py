@@ -38,8 +38,8 @@ def may_stop(session: Session, token: Token) -> bool:
     """The same token, or one of the same group (C01.FR.03, C09.FR.03)."""
     if same(session.token, token):
         return True
-    started_by = session.token
-    return bool(started_by and started_by.group and started_by.group == token.group)
+    group = session.token.group if session.token else ""
+    return bool(group) and group.upper() == token.group.upper()
 
 
 def use(session: Session, token: Token) -> Use:

@@ -13,9 +13,6 @@ from chargerd.clock import Now
 from chargerd.model import (
     Authorisation,
     AuthQuestion,
-    EvseReport,
-    SessionPhase,
-    StartRequest,
     StopReason,
     StopRequest,
     Token,
@@ -23,7 +20,7 @@ from chargerd.model import (
 from chargerd.ocpp.blocks import plug_and_charge
 from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.block import Block
-from chargerd.ocpp.blocks.desk import Desk, EvseView
+from chargerd.ocpp.blocks.desk import Desk
 from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.key_codes import KeyCodes
 from chargerd.ocpp.blocks.local_list import LocalList
@@ -33,7 +30,6 @@ from chargerd.ocpp.blocks.tariffs import Tariffs
 from chargerd.ocpp.blocks.tokens import digest, group_of, id_token, with_vehicle
 from chargerd.ocpp.effects import Answer, Durability, Payload
 
-NOBODY = Token("", "NoAuthorization")
 BIDIRECTIONAL = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
 
 
@@ -69,29 +65,10 @@ class Authorization(Block):
         self._tariffs = tariffs
         self._texts = texts
         self._key_codes = KeyCodes()
-        self._begun: dict[int, str] = {}  # sessions started without a token, by EVSE
-
-    def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
-        """Without authorization a plug is enough; what was stopped is not begun anew
-        (AuthCtrlr.Enabled)."""
-        session, evse_id = report.snapshot.session, view.config.id
-        waits = session.phase is SessionPhase.CONNECTED and not session.authorised
-        if not waits or self._begun.get(evse_id) == session.id:
-            return
-        if self._desk.model.flag("AuthCtrlr", "Enabled") or not self._may_begin():
-            return
-        self._begun[evse_id] = session.id
-        if not self._reservations.refuses(evse_id, NOBODY):
-            self._desk.ask(StartRequest(evse_id, NOBODY))
-
-    def _may_begin(self) -> bool:
-        """B02.FR.03, B03.FR.01."""
-        early = self._desk.model.flag("TxCtrlr", "TxBeforeAcceptedEnabled")
-        return self._desk.accepted or early
 
     def ask(self, question: AuthQuestion, now: Now) -> None:
         token, model = question.token, self._desk.model
-        if not self._may_begin():
+        if not self._desk.may_begin():
             why = "the central system has not accepted this station yet"
             self._refuse(question, why)
             return
@@ -152,7 +129,7 @@ class Authorization(Block):
             return False
         session = report.snapshot.session
         starter = session.token if session.authorised else None
-        return starter is not None and starter.group == group
+        return starter is not None and starter.group.upper() == group.upper()
 
     # The central system.
 

@@ -289,6 +289,11 @@ class Desk:
             for fault in view.report.snapshot.faults
         )
 
+    def may_begin(self) -> bool:
+        """May a session start? Before it is accepted a station needs TxCtrlr's leave
+        (B02.FR.03, B03.FR.01)."""
+        return self.accepted or self.model.flag("TxCtrlr", "TxBeforeAcceptedEnabled")
+
     def connect_s(self) -> float:
         """How long an accepted token waits for the plug."""
         return float(self.model.number("TxCtrlr", "EVConnectionTimeOut"))

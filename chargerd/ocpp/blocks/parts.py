@@ -10,6 +10,7 @@ from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block
+from chargerd.ocpp.blocks.cardless import Cardless
 from chargerd.ocpp.blocks.certificate_status import CertificateStatus
 from chargerd.ocpp.blocks.certificates import Certificates
 from chargerd.ocpp.blocks.certification import Certification
@@ -176,6 +177,7 @@ class Parts:
     def _control(self, desk: Desk) -> tuple[Block, ...]:
         """Block F."""
         return (
+            Cardless(desk, self._reservations),
             RemoteControl(desk, self.transactions, self.charging, self._reservations),
             self._trigger,
         )

@@ -38,7 +38,9 @@ def group_of(info: Payload) -> str:
 
 def digest(kind: str, value: str) -> str:
     """Equal for equal tokens: value and type count, letter case and additionalInfo do
-    not (C01.FR.25)."""
+    not (C01.FR.25). The separators of an eMAID are optional (ISO 15118-2, annex H)."""
+    if kind == "eMAID":
+        value = value.replace("-", "")
     return hashlib.sha256(f"{kind}:{value.upper()}".encode()).hexdigest()[:32]
 
 

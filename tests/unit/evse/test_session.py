@@ -425,6 +425,13 @@ def test_a_shared_reader(phases: dict[str, Phase], token: Token, chosen: int) ->
     assert authorize.take(token, (9,), _sessions(**phases)) == 0
 
 
+def test_groups_compare_without_letter_case() -> None:
+    session = Session(1, token=Token("04AA", group="Fleet"))
+    assert authorize.may_stop(session, Token("04BB", group="FLEET"))
+    assert not authorize.may_stop(session, Token("04BB", group="FLEET2"))
+    assert not authorize.may_stop(Session(1, token=Token("04AA")), Token("04BB"))
+
+
 def test_tokens_compare_by_value_and_kind() -> None:
     assert authorize.same(Token("04aa"), Token("04AA"))
     assert not authorize.same(Token("04AA", "Central"), Token("04AA"))

@@ -402,32 +402,6 @@ def test_without_authorization_everybody_may(online: bool) -> None:
     assert good(rig)
 
 
-def test_without_authorization_a_plug_is_enough() -> None:
-    rig = Rig(config(device_model={"AuthCtrlr.Enabled": False})).boot()
-    rig.observe(P.CONNECTED)
-    assert rig.asked() == [StartRequest(1, Token("", "NoAuthorization"))]
-    rig.run_s(2)
-    assert len(rig.asked()) == 1
-    rig.observe(P.FINISHED, stop=StopReason.REMOTE)
-    rig.observe(P.CONNECTED)  # stopped: not begun anew
-    assert len(rig.asked()) == 1
-    rig.observe()
-    rig.observe(P.CONNECTED, session_id="s2")
-    assert len(rig.asked()) == 2
-
-
-@pytest.mark.parametrize("enabled", [False, True])
-def test_with_authorization_it_is_not(enabled: bool) -> None:
-    """Nor for a station that may not begin before it is accepted."""
-    presets = {
-        "AuthCtrlr.Enabled": enabled,
-        "TxCtrlr.TxBeforeAcceptedEnabled": enabled,
-    }
-    rig = Rig(config(device_model=presets))
-    rig.observe(P.CONNECTED)
-    assert rig.asked() == []
-
-
 @BOTH
 @req("C02.FR.01")
 def test_a_start_without_a_token_says_so(version: str) -> None:

@@ -133,6 +133,7 @@ def test_offline(contract: Contract, presets: dict[str, bool], accepted: bool) -
 @pytest.mark.parametrize(
     "how",
     [
+        pytest.param("with separators", marks=req("C07.FR.10")),
         pytest.param("cached", marks=req("C07.FR.11")),
         pytest.param("listed", marks=req("C07.FR.10")),
     ],
@@ -147,7 +148,8 @@ def test_offline_a_contract_that_is_known_here_is_good(
         ask(rig, TRUSTED)
         rig.answer(rig.last("Authorize"), ACCEPTED)
     else:
-        row = {"idToken": {"idToken": TRUSTED.emaid, "type": "eMAID"}, **ACCEPTED}
+        emaid = TRUSTED.emaid if how == "listed" else "JP-ABC-C12345678-9"
+        row = {"idToken": {"idToken": emaid, "type": "eMAID"}, **ACCEPTED}
         rows = {"updateType": "Full", "localAuthorizationList": [row]}
         rig.call("SendLocalList", {"versionNumber": 1, **rows})
     rig.link(up=False)
