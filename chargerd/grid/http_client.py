@@ -20,6 +20,7 @@ CALL_S = 15.0  # to connect, ask and read
 BODY_MAX = 1 << 20
 HEAD_MAX = 16_384
 _CHUNK_BYTES = 16_384
+_TURN = 32  # pieces of a body, then it is others' turn: a piece may be of 1 byte
 _TLS = "tls"
 
 
@@ -120,7 +121,7 @@ class Http:
             writer.write(protocol.send(part) or b"")
         await writer.drain()
         head: h11.Response | None = None
-        found, heard = bytearray(), False
+        found, heard, pieces = bytearray(), False, 0
         while True:
             event = protocol.next_event()
             if event is h11.NEED_DATA:
@@ -135,6 +136,9 @@ class Http:
                 found += event.data
                 if len(found) > BODY_MAX:
                     raise HttpError("size", f"an answer of over {BODY_MAX} bytes")
+                pieces += 1
+                if not pieces % _TURN:
+                    await asyncio.sleep(0)
             elif isinstance(event, h11.EndOfMessage):
                 break
         if protocol.our_state is h11.DONE and protocol.their_state is h11.DONE:

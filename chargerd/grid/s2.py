@@ -25,6 +25,7 @@ from chargerd.grid import windows
 from chargerd.grid.s2_instructions import (
     FARTHEST_S,
     MOST,
+    MOST_PARTS,
     Instruction,
     Instructions,
     Part,
@@ -165,6 +166,8 @@ class Manager:
     # -- instructions ----------------------------------------------------------------
 
     def _take(self, instruction: Instruction, about: str, now: Now) -> None:
+        if self.instructions.parts + len(instruction.parts) > MOST_PARTS:
+            raise Bad("flood", "TEMPORARY_ERROR", f"over {MOST_PARTS} parts together")
         self._ok(about)
         self.instructions.add(instruction)
         self.accepted += 1

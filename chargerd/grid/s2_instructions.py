@@ -13,6 +13,7 @@ from uuid import UUID
 from chargerd.grid.windows import Window
 
 MOST = 64  # alive
+MOST_PARTS = 640  # of all together; the longest envelope has 576
 FARTHEST_S = 2.0 * 86_400.0
 
 
@@ -51,6 +52,11 @@ class Instructions:
         """The one that has begun."""
         begun = [one for one in self._alive if one.started]
         return begun[-1] if begun else None
+
+    @property
+    def parts(self) -> int:
+        """Of all of them."""
+        return sum(len(one.parts) for one in self._alive)
 
     def __len__(self) -> int:
         return len(self._alive)

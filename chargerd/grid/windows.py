@@ -96,7 +96,7 @@ def compose(
     now_mono, segments = now.mono, []
     end_mono = now_mono
     alive = [
-        replace(w, start_mono=max(w.start_mono, now_mono))
+        w if w.start_mono >= now_mono else replace(w, start_mono=now_mono)
         for w in windows
         if w.end_mono > now_mono
     ]

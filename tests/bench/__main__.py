@@ -28,6 +28,7 @@ PARTS = (
     "secc",
     "site",
     "station",
+    "hostile",
     "doors",
 )
 OUT = Path("out/bench")

@@ -94,6 +94,22 @@ def test_too_many_intervals_are_refused() -> None:
     assert opts(stand.up(event("E1", many))) == [("E1", "optOut", 454)]
 
 
+def test_too_many_intervals_together_are_refused_and_a_known_event_stays() -> None:
+    stand = Stand()
+    first, *large = [
+        event(f"E{n}", signal(intervals=[["PT1S", "1"]] * count))
+        for n, count in enumerate((512, 400, 400))
+    ]
+    stand.up(first)
+    told = stand.tell(first, *large)
+    assert opts(told) == [
+        ("E0", "optIn", 200),
+        ("E1", "optIn", 200),
+        ("E2", "optOut", 454),
+    ]
+    assert stand.ven.status()["refused"] == {"flood": 1}
+
+
 def test_an_event_too_large_to_be_kept_is_refused() -> None:
     stand = Stand()
     large = event(resources=["x" * 100_000])

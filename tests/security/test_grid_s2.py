@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.grid.s2_instructions import MOST
+from chargerd.grid.s2_instructions import MOST, MOST_PARTS
 from chargerd.scheduler.signals import check
 from tests.security.anything import JSON
 from tests.unit.grid.s2_stand import FRBC, PEBC, Stand
+from tests.unit.grid.stand import at
 
 
 def bounded(stand: Stand) -> None:
@@ -78,6 +79,25 @@ def test_a_flood_of_instructions_is_bounded() -> None:
         stand.tell("FRBC.Instruction", **stand.frbc("charge", 0.5, in_s=100.0 + n))
     assert len(stand.manager.instructions) == MOST
     assert stand.manager.status()["refused"] == {"flood": 2 * MOST}
+
+
+def test_parts_are_bounded_over_all_instructions() -> None:
+    stand = Stand()
+    stand.up(PEBC)
+    said = []
+    for n in range(3):
+        later = at(stand.mono + 60.0 * (n + 1)).utc.isoformat()
+        fields = stand.pebc(*([(1.0, 1.0, 2.0)] * 150), execution_time=later)
+        said += stand.statuses(stand.tell("PEBC.Instruction", **fields))
+    assert said == ["OK", "ACCEPTED", "OK", "ACCEPTED", "TEMPORARY_ERROR"]
+    assert stand.manager.instructions.parts <= MOST_PARTS
+
+
+def test_more_values_than_any_message_has_are_not_even_read() -> None:
+    stand = Stand()
+    stand.up(PEBC)
+    stand.tell("PEBC.Instruction", **stand.pebc(*[(1.0, 1.0, 2.0)] * 400))
+    assert stand.manager.status()["refused"] == {"size": 1}
 
 
 def test_nesting_and_numbers_that_are_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,30 @@ async def test_one_connection_for_many_calls_and_a_new_one_where_it_was_left() -
         assert (got.status, made.connections) == (200, 2)
         got = await http.call("POST", f"{made.url}/z", {}, b"body")
         assert got.body == b'["/z", "body"]'
+        await http.close()
+
+
+@pytest.mark.asyncio
+async def test_a_body_in_tiny_pieces_does_not_keep_the_loop() -> None:
+    """1,000 pieces of a byte: others have their turn in between."""
+    body = b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n"
+    told = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with server(lambda *_: told) as made:
+        http = Http(None)
+        task = asyncio.create_task(others())
+        before = turns
+        got = await http.call("GET", made.url, {})
+        task.cancel()
+        assert got.body == b"x" * 1000
+        assert turns - before >= 1000 // 32
         await http.close()
 
 
