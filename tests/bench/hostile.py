@@ -1,8 +1,7 @@
 """How long the dearest message that each grid door takes holds the loop (law 7).
 
-Best of several, in time of the processor: what it costs, not what else the machine did.
-Answers of OpenADR servers are read and reckoned with beside the loop; what is left on it
-is measured.
+Best of several, in time of the processor: not what else the machine did. Answers of
+OpenADR servers are read and reckoned with beside the loop; what is left is measured.
 """
 
 from __future__ import annotations
