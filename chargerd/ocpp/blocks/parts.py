@@ -148,9 +148,9 @@ class Parts:
         """Blocks E, I and J."""
         return (
             self._tariffs,
-            self.driver_texts,
             self.resuming,
             self.transactions,
+            self.driver_texts,  # after the end of a transaction
             self.running_cost,
             self.reset,
             Sampling(desk, self.transactions, self._readings),
