@@ -36,12 +36,12 @@ class Known:
 
 
 class LocalList(Block):
-    """Digest of a token -> IdTokenInfoType."""
+    """Digest of a token -> IdTokenInfoType, in shards by the digest's first letters."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         saved = desk.saved.get(SPACE, {})
-        self._version, self._entries = _restored(saved)
+        self._version, self._shards = _restored(saved)
         # Shards that the disk has yet to get; what a crash left there has to go.
         self._unsaved = [] if self._version else [n for n in saved if n != VERSION]
         self._prepared: tuple[Payload, list[tuple[str, Payload | None]]] | None = None
@@ -51,11 +51,18 @@ class LocalList(Block):
         return {"GetLocalListVersion": self.version, "SendLocalList": self.update}
 
     def find(self, key: str, now: Now) -> Known | None:
-        info = self._entries.get(key) if self._enabled else None
+        info = self._shard(key).get(key) if self._enabled else None
         if info is None:
             return None
         checked = self._desk.model.flag("LocalAuthListCtrlr", "SupportsExpiryDateTime")
         return Known(info, checked and _expired(info, now))
+
+    def _shard(self, key: str) -> dict[str, Payload]:
+        return self._shards.setdefault(key[:SHARD_LETTERS], {})
+
+    @property
+    def _size(self) -> int:
+        return sum(map(len, self._shards.values()))
 
     @property
     def _enabled(self) -> bool:
@@ -93,8 +100,11 @@ class LocalList(Block):
             return refusal("InvalidValue", "a token comes twice", REFUSED)
         if full and any(info is None for _, info in rows):
             return refusal("MissingParam", "idTokenInfo", REFUSED)
-        new = {key for key, info in rows if info is not None}
-        if len(new if full else new | self._entries.keys()) > LIST_ENTRIES:
+        more = sum(
+            info is not None and (full or key not in self._shard(key))
+            for key, info in rows
+        )
+        if more + (0 if full else self._size) > LIST_ENTRIES:
             return refusal("OutOfStorage", f"at most {LIST_ENTRIES} tokens", REFUSED)
         self._take(rows, version, full=full)
         return {"status": "Accepted"}
@@ -104,13 +114,13 @@ class LocalList(Block):
     ) -> None:
         touched = {key[:SHARD_LETTERS] for key, _ in rows}
         if full:
-            touched |= {key[:SHARD_LETTERS] for key in self._entries}
-            self._entries = {}
+            touched |= self._shards.keys()
+            self._shards = {}
         for key, info in rows:
             if info is None:
-                self._entries.pop(key, None)
+                self._shard(key).pop(key, None)
             else:
-                self._entries[key] = info
+                self._shard(key)[key] = info
         self._version = version
         self._count()
         # While the disk holds a part of the change there is no list on it: after a
@@ -120,7 +130,7 @@ class LocalList(Block):
         self._save_some()
 
     def _count(self) -> None:
-        count = str(len(self._entries))
+        count = str(self._size)
         self._desk.model.update("LocalAuthListCtrlr", "Entries", count)
 
     # The disk.
@@ -133,17 +143,10 @@ class LocalList(Block):
             self._save_some()
 
     def _save_some(self) -> None:
-        shards, self._unsaved = (
-            self._unsaved[:SHARDS_AT_ONCE],
-            self._unsaved[SHARDS_AT_ONCE:],
-        )
-        parts: dict[str, Payload] = {shard: {} for shard in shards}
-        for key, info in self._entries.items():
-            part = parts.get(key[:SHARD_LETTERS])
-            if part is not None:
-                part[key] = info
-        for shard, part in parts.items():
-            self._desk.save(SPACE, shard, part or None)
+        for shard in self._unsaved[:SHARDS_AT_ONCE]:
+            part = self._shards.get(shard)
+            self._desk.save(SPACE, shard, dict(part) if part else None)
+        del self._unsaved[:SHARDS_AT_ONCE]
         if not self._unsaved:
             self._desk.save(SPACE, VERSION, self._version)
 
@@ -158,18 +161,20 @@ def _rows(request: Payload) -> list[tuple[str, Payload | None]]:
     ]
 
 
-def _restored(saved: Mapping[str, Any]) -> tuple[int, dict[str, Payload]]:
+def _restored(saved: Mapping[str, Any]) -> tuple[int, dict[str, dict[str, Payload]]]:
     version = saved.get(VERSION, 0)
     if not isinstance(version, int) or version <= 0:
         return 0, {}
-    entries = {
-        key: info
+    shards = {
+        name: {key: info for key, info in shard.items() if _is_info(info)}
         for name, shard in saved.items()
-        if name != VERSION and isinstance(shard, dict)
-        for key, info in shard.items()
-        if isinstance(info, dict) and isinstance(info.get("status"), str)
+        if isinstance(shard, dict)
     }
-    return version, entries
+    return version, shards
+
+
+def _is_info(info: Any) -> bool:
+    return isinstance(info, dict) and isinstance(info.get("status"), str)
 
 
 def _expired(info: Payload, now: Now) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.model import Token
+from chargerd.ocpp.effects import Save
 from tests.unit.ocpp.auth_kit import ACCEPTED, OTHER, ask, asked, good, id_token, reply
 from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
 from tests.unit.ocpp.variable_kit import get_one, item
@@ -212,6 +213,45 @@ def test_a_crash_in_between_leaves_no_list_rather_than_a_part() -> None:
     ]
 
 
+@settings(max_examples=30)
+@given(
+    st.lists(st.dictionaries(st.integers(0, 400), st.booleans()), min_size=1),
+    st.integers(0),
+)
+def test_whenever_it_is_killed_the_list_is_whole_or_not_there(
+    changes: list[dict[int, bool]], cut: int
+) -> None:
+    """Law: after any number of writes, version and list on the disk fit together."""
+    rig = Rig().boot()
+    states: dict[int, set[int]] = {0: set()}
+    for version, part in enumerate(changes, start=1):
+        rows = [
+            row(Token(f"{n}"), ACCEPTED if add else None) for n, add in part.items()
+        ]
+        request: dict[str, Any] = {
+            "versionNumber": version,
+            "updateType": "Differential",
+        }
+        request |= {"localAuthorizationList": rows} if rows else {}
+        rig.call("SendLocalList", request)
+        if version % 2:
+            rig.pass_s(1)
+        removed = {n for n, add in part.items() if not add}
+        states[version] = states[version - 1] - removed | (part.keys() - removed)
+    saves = [e for e in rig.effects if isinstance(e, Save)]
+    disk: dict[str, Any] = {}
+    for save in saves[: cut % (len(saves) + 1)]:
+        if save.namespace == "local_list":
+            disk[save.key] = save.value
+            if save.value is None:
+                del disk[save.key]
+    again = Rig(saved={"local_list": disk}).boot()
+    wanted = states[number(again)]
+    assert count(again) == len(wanted)
+    names = [*sorted(wanted)[:3], *sorted(set(range(401)) - wanted)[:3]]
+    assert has(again, *(Token(f"{n}") for n in names)) == [n in wanted for n in names]
+
+
 def test_a_large_list_is_prepared_beside_the_loop() -> None:
     """The thread's part changes nothing; without it the result is the same."""
     rig = Rig().boot()
@@ -232,6 +272,7 @@ CHANGES = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(CHANGES)
 def test_any_changes_give_what_a_dictionary_gives(
     changes: list[tuple[bool, dict[str, bool]]],
