@@ -61,8 +61,8 @@ def read_url(text: str, protocols: Collection[str]) -> Url:
     scheme = parts.scheme.lower()
     if scheme.upper() not in protocols or not host:
         raise OcppError(f"not one of {', '.join(protocols)} with a host")
-    if not text.isprintable() or " " in text:
-        raise OcppError("an address has no spaces and no control characters")
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise OcppError("an address is plain ASCII without spaces")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     return Url(scheme, host, port or PORTS[scheme], target, user, password)

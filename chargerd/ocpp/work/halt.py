@@ -25,6 +25,8 @@ class Halt:
     def watch(self, connection: socket.socket) -> socket.socket:
         """This socket ends when the job does. Raises TransferError when it has."""
         self._sockets.append(connection)
+        if self._over.is_set():
+            connection.close()
         self.check()
         return connection
 

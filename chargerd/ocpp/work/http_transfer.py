@@ -123,7 +123,8 @@ def _sent(
             client.request(method, target, body, headers)
         except (BrokenPipeError, ConnectionResetError):
             halt.check()  # else it may have answered before it heard all
-        return client.getresponse().status
+        with client.getresponse() as answer:
+            return answer.status
 
 
 # Download.
@@ -161,16 +162,16 @@ def _fetch(
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with _client(url, dial, tls, halt) as client:
         client.request("GET", url.target, headers=headers)
-        answer = client.getresponse()
-        if answer.status in (301, 302, 303, 307, 308):
-            return answer.headers.get("Location", "")
-        if answer.status == 416 and have:  # all of it is here, or it has changed
-            if answer.headers.get("Content-Range", "") == f"bytes */{have}":
-                return have
-            part.open(0, "").close()
-        if answer.status not in (200, 206):
-            raise TransferError(f"{url.shown}: HTTP {answer.status}")
-        return _save(url, answer, part, have, halt)
+        with client.getresponse() as answer:
+            if answer.status in (301, 302, 303, 307, 308):
+                return answer.headers.get("Location", "")
+            if answer.status == 416 and have:  # all of it is here, or it has changed
+                if answer.headers.get("Content-Range", "") == f"bytes */{have}":
+                    return have
+                part.open(0, "").close()
+            if answer.status not in (200, 206):
+                raise TransferError(f"{url.shown}: HTTP {answer.status}")
+            return _save(url, answer, part, have, halt)
 
 
 def _save(
