@@ -31,7 +31,7 @@ from chargerd.ocpp.blocks.metering import relabelled
 from chargerd.ocpp.blocks.readings import Readings
 from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.telling import Teller
-from chargerd.ocpp.blocks.tokens import id_token
+from chargerd.ocpp.blocks.tokens import digest_of, id_token
 from chargerd.ocpp.blocks.transaction import Transaction, as_session
 from chargerd.ocpp.blocks.transaction_limits import STOPPED, of_driver
 from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
@@ -459,5 +459,6 @@ class Transactions(Block):
         tx = watch.tx
         if tx is None or info is None or info["status"] == "Accepted":
             return
-        if token is None or token == tx.token:
+        starter = digest_of(tx.token) if tx.token else ""
+        if token is None or digest_of(token) == starter:  # C01.FR.25
             self._limiter.invalid(view, watch, now)

@@ -13,6 +13,7 @@ from chargerd.model import (
     StopReason,
     StopRequest,
     Token,
+    VehicleState,
 )
 from chargerd.ocpp.effects import CallError, Durability
 from tests.unit.ocpp.auth_kit import (
@@ -434,3 +435,30 @@ def test_nobody_is_asked_about_a_central_token(version: str) -> None:
     assert event["idToken"] == token
     assert event["transactionInfo"]["remoteStartId"] == 9
     assert rig.payloads("Authorize") == []
+
+
+# What the answer to Started says of the token (E05).
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("token", "stops"), [(CARD, True), (Token(CARD.value, "Local"), False)]
+)
+@req("C01.FR.25")
+def test_a_refused_starter_is_known_by_value_and_type(
+    version: str, token: Token, stops: bool
+) -> None:
+    """What a vehicle adds to the token of the event does not count."""
+    rig = Rig(version=version).boot()
+    vehicle = VehicleState(protocol="iso15118-20", vehicle_id="DEVCC0A1B2C3D4E")
+    rig.observe(P.STARTING, authorised=True, token=CARD, vehicle=vehicle)
+    sent = rig.last("TransactionEvent")
+    assert sent.payload["idToken"]["additionalInfo"]
+    request = {
+        **sent.payload,
+        "idToken": {**sent.payload["idToken"], **id_token(token)},
+    }
+    answer = {"idTokenInfo": {"status": "Invalid"}}
+    rig.station.result(sent.handle, sent.action, request, answer, rig.now)
+    rig.drain()
+    assert (StopRequest(1, StopReason.DEAUTHORIZED) in rig.asked()) is stops
