@@ -185,10 +185,7 @@ class OcppStation:
     def texts(self, now: Now) -> list[DisplayText]:
         """What a display shows drivers now."""
         self._begin(now)
-        shown: list[DisplayText] = []
-        for evse_id in self._desk.evses:
-            shown += self._parts.driver_texts.texts(evse_id, now)
-        return shown
+        return self._parts.display.texts(now)
 
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         """The driver asks for priority charging, or ends it (K22); "" or why not."""

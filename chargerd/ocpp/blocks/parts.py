@@ -21,6 +21,7 @@ from chargerd.ocpp.blocks.customer import Customer
 from chargerd.ocpp.blocks.data_transfer import DataTransfer
 from chargerd.ocpp.blocks.der import DerControl
 from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.display import Display
 from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
@@ -71,15 +72,15 @@ class Parts:
         self.local_list = LocalList(desk)
         self._reservations = Reservations(desk)
         self._tariffs = Tariffs(desk, self._cache)
-        self.driver_texts = DriverTexts(desk, self._tariffs)
-        self._costs = Costs(desk, self._tariffs, self.driver_texts)
+        self._driver_texts = DriverTexts(desk, self._tariffs)
+        self._costs = Costs(desk, self._tariffs, self._driver_texts)
         self.authorization = Authorization(
             desk,
             self._cache,
             self.local_list,
             self._reservations,
             self._tariffs,
-            self.driver_texts,
+            self._driver_texts,
         )
         self.ev_certificates = EvCertificates(desk)
         self.certificates = Certificates(desk, self.network)
@@ -98,8 +99,9 @@ class Parts:
             self._cache,
             self._readings,
             self._costs,
-            self.driver_texts,
+            self._driver_texts,
         )
+        self.display = Display(desk, self.transactions, self._driver_texts)
         self.running_cost = RunningCost(
             desk, self._tariffs, self._costs, self.transactions
         )
@@ -145,13 +147,14 @@ class Parts:
         )
 
     def _sessions(self, desk: Desk) -> tuple[Block, ...]:
-        """Blocks E, I and J."""
+        """Blocks E, I, J and O."""
         return (
             self._tariffs,
             self.resuming,
             self.transactions,
-            self.driver_texts,  # after the end of a transaction
+            self._driver_texts,  # after the end of a transaction
             self.running_cost,
+            self.display,
             self.reset,
             Sampling(desk, self.transactions, self._readings),
         )

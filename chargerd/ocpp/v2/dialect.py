@@ -239,6 +239,18 @@ def _ev_certificate(payload: Payload) -> Payload:
     return {k: v for k, v in payload.items() if k not in only_21}
 
 
+def _display_messages(payload: Payload) -> Payload:
+    """What 2.0.1 can say of them; a message in a format of 2.1 is left out."""
+    kept = [
+        {k: v for k, v in info.items() if k != "messageExtra"}
+        for info in payload["messageInfo"]
+        if info["message"]["format"] != "QRCODE"
+        and info.get("state") not in ("Suspended", "Discharging")
+    ]
+    rest = {k: v for k, v in payload.items() if k != "messageInfo"}
+    return {**rest, "messageInfo": kept} if kept else rest
+
+
 def _report_profiles(payload: Payload) -> Payload | None:
     kept = [p for p in map(_profile, payload["chargingProfile"]) if p is not None]
     return {**payload, "chargingProfile": kept} if kept else None
@@ -316,6 +328,7 @@ _REDUCERS: dict[str, Callable[[Payload], Payload | None]] = {
     "LogStatusNotification": _without_info,
     "MeterValues": _meter_message,
     "NotifyChargingLimit": _charging_limit,
+    "NotifyDisplayMessages": _display_messages,
     "NotifyEVChargingNeeds": _needs,
     "NotifyEVChargingSchedule": _ev_schedule,
     "NotifyEvent": _notify_event,
