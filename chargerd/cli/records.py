@@ -152,7 +152,7 @@ def signatures(ledger: Ledger, keys: list[str], links: int) -> tuple[int, list[s
     """Of the first `links` records: how many hold, and the records whose do not."""
     from itertools import islice
 
-    from chargerd.records.signatures import check
+    from chargerd.records.signature_check import check
 
     count, wrong = 0, []
     for link in islice(ledger.links(), links):

@@ -17,7 +17,7 @@ from chargerd.records.chain import Record
 from chargerd.records.page import document, facts, table
 from chargerd.records.plot import STEPS, Band, Line, Panel, Trace, svg
 from chargerd.records.sample import Row
-from chargerd.records.signatures import check
+from chargerd.records.signature_check import check
 
 _LONGEST_STEP_MS = 5000  # a longer one between two samples is missing time
 _KILO = ("power_w", "setpoint_w", "baseline_w", "low_w", "high_w", "grid_w")

@@ -94,5 +94,7 @@ def test_the_daemon_carries_no_colours_and_no_unused_doors() -> None:
     )
     loaded = set(told.stdout.split())
     assert {"structlog", "chargerd"} <= loaded
-    unwanted = "OpenSSL rich typer aiomqtt paho numpy highspy openleadr pyarrow"
+    unwanted = (
+        "OpenSSL cryptography rich typer aiomqtt paho numpy highspy openleadr pyarrow"
+    )
     assert not loaded & set(unwanted.split())

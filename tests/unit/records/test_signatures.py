@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.model import EvseReport
-from chargerd.records import ocmf, signatures
+from chargerd.records import ocmf, signature_check
 from chargerd.records.chain import Record
 from chargerd.records.settle import Settlement
 from firmware_bridge.api import Reading, SignedReading
@@ -82,8 +82,8 @@ def test_the_text_is_in_its_session_s_record(
     expected = {"format": "OCMF", "text": TEXT, "public_key": HEX}
     assert found["meter_signatures"] == [expected]
     assert "signature_fault" not in found
-    assert signatures.check(found) == (1, "")
-    assert signatures.check(found, (HEX,)) == (1, "")
+    assert signature_check.check(found) == (1, "")
+    assert signature_check.check(found, (HEX,)) == (1, "")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_without_a_text_the_record_says_why(
     (found,) = drive(RUN + end)
     assert found["meter_signatures"] == []
     assert why in found["signature_fault"]
-    assert signatures.check(found) == (0, "")
+    assert signature_check.check(found) == (0, "")
 
 
 def test_a_meter_that_signs_nothing_costs_no_wait() -> None:
@@ -118,7 +118,7 @@ def test_a_text_of_no_session_of_ours_is_kept_alone() -> None:
     found = drive([(before, ""), (before, ""), (before, "")])
     assert [r["kind"] for r in found] == ["transaction"]
     assert found[0]["meter_signatures"][0]["text"] == TEXT
-    assert signatures.check(found[0]) == (1, "")
+    assert signature_check.check(found[0]) == (1, "")
 
 
 def test_an_interrupted_meter_gives_two_texts_for_one_session() -> None:
@@ -126,7 +126,7 @@ def test_an_interrupted_meter_gives_two_texts_for_one_session() -> None:
     second = SignedReading(text(moved_kwh=0.03, page=2), "S-1", HEX)
     (found,) = drive([*RUN, (first, "S-1"), (first, "S-1"), (second, "")])
     assert len(found["meter_signatures"]) == 2
-    assert signatures.check(found) == (2, "")
+    assert signature_check.check(found) == (2, "")
 
 
 @given(st.lists(st.sampled_from(["S-1", "S-2", ""]), min_size=1, max_size=12))
@@ -151,14 +151,15 @@ def test_what_does_not_hold_is_told() -> None:
     (signature,) = found["meter_signatures"]
     changed = {**signature, "text": TEXT.replace("2.003", "2.004")}
     assert (
-        "does not fit" in signatures.check({**found, "meter_signatures": [changed]})[1]
+        "does not fit"
+        in signature_check.check({**found, "meter_signatures": [changed]})[1]
     )
     other = public(ec.generate_private_key(ec.SECP256R1())).hex()
-    assert "does not fit" in signatures.check(found, (other,))[1]
-    assert signatures.check(found, (other, HEX)) == (1, "")
+    assert "does not fit" in signature_check.check(found, (other,))[1]
+    assert signature_check.check(found, (other, HEX)) == (1, "")
     assert (
         "no signature can be read"
-        in signatures.check({**found, "meter_signatures": [{"text": "OCMF"}]})[1]
+        in signature_check.check({**found, "meter_signatures": [{"text": "OCMF"}]})[1]
     )
-    assert "import_wh" in signatures.check({**found, "import_wh": 90.0})[1]
-    assert signatures.check({"kind": "slot"}) == (0, "")
+    assert "import_wh" in signature_check.check({**found, "import_wh": 90.0})[1]
+    assert signature_check.check({"kind": "slot"}) == (0, "")
