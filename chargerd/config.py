@@ -18,7 +18,7 @@ from chargerd.config_grid_code import FrequencyService, GridCode
 from chargerd.config_inverter import Inverter
 from chargerd.config_plan import SitePlan
 from chargerd.config_records import Records
-from chargerd.config_upkeep import Logs, Monitor, Transfer, VendorHook
+from chargerd.config_upkeep import Firmware, Logs, Monitor, Transfer, VendorHook
 
 
 class Station(Section):
@@ -137,6 +137,7 @@ class Ocpp(Section):
     data_transfer: tuple[VendorHook, ...] = ()
     transfer: Transfer = Transfer()
     logs: Logs = Logs()
+    firmware: Firmware = Firmware()
     connect_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     message_timeout_s: Annotated[float, Field(gt=0, le=300)] = 30.0
     offline_limit_w: Watts = 0.0  # safe charge limit when offline rules say "no limit"

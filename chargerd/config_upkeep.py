@@ -73,3 +73,16 @@ class Logs(Section):
     journal_unit: Annotated[str, Field(pattern=r"^[A-Za-z0-9@._-]*$")] = "chargerd"
     files: tuple[Path, ...] = ()  # more files, whole
     max_mib: Annotated[int, Field(ge=1, le=1024)] = 64
+
+
+class Firmware(Section):
+    """`[ocpp.firmware]`: updates of the whole system (UpdateFirmware).
+
+    The roots of the maker's signing certificates are in `certificates_dir`, folder
+    `manufacturer`, or come by InstallCertificate.
+    """
+
+    installer: Literal["none", "rauc"] = "none"  # "none": updates are refused
+    unsigned: bool = False  # take firmware without the maker's signature (L02), too
+    older: bool = False  # take a version that is older than the running one, too
+    max_mib: Annotated[int, Field(ge=1, le=65_536)] = 2048

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from chargerd.config import Config
 from chargerd.ocpp.work import samples
 from chargerd.ocpp.work.certificates import TASKS, CertificateWorker
+from chargerd.ocpp.work.firmware import TASKS as FIRMWARE_TASKS
+from chargerd.ocpp.work.firmware import FirmwareWorker
 from chargerd.ocpp.work.logs import LogMaker, PrepareLog
 from chargerd.ocpp.work.samples import AppendSamples
 from chargerd.ocpp.work.security_log import LogEvent, SecurityLog
@@ -32,4 +34,5 @@ def workers(
         PrepareLog: LogMaker(config),
         Upload: transfers.upload,
         **dict.fromkeys(TASKS, certificates),
+        **dict.fromkeys(FIRMWARE_TASKS, FirmwareWorker(config)),
     }

@@ -264,10 +264,10 @@ class Rig:
     def finished(self, kind: type, value: Any) -> None:
         """The only running work of this kind yields `value`, its last one."""
         (handle,) = [h for h, task in self.works.items() if isinstance(task, kind)]
-        del self.works[handle]
         self.station.worked(handle, value, self.now)
-        self.station.work_over(handle)
         self.drain()
+        if handle in self.works:  # else it was stopped for what it said
+            self.over(handle)
 
     def over(self, handle: int) -> None:
         del self.works[handle]
