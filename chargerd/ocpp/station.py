@@ -187,6 +187,11 @@ class OcppStation:
         self._begin(now)
         return self._parts.display.texts(now)
 
+    def wish_web_payment(self, evse_id: int, limits: DriverLimits, now: Now) -> str:
+        """What the driver wants to pay for on the web (C25.FR.03); "" or why not."""
+        self._begin(now)
+        return self._parts.web_payment.wish(evse_id, limits, now)
+
     def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
         """The driver asks for priority charging, or ends it (K22); "" or why not."""
         self._begin(now)

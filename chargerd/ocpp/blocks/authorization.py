@@ -244,6 +244,10 @@ class Authorization(Block):
             if self._reservations.refuses(evse_id, token):
                 self._refuse(question, "reserved for somebody else")
                 return
+            view = self._desk.evses.get(evse_id)
+            if view is not None and view.web_payment_runs(now.mono):  # C25.FR.22
+                self._refuse(question, "somebody is paying for it on the web")
+                return
             problem = self._tariffs.offered(evse_id, token, tariff, now)
             if problem:  # I08.FR.32, .33
                 self._refuse(question, problem)

@@ -79,6 +79,7 @@ class EvseView:
     cost_is_local: bool = False  # by our own tariff; else what the CSMS says counts
     tariff: Payload | None = None  # of the transaction
     reserved_since_utc: datetime | None = None  # who is there now had reserved it then
+    web_payment_until_mono: float | None = None  # somebody pays: nobody else begins
     needs_due: bool = False  # the vehicle has yet to say what it needs (K15.FR.17)
     needs_told: bool = False  # NotifyEVChargingNeeds went out for this session
     needs_phases: bool = False  # with powers of single phases
@@ -91,6 +92,10 @@ class EvseView:
     @property
     def supply(self) -> Supply:
         return Supply(self.config.ac_voltage_v, self.config.ac_phases)
+
+    def web_payment_runs(self, now_mono: float) -> bool:
+        until = self.web_payment_until_mono
+        return until is not None and now_mono < until
 
     @property
     def plugged(self) -> bool:

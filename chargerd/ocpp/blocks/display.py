@@ -18,6 +18,7 @@ from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.display_choice import Message, Scene, chosen, read
 from chargerd.ocpp.blocks.driver_texts import DriverTexts, as_text, best
 from chargerd.ocpp.blocks.transactions import Transactions
+from chargerd.ocpp.blocks.web_payment import WebPayment
 from chargerd.ocpp.effects import Answer, OcppError, Payload
 from chargerd.ocpp.table.display import CTRLR, MOST_MESSAGES
 from chargerd.ocpp.table.tariff import LANGUAGES
@@ -31,11 +32,16 @@ _SUSPENDED = (SessionPhase.SUSPENDED_EV, SessionPhase.SUSPENDED_EVSE)
 
 class Display(Block):
     def __init__(
-        self, desk: Desk, transactions: Transactions, driver_texts: DriverTexts
+        self,
+        desk: Desk,
+        transactions: Transactions,
+        driver_texts: DriverTexts,
+        web_payment: WebPayment,
     ) -> None:
         self._desk = desk
         self._transactions = transactions
         self._driver_texts = driver_texts
+        self._web_payment = web_payment
         self._messages: dict[int, Message] = {}
         for key, told in desk.saved.get(SPACE, {}).items():
             self._load(key, told)
@@ -214,6 +220,7 @@ class Display(Block):
             yield as_text(evse_id, "message", best(_contents(message), languages))
         if message is None or message.priority != "AlwaysFront":
             yield from self._driver_texts.texts(evse_id, now)
+            yield from self._web_payment.texts(evse_id, now)
 
     def _chosen(
         self,

@@ -26,7 +26,6 @@ from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
-from chargerd.ocpp.blocks.firmware import Firmware
 from chargerd.ocpp.blocks.local_list import LocalList
 from chargerd.ocpp.blocks.logs import Logs
 from chargerd.ocpp.blocks.monitor_store import MonitorStore
@@ -57,6 +56,7 @@ from chargerd.ocpp.blocks.v2x_permission import EnergyTransfers
 from chargerd.ocpp.blocks.v2x_vehicle import ConnectedVehicle
 from chargerd.ocpp.blocks.variables import Variables
 from chargerd.ocpp.blocks.vehicle_schedules import VehicleSchedules
+from chargerd.ocpp.blocks.web_payment import WebPayment
 
 
 class Parts:
@@ -102,7 +102,10 @@ class Parts:
             self._costs,
             self._driver_texts,
         )
-        self.display = Display(desk, self.transactions, self._driver_texts)
+        self.web_payment = WebPayment(desk, self.transactions)
+        self.display = Display(
+            desk, self.transactions, self._driver_texts, self.web_payment
+        )
         self.running_cost = RunningCost(
             desk, self._tariffs, self._costs, self.transactions
         )
@@ -155,6 +158,7 @@ class Parts:
             self.transactions,
             self._driver_texts,  # after the end of a transaction
             self.running_cost,
+            self.web_payment,
             self.display,
             self.reset,
             Sampling(desk, self.transactions, self._readings),
@@ -187,14 +191,13 @@ class Parts:
         )
 
     def _upkeep(self, desk: Desk) -> tuple[Block, ...]:
-        """Blocks L, N and P: last, so that what is watched is up to date."""
+        """Blocks N and P: last, so that what is watched is up to date."""
         store = MonitorStore(desk)
         streams = EventStreams(desk, store)
         return (
             Monitoring(desk, store, streams, self._variables, self.faults),
             streams,  # what is due at the same instant is in
             MonitoringReport(desk, store),
-            Firmware(desk, self.availability, self.reset),
             Logs(desk, self._variables),
             Customer(desk, self._cache, self.local_list),
             DataTransfer(desk),

@@ -101,6 +101,7 @@ class RemoteControl(Block):
     ) -> None:
         """Without a question where AuthorizeRemoteStart is off, and for tokens that
         nobody can be asked about (C05.FR.01). Else the heart asks, as at a reader."""
+        self._desk.evses[evse_id].web_payment_until_mono = None  # C25.FR.22
         check = self._desk.model.flag("AuthCtrlr", "AuthorizeRemoteStart")
         check = check and token.kind not in UNCHECKED_KINDS
         if not check:

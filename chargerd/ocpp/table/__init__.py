@@ -15,7 +15,6 @@ from chargerd.ocpp.table import (
     der,
     device_data,
     display,
-    firmware,
     hardware,
     local_list,
     metering,
@@ -29,6 +28,7 @@ from chargerd.ocpp.table import (
     tx,
     v2x,
     vehicle,
+    web_payment,
 )
 from chargerd.ocpp.table.row import Row
 
@@ -43,10 +43,10 @@ TABLE: tuple[Row, ...] = (
     *tx.ROWS,
     *tariff.ROWS,
     *display.ROWS,
+    *web_payment.ROWS,
     *metering.ROWS,
     *device_data.ROWS,
     *monitoring.ROWS,
-    *firmware.ROWS,
     *security.ROWS,
     *smart.ROWS,
     *v2x.ROWS,

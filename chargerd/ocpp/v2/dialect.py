@@ -34,8 +34,11 @@ ONLY_21 = frozenset(
         "SetDERControl",
         "SetDefaultTariff",
         "NotifyPriorityCharging",
+        "NotifySettlement",
+        "NotifyWebPaymentStarted",
         "UpdateDynamicSchedule",
         "UsePriorityCharging",
+        "VatNumberValidation",
         "PullDynamicScheduleUpdate",
     }
 )
