@@ -117,11 +117,16 @@ def test_a_total_of_our_own_is_shown_with_tax() -> None:
     ("online", "language", "text"),
     [
         (True, "", "ask at the desk"),
-        (True, "de-CH", "bitte fragen"),
-        (True, "pt", "ask at the desk"),
+        pytest.param(
+            True, "de-CH", "bitte fragen", marks=pytest.mark.req("C01.FR.08")
+        ),
+        pytest.param(
+            True, "pt", "ask at the desk",
+            marks=pytest.mark.req("C01.FR.12", "C01.FR.13"),
+        ),
         (False, "", "offline: 0.50"),
     ],
-)
+)  # fmt: skip
 def test_without_a_tariff_a_configured_text(
     online: bool,
     language: str,
@@ -167,7 +172,7 @@ def test_the_csms_may_change_the_text() -> None:
     assert shown(rig, "tariff") == "jetzt 0.40"
 
 
-@pytest.mark.req("I07.FR.14")
+@pytest.mark.req("I07.FR.14", "C01.FR.09")
 def test_the_description_of_the_tariff_that_counts() -> None:
     rig = station()
     told = tariff(description=[message("a kWh", "en"), message("eine kWh", "de")])

@@ -169,7 +169,7 @@ def test_a_newer_request_while_the_file_is_made() -> None:
     assert statuses(station) == [("Uploading", 2)]
 
 
-@req("N01.FR.13")
+@req("N01.FR.13", "F06.FR.14", "F06.FR.15")
 def test_triggered() -> None:
     station = rig()
     trigger = {"requestedMessage": "LogStatusNotification"}
