@@ -22,6 +22,7 @@ from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.work import samples, security_log
 
 JOURNAL_S = 60.0  # that journalctl may take
+JOURNAL_LINES = 50_000
 DIAGNOSTICS, SECURITY, SAMPLES = "DiagnosticsLog", "SecurityLog", "DataCollectorLog"
 ENDINGS = {DIAGNOSTICS: "zip", SECURITY: "log", SAMPLES: "csv"}
 
@@ -102,39 +103,48 @@ class LogMaker:
                 yield from lines
 
     def _bundle(self, task: PrepareLog, file: Path) -> None:
-        logs = self._config.ocpp.logs
-        room = logs.max_mib * 1024 * 1024
+        room = self._config.ocpp.logs.max_mib * 1024 * 1024
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
             out.writestr("version.txt", f"chargerd {__version__}\n")
-            out.writestr("config.json", json.dumps(dump(self._config), indent=1))
+            config = json.dumps(dump(self._config), indent=1)
+            out.writestr("config.json", config)
             out.writestr("device-model.json", task.device_model)
-            for text, name in self._texts(task):
-                room -= len(text)
+            for source, name in self._sources(task):
+                room -= source.stat().st_size
                 if room < 0:
                     out.writestr("left-out.txt", f"{name}: over ocpp.logs.max_mib\n")
                     break
-                out.writestr(name, text)
+                out.write(source, name)
 
-    def _texts(self, task: PrepareLog) -> Iterator[tuple[bytes, str]]:
+    def _sources(self, task: PrepareLog) -> Iterator[tuple[Path, str]]:
+        """Files, and their names in the bundle."""
         for file in security_log.files_of(self._config):
-            yield file.read_bytes(), file.name
+            yield file, file.name
         if self._config.ocpp.logs.journal_unit:
-            yield self._journal(task), "journal.jsonl"
+            journal = self._folder / "journal.jsonl"
+            self._journal(task, journal)
+            yield journal, journal.name
         for file in self._config.ocpp.logs.files:
             if file.is_file():
-                yield file.read_bytes(), f"files/{file.name}"
+                yield file, f"files/{file.name}"
 
-    def _journal(self, task: PrepareLog) -> bytes:
-        """What journalctl says; why not, where it says nothing."""
+    def _journal(self, task: PrepareLog, file: Path) -> None:
+        """What journalctl says, the newest lines; why not, where it says nothing."""
         unit = self._config.ocpp.logs.journal_unit
         command = ["journalctl", "--unit", unit, "--output", "json", "--no-pager"]
+        command += ["--lines", str(JOURNAL_LINES)]
         for option, at in (("--since", task.oldest_utc), ("--until", task.latest_utc)):
             command += [option, f"@{at.timestamp():.0f}"] if at else []
-        try:
-            # Fixed words, a checked unit name and two numbers; no shell.
-            made = subprocess.run(  # noqa: S603
-                command, capture_output=True, timeout=JOURNAL_S, check=True
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            return f"no journal: {error}\n".encode()
-        return made.stdout
+        with file.open("wb") as out:
+            try:
+                # Fixed words, a checked unit name and two numbers; no shell.
+                subprocess.run(  # noqa: S603
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.DEVNULL,
+                    timeout=JOURNAL_S,
+                    check=True,
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                out.write(f"no journal: {error}\n".encode())
