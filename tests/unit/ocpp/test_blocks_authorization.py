@@ -213,6 +213,16 @@ def test_who_tries_key_codes_waits_longer_and_longer() -> None:
     assert rig.payloads("Authorize")
 
 
+def test_refused_cards_are_no_wrong_codes() -> None:
+    rig = Rig().boot()
+    for _ in range(5):
+        ask(rig, CARD)
+        reply(rig, {"status": "Invalid"})
+    rig.clear()
+    ask(rig, Token("1234", "KeyCode"))
+    assert rig.payloads("Authorize")
+
+
 def test_a_right_code_ends_the_wait() -> None:
     rig = Rig().boot()
     for status in ("Invalid", "Invalid", "Accepted", "Invalid", "Invalid"):
