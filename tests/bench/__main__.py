@@ -28,6 +28,7 @@ PARTS = (
     "secc",
     "site",
     "station",
+    "memory",
     "hostile",
     "doors",
 )
