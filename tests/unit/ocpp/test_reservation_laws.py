@@ -21,6 +21,7 @@ STATES: list[dict[str, Any]] = [
     {"phase": SessionPhase.CONNECTED},
     {"phase": SessionPhase.IDLE, "operative": False},
 ]
+OUT_OF_ORDER = 2
 STEPS = st.one_of(
     st.tuples(st.just("reserve"), st.integers(1, 4), st.sampled_from((0, *EVSES))),
     st.tuples(st.just("cancel"), st.integers(1, 4), st.just(0)),
@@ -88,10 +89,14 @@ def test_every_reservation_can_be_kept_at_any_time(
     steps: list[tuple[str, int, int]],
 ) -> None:
     world = World()
-    for step in steps:
-        world.do(*step)
+    for what, a, b in steps:
+        before = {one.id for one in world.held()}
+        world.do(what, a, b)
         world.tick()
         held = world.held()
+        gone = before - {one.id for one in held}
+        breaks = what == "see" and b == OUT_OF_ORDER
+        assert breaks or gone <= {"cancel": {a}, "come": {b}}.get(what, set())
         usable: dict[int, list[str]] = {n: [] for n in EVSES if world.usable(n)}
         assert slow(held, usable) == len(held)
         views = world.rig.station._desk.evses
