@@ -23,13 +23,15 @@ class Security(Block):
         self._desk = desk
 
     def begin(self, now: Now) -> None:
-        """Another firmware than at the last start, whoever has installed it."""
+        """Another firmware than at the last start, installed by whomever: of updates by
+        OCPP `firmware.py` tells."""
         firmware = self._desk.config.station.firmware or __version__
         before = self._desk.saved.get("security", {}).get("firmware")
         if before == firmware:
             return
         self._desk.save("security", "firmware", firmware)
-        if before is not None:
+        by_ocpp = self._desk.saved.get("boot", {}).get("reason") == "FirmwareUpdate"
+        if before is not None and not by_ocpp:
             text = f"{before} to {firmware}"
             self._desk.security_event("FirmwareUpdated", now, text)
 

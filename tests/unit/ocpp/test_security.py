@@ -162,6 +162,9 @@ def test_another_firmware_than_at_the_last_start_is_told() -> None:
     assert "FirmwareUpdated" not in told(again)
     again.saved["security"]["firmware"] = "0.1"
     updated = again.restarted().boot()
+    updated.saved["security"]["firmware"] = "0.1"
+    updated.saved["boot"] = {"reason": "FirmwareUpdate"}
+    assert "FirmwareUpdated" not in told(updated.restarted().boot())  # L01 tells it
     event = updated.payloads("SecurityEventNotification")[-1]
     assert event["type"] == "FirmwareUpdated"
     assert event["techInfo"].startswith("0.1 to ")
