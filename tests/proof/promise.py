@@ -184,12 +184,12 @@ class Session:
         if rng.random() < 0.05:
             site.bridge.house_w = rng.uniform(-500.0, 1900.0)
             self._answer()
-        if rng.random() < 0.002 and now > self.meter_until:
+        if rng.random() < 0.004 and now > self.meter_until:
             self._cut_meter(rng.uniform(4.0, 900.0))
         if now > self.meter_until and "site" in site.bridge.silent:
             site.bridge.silent.discard("site")
             self._answer()
-        if rng.random() < 0.002:
+        if rng.random() < 0.004:
             self.mute_until = now + rng.uniform(5.0, 600.0)
             self.cuts += 1
         self.car.mute = now < self.mute_until
