@@ -134,6 +134,7 @@ class Stand:
         env = {
             **os.environ,
             "CHARGERD__OCPP__URL": f"ws://127.0.0.1:{self.link_port}/",
+            "CHARGERD__OCPP__CERTIFICATES_DIR": str(self.folder / "certificates"),
             "CHARGERD__STORE__PATH": str(self.folder / "state.db"),
             "CHARGERD__LOCAL__SOCKET": str(self.folder / "chargerd.sock"),
         }

@@ -41,10 +41,7 @@ def signed(csr_pem: str) -> str:
 
 @pytest.mark.asyncio
 async def test_the_first_certificate_comes_over_ocpp(tmp_path: Path) -> None:
-    own = tmp_path / "certificates"
-    async with station(
-        tmp_path, config=str(CCS), CHARGERD__OCPP__CERTIFICATES_DIR=str(own)
-    ) as plant:
+    async with station(tmp_path, config=str(CCS)) as plant:
         await plant.stand.rig.ask(verb="plug_in", connector=1, ev="external", soc=50.0)
         port = plant.stand.sdp_port(1)
         assert (await find(port, tls=True)).security is sdp.Security.NONE
