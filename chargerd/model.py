@@ -153,6 +153,7 @@ class Token:
     value: str = field(repr=False)
     kind: str = "ISO14443"
     group: str = field(default="", repr=False)
+    details: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of a payment
 
 
 class SessionPhase(Enum):
@@ -432,9 +433,19 @@ class DriverLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentDone:
+    """What became of an order to a payment terminal."""
+
+    psp_ref: str = field(repr=False)
+    status: str = "Settled"  # or Canceled, Rejected, Failed
+    receipt_url: str = ""
+    receipt_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DisplayText:
     """A text for drivers. `evse_id` 0 = for all; `kind`: "tariff", "cost", "total",
-    "message", "web_payment"."""
+    "message", "web_payment", "receipt"."""
 
     evse_id: int
     kind: str

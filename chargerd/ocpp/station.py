@@ -20,6 +20,7 @@ from chargerd.model import (
     DisplayText,
     DriverLimits,
     EvseReport,
+    PaymentDone,
     Revocable,
 )
 from chargerd.ocpp.blocks.block import Block, Handler
@@ -186,6 +187,27 @@ class OcppStation:
         """What a display shows drivers now."""
         self._begin(now)
         return self._parts.display.texts(now)
+
+    def card_paid(
+        self, evse_id: int, psp_ref: str, details: Mapping[str, str], now: Now
+    ) -> str:
+        """A payment terminal has a card's authorisation (C18); "" or why not wanted."""
+        self._begin(now)
+        return self._parts.payments.authorised(evse_id, psp_ref, details, now)
+
+    def payment_done(self, told: PaymentDone, now: Now) -> str:
+        """A payment terminal has carried out an order (C21); "" or what is wrong."""
+        self._begin(now)
+        return self._parts.payments.done(told, now)
+
+    def check_vat(self, evse_id: int, number: str, now: Now) -> str:
+        """Is this VAT number good? (C18.FR.08) The answer is in `terminal`."""
+        self._begin(now)
+        return self._parts.payments.check_vat(evse_id, number, now)
+
+    def terminal(self) -> dict[str, Any]:
+        """What a payment terminal's driver has to know and to do."""
+        return self._parts.payments.terminal()
 
     def wish_web_payment(self, evse_id: int, limits: DriverLimits, now: Now) -> str:
         """What the driver wants to pay for on the web (C25.FR.03); "" or why not."""

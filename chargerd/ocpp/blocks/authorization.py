@@ -30,6 +30,7 @@ from chargerd.ocpp.blocks.tariffs import Tariffs
 from chargerd.ocpp.blocks.tokens import digest, group_of, id_token, with_vehicle
 from chargerd.ocpp.effects import Answer, Durability, Payload
 
+DIRECT_PAYMENT = "DirectPayment"
 BIDIRECTIONAL = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
 
 
@@ -65,6 +66,7 @@ class Authorization(Block):
         self._tariffs = tariffs
         self._texts = texts
         self._key_codes = KeyCodes()
+        self.refused: list[Token] = []  # of payments: a terminal has to give them back
 
     def ask(self, question: AuthQuestion, now: Now) -> None:
         token, model = question.token, self._desk.model
@@ -259,6 +261,8 @@ class Authorization(Block):
         self._tell(Authorisation(evse_id, token, True, discharge and enabled, status))
 
     def _refuse(self, question: AuthQuestion, why: str) -> None:
+        if question.token.kind == DIRECT_PAYMENT:  # C18.FR.07
+            self.refused.append(question.token)
         self._tell(
             Authorisation(question.evse_id, question.token, accepted=False, info=why)
         )

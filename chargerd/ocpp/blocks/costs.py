@@ -111,7 +111,7 @@ class Costs:
             self._forget(view)  # of a transaction that nobody has ended
         if not tx.authorised or tx.id in self._refused:
             return None
-        told = self._tariffs.chosen(view.config.id, now)
+        told = self._tariffs.chosen(view, now)
         self._tariffs.keep(view.config.id)
         if told is None:
             return None

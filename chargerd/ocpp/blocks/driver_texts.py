@@ -18,6 +18,7 @@ from chargerd.ocpp.blocks.tariffs import Tariffs
 from chargerd.ocpp.effects import Payload
 from chargerd.ocpp.table.tariff import CTRLR, LANGUAGES
 
+MOST_TOTALS = 50
 FALLBACK_LANGUAGE = "en"  # O01.FR.09
 
 
@@ -30,6 +31,7 @@ class Guest:
     ended: str = ""  # his transaction
     total: float | None = None  # what it cost
     unknown: bool = False  # nobody can say what it cost (I05)
+    receipt: str = ""  # where it is
 
 
 class DriverTexts(Block):
@@ -38,6 +40,7 @@ class DriverTexts(Block):
         self._tariffs = tariffs
         self.guests = {evse_id: Guest() for evse_id in desk.evses}
         self._seen: dict[int, str] = {}
+        self.totals: dict[str, float] = {}  # of the last transactions, by id
 
     # What happens.
 
@@ -55,6 +58,8 @@ class DriverTexts(Block):
         total (I03). A late answer is of a driver who has gone."""
         evse_id = request.get("evse", {}).get("id", 0)
         number = request["transactionInfo"]["transactionId"]
+        if request["eventType"] == "Ended" and "totalCost" in answer:
+            self._total(number, float(answer["totalCost"]))
         guest = self.guests.get(evse_id)
         if guest is None or number not in (self._running(evse_id), guest.ended):
             return
@@ -75,7 +80,21 @@ class DriverTexts(Block):
         """Without a total of our own, the answer may still bring one."""
         guest = self.guests[evse_id]
         guest.ended, guest.total = number, total
+        if total is not None:
+            self._total(number, total)
         guest.unknown = offline and total is None
+
+    def _total(self, number: str, total: float) -> None:
+        """The first one said counts: our own, where there is one."""
+        self.totals.setdefault(number, total)
+        while len(self.totals) > MOST_TOTALS:
+            del self.totals[next(iter(self.totals))]
+
+    def receipt(self, evse_id: int, number: str, url: str) -> None:
+        """Where a card payment's receipt is, for who has not gone yet (C21)."""
+        guest = self.guests[evse_id]
+        if number and guest.ended == number:
+            guest.receipt = url
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
         """Another session, or none: the driver before it has gone."""
@@ -99,13 +118,14 @@ class DriverTexts(Block):
         elif guest.unknown:
             text = self._fallback("TotalCostFallbackMessage", guest)
             shown.append(DisplayText(evse_id, "total", text))
+        shown.append(DisplayText(evse_id, "receipt", guest.receipt, "URI"))
         return [text for text in shown if text is not None and text.content]
 
     def _tariff(self, view: EvseView, guest: Guest, now: Now) -> DisplayText | None:
         evse_id = view.config.id
         if guest.personal:
             return as_text(evse_id, "tariff", best(guest.personal, guest.languages))
-        told = view.tariff or self._tariffs.chosen(evse_id, now)
+        told = view.tariff or self._tariffs.chosen(view, now)
         if told is not None and told.get("description"):
             chosen = best(told["description"], guest.languages)
             return as_text(evse_id, "tariff", chosen)
@@ -116,7 +136,7 @@ class DriverTexts(Block):
         return DisplayText(evse_id, "tariff", text)
 
     def _cost(self, view: EvseView, kind: str, cost: float, now: Now) -> DisplayText:
-        told = view.tariff or self._tariffs.chosen(view.config.id, now)
+        told = view.tariff or self._tariffs.chosen(view, now)
         currency = (
             told["currency"] if told else self._desk.model.text(CTRLR, "Currency")
         )

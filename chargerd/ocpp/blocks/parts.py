@@ -33,6 +33,7 @@ from chargerd.ocpp.blocks.monitoring import Monitoring
 from chargerd.ocpp.blocks.monitoring_report import MonitoringReport
 from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.blocks.network_settings import NetworkSettings
+from chargerd.ocpp.blocks.payment import Payments
 from chargerd.ocpp.blocks.plug_and_charge import EvCertificates
 from chargerd.ocpp.blocks.priority_charging import PriorityCharging
 from chargerd.ocpp.blocks.profile_store import ProfileStore
@@ -106,6 +107,13 @@ class Parts:
         self.display = Display(
             desk, self.transactions, self._driver_texts, self.web_payment
         )
+        self.payments = Payments(
+            desk,
+            self.authorization,
+            self.transactions,
+            self._costs,
+            self._driver_texts,
+        )
         self.running_cost = RunningCost(
             desk, self._tariffs, self._costs, self.transactions
         )
@@ -159,6 +167,7 @@ class Parts:
             self._driver_texts,  # after the end of a transaction
             self.running_cost,
             self.web_payment,
+            self.payments,
             self.display,
             self.reset,
             Sampling(desk, self.transactions, self._readings),

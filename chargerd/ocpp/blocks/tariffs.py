@@ -175,11 +175,16 @@ class Tariffs(Block):
             self._drivers[evse_id] = Driver(token.value, None, until)
         return ""
 
-    def chosen(self, evse_id: int, now: Now) -> Payload | None:
-        """What the driver there pays by: his own tariff, else the default one."""
+    def chosen(self, view: EvseView, now: Now) -> Payload | None:
+        """What the driver there pays by: his own tariff, else the default one. Who is
+        authorised without Authorize does not pay by the one before him."""
         if not self.enabled:
             return None
+        evse_id = view.config.id
         driver = self._drivers.get(evse_id)
+        session = view.report.snapshot.session if view.report else None
+        if session is not None and session.authorised and session.token is not None:
+            driver = driver if driver and driver.token == session.token.value else None
         return driver.told if driver else self.default(evse_id, now)
 
     def keep(self, evse_id: int) -> None:

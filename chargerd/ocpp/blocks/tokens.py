@@ -17,7 +17,12 @@ UNCHECKED_KINDS = frozenset({"Central", "NoAuthorization"})
 
 
 def id_token(token: Token) -> Payload:
-    return {"idToken": token.value, "type": token.kind}
+    made: Payload = {"idToken": token.value, "type": token.kind}
+    if token.details:  # C18.FR.04, .06
+        made["additionalInfo"] = [
+            {"additionalIdToken": value, "type": name} for name, value in token.details
+        ]
+    return made
 
 
 def with_vehicle(token: Payload, report: EvseReport) -> Payload:
@@ -27,7 +32,7 @@ def with_vehicle(token: Payload, report: EvseReport) -> Payload:
     if vehicle.protocol != ISO_20 or not vehicle.vehicle_id:
         return token
     vehicle_id = {"additionalIdToken": vehicle.vehicle_id, "type": "EVCCID"}
-    return {**token, "additionalInfo": [vehicle_id]}
+    return {**token, "additionalInfo": [*token.get("additionalInfo", ()), vehicle_id]}
 
 
 def group_of(info: Payload) -> str:

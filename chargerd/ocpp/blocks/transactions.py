@@ -33,7 +33,7 @@ from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.blocks.telling import Teller
 from chargerd.ocpp.blocks.tokens import digest_of, id_token
 from chargerd.ocpp.blocks.transaction import Transaction, as_session
-from chargerd.ocpp.blocks.transaction_limits import STOPPED, of_driver
+from chargerd.ocpp.blocks.transaction_limits import STOPPED, capped, of_driver
 from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
 from chargerd.ocpp.effects import Answer, CallError, Durability, Payload
 
@@ -252,6 +252,10 @@ class Transactions(Block):
         tx.charging_state = state
         tx.authorised = session.authorised
         tx.session = as_session(session)
+        view = self._desk.evses[tx.evse_id]
+        if view.first_limits and tx.authorised:  # C18.FR.06
+            tx.limits |= capped(view.first_limits, tx.limits_of_csms)
+            view.first_limits = {}
         if session.remote_start_id is not None:
             tx.remote_start_id = session.remote_start_id
 
