@@ -31,6 +31,7 @@ from chargerd.local.api import LocalApi
 from chargerd.local.metrics import Metrics
 from chargerd.local.read_model import Json, ReadModel
 from chargerd.local.verbs import LocalError, Ports
+from chargerd.machine import boot_id
 from chargerd.model import (
     Decision,
     DispatchSignal,
@@ -76,7 +77,6 @@ SAFE_STOP_S = 25.0  # TimeoutStopSec is 30
 FLUSH_S = 2.0
 PARTNERS_S = 5.0
 CSMS_LOST_S = 30.0  # Q11 wants it known within 30 s
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Outcome(Enum):
@@ -382,7 +382,7 @@ class App:
         if running:
             self._store.kv.put("app", "reset", None)
         self._store.kv.put("app", "running", running)
-        self._store.kv.put("app", "boot_id", machine_boot_id())
+        self._store.kv.put("app", "boot_id", boot_id())
 
     def _keep_outcome(self, outcome: SessionOutcome) -> None:
         record = {**asdict(outcome), "success": outcome.success}
@@ -491,21 +491,13 @@ def dc_ratings(evse: Evse) -> Ratings:
     )
 
 
-def machine_boot_id() -> str:
-    """Changes with every start of the machine; "" where the kernel does not tell."""
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
-
-
 def boot_reason(life: Mapping[str, Any]) -> str:
     """BootReasonEnumType from what the last run left behind."""
     if not life:
         return "PowerUp"
     if life.get("reset"):
         return "RemoteReset" if life["reset"] == "immediate" else "ScheduledReset"
-    if life.get("boot_id") != machine_boot_id():
+    if life.get("boot_id") != boot_id():
         return "PowerUp"
     return "ApplicationReset" if life.get("running") else "LocalReset"
 

@@ -28,9 +28,9 @@ from chargerd.ocpp.work.firmware import (
     InstallFirmware,
     ReadSlot,
     Reboot,
+    Running,
     Signed,
     Signer,
-    Slot,
 )
 from chargerd.ocpp.work.transfer import Download, Downloaded
 
@@ -209,7 +209,7 @@ class Firmware(Block):
         if problem and not self._config.older:  # L01.FR.29
             self._over("InstallVerificationFailed", now, problem)
             return
-        update.slot = found.slot
+        update.slot, update.boot_id = found.running.slot, found.running.boot_id
         self._step(Step.READY)
         self._install(update, now)
 
@@ -266,12 +266,15 @@ class Firmware(Block):
         update = self._update
         if update is None:
             return
-        if isinstance(value, Slot) and value.name != update.slot:
+        if not isinstance(value, Running):
+            self._over("InstallationFailed", now, str(value))
+        elif value.slot != update.slot:
             self._over("Installed", now)
-            self._desk.security_event("FirmwareUpdated", now, f"slot {value.name}")
-            return
-        why = "the old system was booted" if isinstance(value, Slot) else str(value)
-        self._over("InstallationFailed", now, why)
+            self._desk.security_event("FirmwareUpdated", now, f"slot {value.slot}")
+        elif value.boot_id and value.boot_id == update.boot_id:
+            self._due_mono = now.mono + REBOOT_S  # only the daemon restarted
+        else:
+            self._over("InstallationFailed", now, "the old system was booted")
 
     # Telling and keeping.
 

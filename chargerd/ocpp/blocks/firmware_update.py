@@ -46,6 +46,7 @@ class Update:
     step: str = Step.WAITING.value
     told: list[str] = field(default_factory=list)
     slot: str = ""  # that ran before
+    boot_id: str = ""  # of that boot of the machine
 
     @classmethod
     def of(cls, request: Payload) -> Update:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chargerd.config import Config
+from chargerd.machine import boot_id
 from chargerd.ocpp.effects import OcppError
 
 
@@ -51,11 +52,19 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """What was booted, and an id of that boot of the machine ("" = not known)."""
+
+    slot: str
+    boot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """The version in the file, and the slot that runs now."""
+    """The version in the file, and what runs now."""
 
     version: str
-    slot: str
+    running: Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +81,7 @@ class InstallEnded:
 
 @dataclass(frozen=True, slots=True)
 class ReadSlot:
-    """Yields a Slot: what was booted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    name: str
+    """Yields a Running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class Reboot:
 
 Task = CheckSigner | CheckFirmware | InstallFirmware | ReadSlot | Reboot
 TASKS = (CheckSigner, CheckFirmware, InstallFirmware, ReadSlot, Reboot)
-Value = Signer | Signed | Candidate | InstallEnded | Slot
+Value = Signer | Signed | Candidate | InstallEnded | Running
 
 
 class Installer(Protocol):
@@ -117,7 +121,7 @@ class FirmwareWorker:
                 task.file.unlink(missing_ok=True)
                 yield InstallEnded()
             case ReadSlot():
-                yield Slot(await self._installer().slot())
+                yield await self._running()
             case Reboot():
                 await self._installer().reboot()
 
@@ -132,9 +136,11 @@ class FirmwareWorker:
             yield Signed(right)
             if not right:
                 return
-        installer = self._installer()
-        version = await installer.version(task.file)
-        yield Candidate(version, await installer.slot())
+        version = await self._installer().version(task.file)
+        yield Candidate(version, await self._running())
+
+    async def _running(self) -> Running:
+        return Running(await self._installer().slot(), boot_id())
 
     def _installer(self) -> Installer:
         from chargerd.ocpp.work.rauc import Rauc

@@ -12,6 +12,7 @@ from chargerd.ocpp.work.firmware import (
     InstallEnded,
     InstallFirmware,
     Reboot,
+    Running,
     Signed,
     Signer,
 )
@@ -19,6 +20,7 @@ from chargerd.ocpp.work.transfer import Download, Downloaded
 from tests.unit.ocpp.station_rig import V21, Rig, config
 
 WHERE = "https://files.example/fw.raucb"
+BEFORE = Running("rootfs.0", "b1")
 PAST = "2026-11-23T07:00:00Z"
 KEYS = {"signingCertificate": "-----PEM-----", "signature": "c2ln"}
 SIGNED_STATUSES = ["Downloading", "Downloaded", "SignatureVerified", "Installing",
@@ -72,12 +74,12 @@ def downloaded(station: Rig) -> None:
 
 def verified(station: Rig, version: str = "9.0") -> None:
     station.worked(CheckFirmware, Signed(True))
-    station.finished(CheckFirmware, Candidate(version, "rootfs.0"))
+    station.finished(CheckFirmware, Candidate(version, BEFORE))
 
 
 def checked(station: Rig, version: str = "9.0") -> None:
     """As `verified`, without a signature."""
-    station.finished(CheckFirmware, Candidate(version, "rootfs.0"))
+    station.finished(CheckFirmware, Candidate(version, BEFORE))
 
 
 def installed(station: Rig) -> None:

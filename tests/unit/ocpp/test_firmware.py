@@ -14,11 +14,12 @@ from chargerd.ocpp.work.firmware import (
     InstallFirmware,
     ReadSlot,
     Reboot,
+    Running,
     Signed,
-    Slot,
 )
 from chargerd.ocpp.work.transfer import Download
 from tests.unit.ocpp.firmware_kit import (
+    BEFORE,
     SIGNED_STATUSES,
     WHERE,
     checked,
@@ -71,7 +72,7 @@ def test_a_signed_update(version: str) -> None:
     late = rebooted(station)
     late.boot()
     assert late.last("BootNotification").payload["reason"] == "FirmwareUpdate"
-    late.finished(ReadSlot, Slot("rootfs.1"))
+    late.finished(ReadSlot, Running("rootfs.1", "b2"))
     sent += late.payloads("FirmwareStatusNotification")
     assert sent[-1]["status"] == "Installed"
     assert {payload["requestId"] for payload in sent} == {7}
@@ -100,7 +101,7 @@ def test_an_unsigned_update_where_it_is_allowed(version: str) -> None:
     assert statuses(station) == expected
     station.pass_s(20.0)
     late = rebooted(station).boot()
-    late.finished(ReadSlot, Slot("rootfs.1"))
+    late.finished(ReadSlot, Running("rootfs.1", "b2"))
     assert last(late) == {"status": "Installed", "requestId": 8}
 
 
@@ -335,7 +336,7 @@ def test_triggered(signed: bool) -> None:
     station.pass_s(20.0)
     late = rebooted(station).boot()
     assert triggered(late) == {"status": "InstallRebooting", "requestId": 5}
-    late.finished(ReadSlot, Slot("rootfs.1"))
+    late.finished(ReadSlot, Running("rootfs.1", "b2"))
     assert triggered(late) == {"status": "Idle"}
 
 
@@ -354,9 +355,20 @@ def test_a_system_that_does_not_boot_is_told_by_the_old_one() -> None:
     installed(station)
     station.pass_s(20.0)
     late = rebooted(station).boot()
-    late.finished(ReadSlot, Slot("rootfs.0"))
+    late.finished(ReadSlot, Running("rootfs.0", "b2"))
     assert last(late)["status"] == "InstallationFailed"
     assert "FirmwareUpdated" not in security(late)
+
+
+def test_a_restart_of_the_daemon_alone_is_no_boot() -> None:
+    station = rig()
+    to_install(station)
+    installed(station)
+    late = station.restarted().boot()
+    late.finished(ReadSlot, BEFORE)
+    assert statuses(late) == []
+    late.pass_s(20.0)
+    assert runs(late, Reboot)
 
 
 def test_a_reboot_that_fails() -> None:

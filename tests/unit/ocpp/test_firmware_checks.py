@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.config import Config
+from chargerd.machine import boot_id
 from chargerd.ocpp.blocks.firmware_update import Update, version_problem
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.work.firmware import (
@@ -27,9 +28,9 @@ from chargerd.ocpp.work.firmware import (
     InstallFirmware,
     ReadSlot,
     Reboot,
+    Running,
     Signed,
     Signer,
-    Slot,
 )
 from tests.unit.ocpp.firmware_kit import request
 from tests.unit.ocpp.pem_kit import Made, make, rsa_key
@@ -39,6 +40,7 @@ req = pytest.mark.req
 NOW = datetime.now(UTC)
 IMAGE = b"firmware" * 300_000  # several blocks
 SHA256 = hashes.SHA256()
+HERE = Running("rootfs.0", boot_id())
 
 
 @dataclass
@@ -185,7 +187,7 @@ def check(tmp_path: Path, signer: Made, signed: str, image: bytes = IMAGE) -> li
 def test_the_signature_is_over_the_whole_file(tmp_path: Path, kind: str) -> None:
     signer = make("signer", key=rsa_key(2048) if kind == "RSA" else None)
     right = signature(signer)
-    candidate = Candidate("2.0", "rootfs.0")
+    candidate = Candidate("2.0", HERE)
     assert check(tmp_path, signer, right) == [Signed(True), candidate]
     wrapped = "\n".join(right[at : at + 40] for at in range(0, len(right), 40))
     assert check(tmp_path, signer, wrapped) == [Signed(True), candidate]
@@ -214,7 +216,7 @@ def test_a_wrong_signature_is_not_shown_to_the_installer(tmp_path: Path) -> None
     done(tmp_path, CheckFirmware(file, make("x").pem, "AAAA"), installer)
     assert installer.asked == []
     assert done(tmp_path, CheckFirmware(file, "", ""), installer) == [
-        Candidate("2.0", "rootfs.0")
+        Candidate("2.0", HERE)
     ]
 
 
@@ -224,7 +226,7 @@ def test_install_and_reboot(tmp_path: Path) -> None:
     installer = FakeInstaller([])
     assert done(tmp_path, InstallFirmware(file), installer) == [InstallEnded()]
     assert not file.exists()
-    assert done(tmp_path, ReadSlot(), installer) == [Slot("rootfs.0")]
+    assert done(tmp_path, ReadSlot(), installer) == [HERE]
     assert done(tmp_path, Reboot(), installer) == []
     assert installer.asked == ["install", "reboot"]
 
