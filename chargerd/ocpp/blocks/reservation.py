@@ -94,7 +94,7 @@ class Reservations(Block):
     def _why_not(self, made: Reservation) -> str:
         """All that it could be for have one of these states (H01.FR.11, .12, .14)."""
         statuses = {
-            view.status
+            view.status or "Unavailable"  # it has yet to report
             for view in self._views()
             if made.fits(view.config.id, _types(view))
         }

@@ -207,6 +207,10 @@ def test_what_is_not_free_cannot_be_reserved(
     assert "reservation" not in rig.saved
 
 
+def test_what_has_not_reported_yet_is_unavailable() -> None:
+    assert reserve(Rig().boot(), 1, 1) == "Unavailable"
+
+
 @req("H01.FR.11")
 def test_what_is_reserved_is_occupied() -> None:
     rig = rig_of(2)
