@@ -197,6 +197,12 @@ def test_its_size_is_told() -> None:
     learn(rig, OTHER, ACCEPTED)
     two = int(get_one(rig, item("AuthCacheCtrlr", "Storage"))["attributeValue"])
     assert two == 2 * one
+    again = rig.restarted().boot()
+    told = get_one(again, item("AuthCacheCtrlr", "Storage"))
+    assert told["attributeValue"] == str(two)
+    again.call("ClearCache")
+    told = get_one(again, item("AuthCacheCtrlr", "Storage"))
+    assert told["attributeValue"] == "0"
 
 
 # On and off, and cleared.
