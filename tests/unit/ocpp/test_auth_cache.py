@@ -188,6 +188,16 @@ def test_refused_tokens_go_first_then_the_oldest(policy: str, first_out: str) ->
         assert good(rig, Token(name)) is (name != first_out)
 
 
+def test_long_answers_do_not_fill_the_disk() -> None:
+    rig = Rig(config(device_model=PRE)).boot()
+    text = {"format": "UTF8", "content": "x" * 1000}
+    for n in range(250):
+        learn(rig, Token(f"{n}"), {**ACCEPTED, "personalMessage": text})
+    told = get_one(rig, item("AuthCacheCtrlr", "Storage"))
+    assert 200_000 < int(told["attributeValue"]) <= 250_000
+    assert good(rig, Token("249"))
+
+
 def test_its_size_is_told() -> None:
     rig = Rig(config(device_model=PRE)).boot()
     assert get_one(rig, item("AuthCacheCtrlr", "Storage"))["attributeValue"] == "0"
