@@ -30,7 +30,8 @@ from chargerd.grid.ports import Ports as GridPorts
 from chargerd.local.api import LocalApi
 from chargerd.local.metrics import Metrics
 from chargerd.local.read_model import Json, ReadModel
-from chargerd.local.verbs import LocalError, Ports
+from chargerd.local.values import LocalError
+from chargerd.local.verbs import Ports
 from chargerd.machine import boot_id
 from chargerd.model import (
     Decision,
@@ -288,6 +289,7 @@ class App:
             plans=self._plan.plans,
             priority=self._ocpp.use_priority if self._config.ocpp.url else None,
             limit=self._ocpp.set_limits if self._config.ocpp.url else None,
+            people=self._ocpp.people if self._config.ocpp.url else None,
         )
         api = LocalApi(local, ports, on_login=self._login)
         children = [

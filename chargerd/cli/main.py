@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chargerd.cli import client, proof, records, report, times, v2g
+from chargerd.cli import client, people, proof, records, report, times, v2g
 from chargerd.cli.client import CliError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ app.add_typer(v2g.app, name="v2g")
 app.add_typer(records.app, name="records")
 app.command()(report.report)
 app.command()(proof.proof)
+app.add_typer(people.app)
 
 Evse = Annotated[int | None, typer.Option("--evse", help="Number of the EVSE.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]

@@ -21,7 +21,8 @@ import structlog
 
 from chargerd.config import Local
 from chargerd.local.read_model import Json, finite_only
-from chargerd.local.verbs import LocalError, Ports, Verbs, number
+from chargerd.local.values import LocalError, number
+from chargerd.local.verbs import Ports, Verbs
 from chargerd.store.database import StoreError
 
 log = structlog.get_logger(__name__)

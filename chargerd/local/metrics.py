@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 
 from chargerd.local.read_model import Json
-from chargerd.local.verbs import LocalError
+from chargerd.local.values import LocalError
 
 MAX_CONNECTIONS = 4
 MAX_REQUEST_BYTES = 8 * 1024

@@ -10,10 +10,11 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from chargerd.clock import Now
+from chargerd.local.people import People, PeopleVerbs
 from chargerd.local.read_model import Json, ReadModel
+from chargerd.local.values import LocalError, number, text
 from chargerd.model import (
     Decision,
     DispatchSignal,
@@ -33,7 +34,6 @@ from chargerd.model import (
 from chargerd.plan import Plan
 from chargerd.records.decisions import decision
 from chargerd.records.errors import RecordsError
-from firmware_bridge.units import BridgeError, finite
 
 MAX_POWER_W = 2_000_000.0
 MAX_DISPATCH_S = 86_400.0
@@ -43,10 +43,6 @@ TOKEN_KINDS = (  # OCPP 2.1 IdTokenEnumType
     "Central", "DirectPayment", "eMAID", "EVCCID", "ISO14443", "ISO15693", "KeyCode",
     "Local", "MacAddress", "NoAuthorization", "VIN",
 )  # fmt: skip
-
-
-class LocalError(Exception):
-    """A question that cannot be answered; its text goes to the one who asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +66,7 @@ class Ports:
     plans: Callable[[], tuple[Plan, ...]] = tuple
     priority: Callable[[int, bool], str] | None = None  # "" = done, or why not
     limit: Callable[[int, DriverLimits], str] | None = None  # the same
+    people: People | None = None  # displays, payment terminals; the same
 
 
 class Verbs:
@@ -100,6 +97,7 @@ class Verbs:
             "priority": self._priority,
             "limit": self._limit,
             "help": self._help,
+            **PeopleVerbs(ports.people, self._evse).table(),
         }
 
     async def answer(self, question: Json) -> Json:
@@ -308,22 +306,6 @@ class Verbs:
         return (self._evse(question),)
 
 
-def number(
-    question: Json, key: str, low: float, high: float, default: float | None = None
-) -> float:
-    """A finite number in [low, high], or LocalError that names the key."""
-    value: Any = question.get(key, default)
-    if value is None:
-        raise LocalError(f"{key}: is missing; a number from {low:g} to {high:g}")
-    try:
-        found = finite(value, key)
-    except (BridgeError, OverflowError) as error:
-        raise LocalError(f"{key}: not a finite number") from error
-    if not low <= found <= high:
-        raise LocalError(f"{key}: {found:g} is not from {low:g} to {high:g}")
-    return found
-
-
 def _plan(plan: Plan, now: Now) -> Json:
     """Parts that are over are left out."""
     ends = [part.start_mono for part in plan.parts[1:]] + [math.inf]
@@ -364,13 +346,3 @@ def _time(question: Json, key: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise LocalError(f"{key}: {written!r}: write e.g. 2026-11-25T07:30:00+09:00")
     return found.astimezone(UTC)
-
-
-def text(question: Json, key: str, longest: int, default: str | None = None) -> str:
-    """Printable text of 1..`longest` characters."""
-    value: Any = question.get(key, default)
-    if not isinstance(value, str) or not 0 < len(value) <= longest:
-        raise LocalError(f"{key}: text of 1 to {longest} characters is needed")
-    if not value.isprintable():
-        raise LocalError(f"{key}: only printable characters")
-    return value

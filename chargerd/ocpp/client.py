@@ -30,7 +30,7 @@ from chargerd.model import (
     Request,
     Revocable,
 )
-from chargerd.ocpp import link
+from chargerd.ocpp import link, people
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.durable import Durable, Outbox
 from chargerd.ocpp.effects import (
@@ -73,7 +73,7 @@ log = structlog.get_logger(__name__)
 LARGE_BYTES = 32 * 1024  # from here on parsed in a thread: law 7
 
 
-class Station(Protocol):
+class Station(people.Station, Protocol):
     """The pure half (station.OcppStation). After each call `to_send` is drained."""
 
     def call(self, action: str, payload: Payload, now: Now) -> Answer | Later: ...
@@ -144,6 +144,7 @@ class OcppClient:
         self._owed: dict[int, CallIn] = {}  # answers promised on this link
         self._back_off = link.BackOff()
         self._reported: set[str] = set()  # security events since the last link
+        self.people = people.People(station, clock.now, self._drain)
 
     # For the rest of the house
 

@@ -345,6 +345,8 @@ def test_commands_ask_the_heart(
             ["reset", "--evse", "2", "--now"],
             ["island"],
             ["limit", "--evse", "1", "--energy", "7.5", "--minutes", "30"],
+            ["refuse-tariff", "--evse", "1"],
+            ["web-payment", "--evse", "1", "--energy", "20", "--minutes", "60"],
             ["dispatch", "send", "--evse", "1", "--power", "3000", "--seconds", "5"],
         ):
             ran = _run(capsys, "--socket", str(path), *args)
@@ -356,6 +358,33 @@ def test_commands_ask_the_heart(
     assert heart.requests[5] == ResetRequest(2, immediate=True)
     assert heart.signals[0].segments[0].setpoint_w == 3000.0
     assert heart.limits == [(1, DriverLimits(energy_wh=7500.0, time_s=1800.0))]
+    paid_for = DriverLimits(energy_wh=20_000.0, time_s=3600.0)
+    assert heart.people.wanted == [(1, "refuse"), (1, paid_for)]
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "key"),
+    [
+        ("display", "EVSE 1  tariff: 0.30 a kWh", "texts"),
+        (
+            "terminal",
+            "reserve 40.00 EUR on each card\nEVSE 1  P1: settle 7.50",
+            "orders",
+        ),
+    ],
+)
+def test_what_drivers_and_terminals_see(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    text: str,
+    key: str,
+) -> None:
+    with _daemon(Heart(), tmp_path) as path:
+        ran = _run(capsys, "--socket", str(path), command)
+        assert ran.out.strip() == text
+        as_json = _run(capsys, "--socket", str(path), command, "--json")
+        assert key in json.loads(as_json.out)
 
 
 def test_watch_prints_a_line_per_look(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from chargerd.config import Local
 from chargerd.local import api
 from chargerd.local.api import LocalApi
 from chargerd.local.metrics import Metrics, render
-from chargerd.local.verbs import LocalError
+from chargerd.local.values import LocalError
 from chargerd.store import StoreError
 from tests.unit.local.test_verbs import Heart
 from tests.unit.local.values import a_report

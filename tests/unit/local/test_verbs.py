@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.local.read_model import ReadModel
-from chargerd.local.verbs import LocalError, Ports, Verbs
+from chargerd.local.values import LocalError
+from chargerd.local.verbs import Ports, Verbs
 from chargerd.model import (
     Curve,
     DispatchSignal,
+    DisplayText,
     DriverLimits,
     Flexibility,
     IslandRequest,
     OperationMode,
+    PaymentDone,
     Priority,
     PromiseRequest,
     Request,
@@ -42,6 +46,41 @@ RECORDS = {
 
 
 @dataclass
+class Wishes:
+    """A central system's door that notes what people want; EVSE 2 refuses all."""
+
+    wanted: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def texts(self) -> list[DisplayText]:
+        return [DisplayText(1, "tariff", "0.30 a kWh")]
+
+    def terminal(self) -> dict[str, Any]:
+        order = {"psp_ref": "P1", "evse": 1, "order": "settle", "amount": 7.5}
+        return {
+            "accept_cards": True, "reserve": 40.0, "currency": "EUR", "orders": [order],
+        }  # fmt: skip
+
+    def _note(self, evse_id: int, *what: Any) -> str:
+        self.wanted.append((evse_id, *what))
+        return "not here" if evse_id == 2 else ""
+
+    def refuse_tariff(self, evse_id: int) -> str:
+        return self._note(evse_id, "refuse")
+
+    def wish_web_payment(self, evse_id: int, limits: DriverLimits) -> str:
+        return self._note(evse_id, limits)
+
+    def card_paid(self, evse_id: int, psp_ref: str, details: Mapping[str, str]) -> str:
+        return self._note(evse_id, psp_ref, dict(details))
+
+    def payment_done(self, told: PaymentDone) -> str:
+        return self._note(1, told)
+
+    def check_vat(self, evse_id: int, number: str) -> str:
+        return self._note(evse_id, number)
+
+
+@dataclass
 class Heart:
     """What the verbs asked for."""
 
@@ -52,6 +91,7 @@ class Heart:
     asked: list[tuple[int, datetime]] = field(default_factory=list)
     plans: tuple[Plan, ...] = ()
     limits: list[tuple[int, DriverLimits]] = field(default_factory=list)
+    people: Wishes = field(default_factory=Wishes)
 
     def ports(
         self, *, dispatch: bool = True, evse_ids: tuple[int, ...] = (1,)
@@ -84,6 +124,7 @@ class Heart:
             read=read,
             now=lambda: at(100.0),
             limit=limit,
+            people=self.people,
             simulate=simulate,
             request=self.requests.append,
             extra=lambda: {"link": "up", "grid": {"mqtt": {"refused": {"stale": 2}}}},
@@ -365,3 +406,76 @@ async def test_any_json_is_answered_or_refused(verb: str, rest: dict[str, Any]) 
     for signal in heart.signals:
         assert abs(signal.segments[0].setpoint_w or 0.0) <= 2_000_000
         assert 0 < signal.valid_until_mono - 100.0 <= 86_400
+
+
+# Displays, drivers and payment terminals.
+
+
+@pytest.mark.asyncio
+async def test_what_is_shown_and_ordered() -> None:
+    verbs = Verbs(Heart().ports())
+    assert await verbs.answer({"verb": "display"}) == {
+        "texts": [
+            {"evse_id": 1, "kind": "tariff", "content": "0.30 a kWh",
+             "format": "UTF8", "language": ""},
+        ],
+    }  # fmt: skip
+    assert (await verbs.answer({"verb": "terminal"}))["orders"][0]["order"] == "settle"
+
+
+PEOPLE: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
+    ({"verb": "refuse-tariff"}, (1, "refuse")),
+    ({"verb": "web-payment", "time_s": 60}, (1, DriverLimits(time_s=60.0))),
+    ({"verb": "card", "psp_ref": "P1", "details": {"CardBin": "411111"}},
+     (1, "P1", {"CardBin": "411111"})),
+    ({"verb": "card", "psp_ref": "P1"}, (1, "P1", {})),
+    ({"verb": "paid", "psp_ref": "P1", "status": "Failed"},
+     (1, PaymentDone("P1", "Failed"))),
+    ({"verb": "paid", "psp_ref": "P1", "status": "Settled", "receipt_id": "R"},
+     (1, PaymentDone("P1", "Settled", receipt_id="R"))),
+    ({"verb": "vat", "number": "NL12"}, (1, "NL12")),
+]  # fmt: skip
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("question", "wanted"), PEOPLE)
+async def test_what_people_want(
+    question: dict[str, Any], wanted: tuple[Any, ...]
+) -> None:
+    heart = Heart()
+    assert await Verbs(heart.ports()).answer(question) == {"accepted": True}
+    assert heart.people.wanted == [wanted]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"verb": "refuse-tariff", "evse": 2},
+        {"verb": "web-payment", "evse": 1},
+        {"verb": "web-payment", "evse": 1, "soc_pct": 80},
+        {"verb": "web-payment", "evse": 1, "cost": math.nan},
+        {"verb": "card", "evse": 1},
+        {"verb": "card", "evse": 1, "psp_ref": "x" * 256},
+        {"verb": "card", "evse": 1, "psp_ref": "x", "details": [1]},
+        {"verb": "card", "evse": 1, "psp_ref": "x", "details": {"a": 5}},
+        {"verb": "card", "evse": 1, "psp_ref": "x",
+         "details": {str(n): "y" for n in range(21)}},
+        {"verb": "paid", "psp_ref": "x", "status": "Eaten"},
+        {"verb": "paid", "status": "Settled"},
+        {"verb": "paid", "psp_ref": "x", "status": "Settled", "receipt_url": 5},
+        {"verb": "vat", "evse": 1, "number": "x" * 21},
+    ],
+)  # fmt: skip
+async def test_what_people_cannot_have(question: dict[str, Any]) -> None:
+    with pytest.raises(LocalError):
+        await Verbs(Heart().ports(evse_ids=(1, 2))).answer(question)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("question", [{"verb": "display"}, *(q for q, _ in PEOPLE)])
+async def test_without_a_central_system_there_is_nothing_to_show(
+    question: dict[str, Any],
+) -> None:
+    with pytest.raises(LocalError, match="no central system"):
+        await Verbs(replace(Heart().ports(), people=None)).answer(question)
