@@ -26,6 +26,7 @@ from chargerd.ocpp.blocks.driver_texts import DriverTexts
 from chargerd.ocpp.blocks.dynamic_profiles import DynamicProfiles
 from chargerd.ocpp.blocks.external_limits import ExternalLimits
 from chargerd.ocpp.blocks.fault_events import FaultEvents
+from chargerd.ocpp.blocks.firmware import Firmware
 from chargerd.ocpp.blocks.local_list import LocalList
 from chargerd.ocpp.blocks.logs import Logs
 from chargerd.ocpp.blocks.monitor_store import MonitorStore
@@ -200,13 +201,14 @@ class Parts:
         )
 
     def _upkeep(self, desk: Desk) -> tuple[Block, ...]:
-        """Blocks N and P: last, so that what is watched is up to date."""
+        """Blocks L, N and P: last, so that what is watched is up to date."""
         store = MonitorStore(desk)
         streams = EventStreams(desk, store)
         return (
             Monitoring(desk, store, streams, self._variables, self.faults),
             streams,  # what is due at the same instant is in
             MonitoringReport(desk, store),
+            Firmware(desk, self.availability, self.reset),
             Logs(desk, self._variables),
             Customer(desk, self._cache, self.local_list),
             DataTransfer(desk),
