@@ -98,6 +98,23 @@ def test_remote_start_without_evse_takes_the_plugged_one(version: str) -> None:
     assert rig.asked()[0].evse_id == 2
 
 
+@BOTH
+@pytest.mark.parametrize(
+    "seen",
+    [{"phase": P.ENERGY, "authorised": True}, {"operative": False}, {"faults": FAULT}],
+)
+def test_remote_start_without_a_free_evse_is_refused(
+    version: str, seen: dict[str, Any]
+) -> None:
+    rig = Rig(version=version).boot()
+    rig.observe(**seen)
+    rig.clear()
+    answer = rig.call("RequestStartTransaction", {"remoteStartId": 7, "idToken": TOKEN})
+    assert isinstance(answer, dict)
+    assert answer["status"] == "Rejected"
+    assert rig.asked() == []
+
+
 def limit(watts: float, **more: Any) -> dict[str, Any]:
     return {
         "id": 5,
