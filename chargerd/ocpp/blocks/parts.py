@@ -97,27 +97,11 @@ class Parts:
         self.charging = SmartCharging(desk, self._store)
         self.priority = PriorityCharging(desk, self._store, self.charging)
         self.transactions = Transactions(
-            desk,
-            self.charging,
-            self._cache,
-            self._readings,
-            self._costs,
+            desk, self.charging, self._cache, self._readings, self._costs,
             self._driver_texts,
-        )
+        )  # fmt: skip
         self.web_payment = WebPayment(desk, self.transactions)
-        self.display = Display(
-            desk, self.transactions, self._driver_texts, self.web_payment
-        )
-        self.payments = Payments(
-            desk,
-            self.authorization,
-            self.transactions,
-            self._costs,
-            self._driver_texts,
-        )
-        self.running_cost = RunningCost(
-            desk, self._tariffs, self._costs, self.transactions
-        )
+        self.display, self.payments, self.running_cost = self._customers(desk)
         self.resuming = Resuming(
             desk,
             self.transactions,
@@ -138,6 +122,15 @@ class Parts:
         )
         self._variables.attach(self.in_order)
         self._trigger.attach(self.in_order)
+
+    def _customers(self, desk: Desk) -> tuple[Display, Payments, RunningCost]:
+        """Blocks I and O, and the payments of C."""
+        texts, transactions = self._driver_texts, self.transactions
+        return (
+            Display(desk, transactions, texts, self.web_payment),
+            Payments(desk, self.authorization, transactions, self._costs, texts),
+            RunningCost(desk, self._tariffs, self._costs, transactions),
+        )
 
     def _station(self) -> tuple[Block, ...]:
         """Blocks A, B, C, D, G, H and M."""
