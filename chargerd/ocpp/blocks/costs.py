@@ -33,7 +33,7 @@ from chargerd.ocpp.effects import Payload
 from chargerd.ocpp.table.tariff import CTRLR
 from chargerd.ocpp.tariff import ZERO, Tariff, parse
 
-SPACE, PERIODS = "cost", "cost_period"
+SPACE, TARIFF, PERIODS = "cost", "cost_tariff", "cost_period"
 SAVE_EVERY_S = 300.0  # of the time that a crash may let go for free
 NOBODY = ("", "")
 
@@ -50,6 +50,7 @@ class Bill:
     judged_mono: float = -math.inf
     saved_mono: float = -math.inf
     over: int = 0  # periods on disk that are over
+    told_saved: bool = False  # the tariff, which may be large, is on disk
     resumed: bool = False  # from the disk: its clock starts with the first look
 
 
@@ -159,7 +160,7 @@ class Costs:
             self._advance(view, tx, bill, bill.account, now)
             bill.account.change(tariff, now.utc)
         bill.told = view.tariff = told
-        bill.named = False
+        bill.named = bill.told_saved = False
 
     def advance(self, view: EvseView, tx: Transaction, now: Now) -> None:
         """About once a second: what was spent since (I12.FR.31, .32)."""
@@ -220,9 +221,11 @@ class Costs:
                 period = kept_period(account.periods[index])
                 self._desk.save(PERIODS, f"{number}/{index}", period)
             bill.over = len(account.periods) - 1
+        if not bill.told_saved:
+            self._desk.save(TARIFF, str(number), bill.told)
+            bill.told_saved = True
         record = {
             "tx": bill.tx_id,
-            "told": bill.told,
             "named": bill.named,
             "account": kept(account) if account else None,
         }
@@ -236,7 +239,8 @@ class Costs:
 
     def _forget(self, view: EvseView) -> None:
         bill = self._bills.pop(view.config.id)
-        self._desk.save(SPACE, str(view.config.id), None)
+        for space in (SPACE, TARIFF):
+            self._desk.save(space, str(view.config.id), None)
         for index in range(bill.over):
             self._desk.save(PERIODS, f"{view.config.id}/{index}", None)
         view.tariff, view.cost_is_local = None, False
@@ -245,8 +249,11 @@ class Costs:
         """What the last run has left; without its transaction it is soon forgotten."""
         evse = self._desk.evses.get(int(key)) if key.isdigit() else None
         try:
-            told, kept_account = record["told"], record["account"]
-            bill = Bill(record["tx"], told, None, record["named"], resumed=True)
+            told = self._desk.saved[TARIFF][key]
+            kept_account = record["account"]
+            bill = Bill(
+                record["tx"], told, None, record["named"], resumed=True, told_saved=True
+            )
             if kept_account is not None:
                 bill.over = kept_account["periods"] - 1
         except (KeyError, TypeError):

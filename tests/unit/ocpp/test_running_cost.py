@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chargerd.model import DriverLimits, SessionPhase, Token
-from chargerd.ocpp.effects import CallError
+from chargerd.ocpp.effects import CallError, Save
 from tests.unit.ocpp.auth_kit import ask, asked, reply
 from tests.unit.ocpp.cost_kit import VAT, energy, fee, minutes, tariff
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
@@ -315,7 +315,7 @@ def test_costs_go_on_after_a_restart() -> None:
     assert cost["energy"]["exclTax"] == 2.0
     assert 1.0 <= cost["idleTime"]["exclTax"] < 1.1  # ten minutes away were free
     assert named(again) == []
-    assert again.saved["cost"] == {}
+    assert again.saved["cost"] == again.saved["cost_tariff"] == {}
     assert again.saved.get("cost_period", {}) == {}
 
 
@@ -374,3 +374,20 @@ def test_an_error_in_place_of_an_answer_changes_nothing() -> None:
     rig = priced()
     rig.answer(rig.last("TransactionEvent"), CallError("InternalError"))
     assert total(stop(rig, 1000)) == 1.0
+
+
+def test_a_large_tariff_is_not_written_with_each_event() -> None:
+    rig = priced(ONE, **RUNNING)
+    rig.run_s(300)
+    kept = [e for e in rig.effects if isinstance(e, Save)]
+    assert len([save for save in kept if save.namespace == "cost"]) > 3
+    assert len([save for save in kept if save.namespace == "cost_tariff"]) == 1
+
+
+@pytest.mark.parametrize("record", [5, {}, {"tx": "x", "named": True, "account": {}}])
+def test_a_damaged_bill_is_left_out(record: Any) -> None:
+    saved = {"cost": {"1": record, "x": record}, "cost_tariff": {"1": ONE}}
+    rig = Rig(config(), saved).boot()
+    charge(rig)
+    assert "costDetails" not in stop(rig)
+    assert rig.saved["cost"] == {}
