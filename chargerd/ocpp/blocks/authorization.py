@@ -242,12 +242,12 @@ class Authorization(Block):
             self._refuse(question, "NotAllowedTypeEVSE")
             return
         token = replace(question.token, group=group) if group else question.token
-        if not self._runs(evse_id):
+        view = self._desk.evses.get(evse_id)
+        if view is not None and not view.runs:  # else it is about the end
             if self._reservations.refuses(evse_id, token):
                 self._refuse(question, "reserved for somebody else")
                 return
-            view = self._desk.evses.get(evse_id)
-            if view is not None and view.web_payment_runs(now.mono):  # C25.FR.22
+            if view.web_payment_runs(now.mono):  # C25.FR.22
                 self._refuse(question, "somebody is paying for it on the web")
                 return
             problem = self._tariffs.offered(evse_id, token, tariff, now)
@@ -270,14 +270,8 @@ class Authorization(Block):
     def _tell(self, answer: Authorisation) -> None:
         self._desk.ask(replace(answer, connect_s=self._desk.connect_s()))
 
-    def _runs(self, evse_id: int) -> bool:
-        """A session that somebody has started: what is asked now is its end."""
-        view = self._desk.evses.get(evse_id)
-        report = view.report if view else None
-        return report is not None and report.snapshot.session.authorised
-
     def _end_all(self) -> None:
         """There is no screen to choose on (C16.FR.02)."""
         for evse_id, view in self._desk.evses.items():
-            if view.transaction_id or self._runs(evse_id):
+            if view.transaction_id or view.runs:
                 self._desk.ask(StopRequest(evse_id, StopReason.MASTER_PASS))

@@ -99,6 +99,14 @@ class EvseView:
         return until is not None and now_mono < until
 
     @property
+    def runs(self) -> bool:
+        """Somebody may charge there, and nobody has ended it."""
+        if self.report is None:
+            return False
+        session = self.report.snapshot.session
+        return session.authorised and session.stop_reason is None
+
+    @property
     def plugged(self) -> bool:
         return (
             self.report is not None

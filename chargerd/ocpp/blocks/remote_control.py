@@ -77,7 +77,7 @@ class RemoteControl(Block):
             view = known
         if view.status in BLOCKED:
             return refusal("UnsupportedRequest", f"EVSE is {view.status} (F01.FR.23)")
-        if view.transaction_authorised or _authorised(view):
+        if view.transaction_authorised or view.runs:
             return refusal("TxInProgress", "F01.FR.24")
         if self._reservations.refuses(view.config.id, token):
             return refusal("UnsupportedRequest", "reserved for somebody else")
@@ -122,7 +122,7 @@ class RemoteControl(Block):
             view
             for view in self._desk.evses.values()
             if view.status not in BLOCKED
-            and not _authorised(view)
+            and not view.runs
             and not self._reservations.refuses(view.config.id, token)
         ]
         return next((view for view in free if view.plugged), free[0] if free else None)
@@ -144,7 +144,7 @@ class RemoteControl(Block):
         connector_id = request["connectorId"]
         if view is None or connector_id not in [c.id for c in view.config.connectors]:
             return {"status": "UnknownConnector"}
-        if _authorised(view):
+        if view.runs:
             return {"status": "OngoingAuthorizedTransaction"}
         self._desk.ask(UnlockRequest(view.config.id, connector_id))
         self._transactions.unlocking(view, now)
@@ -169,13 +169,6 @@ class RemoteControl(Block):
         for one in [one for one in self._unlocking if of(one)]:
             self._unlocking.remove(one)
             self._desk.reply(one.promised, answer)
-
-
-def _authorised(view: EvseView) -> bool:
-    if view.report is None:
-        return False
-    session = view.report.snapshot.session
-    return session.authorised and session.stop_reason is None
 
 
 def _is_locked(view: EvseView) -> bool:

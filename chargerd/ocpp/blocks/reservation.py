@@ -152,7 +152,7 @@ class Reservations(Block):
         snapshot = report.snapshot
         key = (
             snapshot.session.id,
-            snapshot.session.authorised,
+            view.runs,
             snapshot.operative,
             snapshot.faults,
         )
@@ -210,7 +210,7 @@ class Reservations(Block):
         """By somebody who may charge, or will in the next tick."""
         if view.report is None or view.config.id in self._used:
             return True
-        return view.report.snapshot.session.authorised
+        return view.runs
 
     def _views(self) -> Iterable[EvseView]:
         return self._desk.evses.values()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargerd.config import Config
-from chargerd.model import ActiveFault, SessionPhase, StartRequest, Token
+from chargerd.model import ActiveFault, SessionPhase, StartRequest, StopReason, Token
 from tests.unit.ocpp.auth_kit import (
     ACCEPTED,
     OTHER,
@@ -437,6 +437,19 @@ def test_who_comes_and_does_not_plug_in(version: str, told: list[Any]) -> None:
     assert updates(rig) == told
     rig.observe(P.STARTING, authorised=True)
     assert all("reservationId" not in event for event in rig.events())
+
+
+def test_a_vehicle_that_has_finished_does_not_keep_others_out_of_it() -> None:
+    """Its driver may not begin anew where that is the last place left."""
+    rig = rig_of(2)
+    reserve(rig, 1)
+    assert may_charge(rig, OTHER, 1)
+    for phase, stop in ((P.STARTING, None), (P.FINISHED, StopReason.LOCAL)):
+        rig.observe(phase, evse_id=1, authorised=True, token=OTHER, stop=stop)
+    rig.observe(evse_id=2, operative=False)
+    assert updates(rig) == []
+    assert not may_charge(rig, OTHER, 1)
+    assert may_charge(rig, CARD, 1)
 
 
 def test_a_free_token_at_another_evse_uses_nothing_up() -> None:
