@@ -125,4 +125,4 @@ class Lane:
                 for event in payload["eventData"]
             )
 
-        await self.plant.peer.expect("NotifyEvent", fits, 5.0, since=mark)
+        await self.plant.peer.expect("NotifyEvent", fits, since=mark)

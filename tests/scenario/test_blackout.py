@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.lane import Lane
-from tests.process import Plant, station, until
+from tests.process import Plant, patient_bench, station, until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
 
@@ -36,7 +36,8 @@ async def house_lives(plant: Plant) -> bool:
 
 @pytest.mark.asyncio
 async def test_the_house_lives_on_without_the_grid(tmp_path: Path) -> None:
-    async with station(tmp_path, **BLACKOUT) as plant:
+    bench = patient_bench(tmp_path)
+    async with station(tmp_path, bench=bench, **BLACKOUT) as plant:
         lane, rig = Lane(plant, 1), plant.stand.rig
         await rig.ask(verb="load", power_w=HOUSE_W)
         await lane.start_dc(-3000.0)
