@@ -35,7 +35,8 @@ from chargerd.ocpp.tariff import ZERO, Tariff, parse
 
 SPACE, TARIFF, PERIODS = "cost", "cost_tariff", "cost_period"
 SAVE_EVERY_S = 300.0  # of the time that a crash may let go for free
-NOBODY = ("", "")
+NO_CARD = ("", "")
+NO_PAYMENT = ("", NO_CARD)
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Costs:
         self._tariffs = tariffs
         self._texts = texts
         self._bills: dict[int, Bill] = {}
-        self._payments: dict[int, tuple[str, str]] = {}
+        self._payments: dict[int, tuple[str, tuple[str, str]]] = {}
         self._refused: set[str] = set()  # transactions whose driver wants no tariff
         for key, record in desk.saved.get(SPACE, {}).items():
             bill = self._restored(key, record)
@@ -70,10 +71,10 @@ class Costs:
     def bill(self, view: EvseView) -> Bill | None:
         return self._bills.get(view.config.id)
 
-    def paid_by(self, evse_id: int, brand: str, recognition: str) -> None:
-        """What a payment terminal knows of the card that starts the next transaction,
-        for prices with paymentBrand or paymentRecognition."""
-        self._payments[evse_id] = (brand, recognition)
+    def paid_by(self, evse_id: int, token: str, card: tuple[str, str]) -> None:
+        """What a payment terminal knows of the card, if its token starts the next
+        transaction: for prices with paymentBrand or paymentRecognition."""
+        self._payments[evse_id] = (token, card)
 
     # From event to event.
 
@@ -130,8 +131,11 @@ class Costs:
     ) -> Bill:
         account = None
         if self._desk.model.flag(CTRLR, "Enabled", instance="Cost"):
-            payment = self._payments.pop(view.config.id, NOBODY)
-            account = Account(tariff, self._zone, view.is_dc, payment)
+            payer, card = self._payments.pop(view.config.id, NO_PAYMENT)
+            session = view.report.snapshot.session if view.report else None
+            if session is None or session.token is None or session.token.value != payer:
+                card = NO_CARD
+            account = Account(tariff, self._zone, view.is_dc, card)
             account.begin(
                 _instant(now),
                 _sample(view.report, now),

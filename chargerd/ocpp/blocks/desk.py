@@ -79,7 +79,8 @@ class EvseView:
     cost_is_local: bool = False  # by our own tariff; else what the CSMS says counts
     tariff: Payload | None = None  # of the transaction
     reserved_since_utc: datetime | None = None  # who is there now had reserved it then
-    first_limits: dict[str, float] = field(default_factory=dict)  # of the next one
+    first_limits: dict[str, float] = field(default_factory=dict)  # of the next one,
+    first_limits_for: str = ""  # if this token starts it
     web_payment_until_mono: float | None = None  # somebody pays: nobody else begins
     needs_due: bool = False  # the vehicle has yet to say what it needs (K15.FR.17)
     needs_told: bool = False  # NotifyEVChargingNeeds went out for this session

@@ -93,11 +93,11 @@ class Payments(Block):
         until = stamp(now.utc_at(now.mono + connect_s))
         amount = self._amount("AuthorizationAmount")
         self._keep(Payment(psp_ref, evse_id, amount, until, asked=asked))
-        view.first_limits = {"maxCost": amount}
+        view.first_limits, view.first_limits_for = {"maxCost": amount}, psp_ref
         brand, recognition = (
             details.get(name, "") for name in ("PaymentBrand", "PaymentRecognition")
         )
-        self._costs.paid_by(evse_id, brand, recognition)
+        self._costs.paid_by(evse_id, psp_ref, (brand, recognition))
         self._desk.ask(
             StartRequest(evse_id, token, authorised=not asked, connect_s=connect_s)
         )
@@ -249,7 +249,8 @@ class Payments(Block):
             if not payment.seen:
                 self._keep(replace(payment, seen=True))
         elif refused or payment.seen or stamp(now.utc) >= payment.until:
-            view.first_limits = {}
+            if view.first_limits_for == payment.psp_ref:
+                view.first_limits = {}
             self._release(payment, now, tell=payment.asked and not refused)
 
     def _release(self, payment: Payment, now: Now, *, tell: bool) -> None:

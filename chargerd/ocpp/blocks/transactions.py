@@ -253,7 +253,8 @@ class Transactions(Block):
         tx.authorised = session.authorised
         tx.session = as_session(session)
         view = self._desk.evses[tx.evse_id]
-        if view.first_limits and tx.authorised:  # C18.FR.06
+        who = session.token.value if session.token and session.authorised else ""
+        if view.first_limits and who == view.first_limits_for:  # C18.FR.06
             tx.limits |= capped(view.first_limits, tx.limits_of_csms)
             view.first_limits = {}
         if session.remote_start_id is not None:

@@ -421,3 +421,15 @@ def test_a_damaged_record_is_left_out() -> None:
     rig = Rig(config(), {"payment": {"x": {"psp_ref": 1}, "y": 5}}).boot()
     assert orders(rig) == []
     assert rig.saved["payment"] == {}
+
+
+def test_another_card_that_starts_there_has_no_part_in_the_payment() -> None:
+    rig = station(tariff(fixedFee=fee(3.0, paymentBrand="VISA")))
+    pay(rig)
+    charge(rig, Token("0BADCAFE"))
+    assert all("transactionLimit" not in e["transactionInfo"] for e in rig.events())
+    rig.run_s(60)
+    assert orders(rig) == [(PSP, "release", 0.0)]
+    rig.observe(P.IDLE)
+    ended = rig.events()[-1]["costDetails"]
+    assert ended["totalCost"]["total"]["exclTax"] == 0.0

@@ -10,7 +10,7 @@ from chargerd.model import DriverLimits, SessionPhase, Token
 from chargerd.ocpp.effects import CallError, Save
 from tests.unit.ocpp.auth_kit import ask, asked, reply
 from tests.unit.ocpp.cost_kit import VAT, energy, fee, minutes, tariff
-from tests.unit.ocpp.station_rig import V21, V201, Rig, config
+from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
 from tests.unit.ocpp.tariff_kit import (
     ONE,
     charge,
@@ -290,7 +290,7 @@ def test_the_cost_limit_counts_what_is_calculated_here() -> None:
 def test_who_pays_at_the_terminal_may_have_his_price() -> None:
     rig = station()
     set_default(rig, tariff(fixedFee=fee(4.0, paymentBrand="VISA")))
-    rig.station._parts._costs.paid_by(1, "VISA", "CC")
+    rig.station._parts._costs.paid_by(1, CARD.value, ("VISA", "CC"))
     charge(rig)
     assert total(stop(rig)) == 4.0
 
