@@ -15,10 +15,13 @@ from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.effects import Answer, Later, Payload
 from chargerd.ocpp.work.vendor import AskVendor, VendorAnswer
 
+MOST_WAITING = 8  # requests that the programs have not answered
+
 
 class DataTransfer(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._waiting = 0
         self._hooks = {hook.vendor: hook for hook in desk.config.ocpp.data_transfer}
 
     def routes(self) -> Mapping[str, Handler]:
@@ -31,9 +34,13 @@ class DataTransfer(Block):
         message = request.get("messageId")
         if hook.messages and message is not None and message not in hook.messages:
             return {"status": "UnknownMessageId"}
+        if self._waiting >= MOST_WAITING:
+            return refusal("OutOfMemory", "the vendor's program has enough to do")
         promised = self._desk.later("DataTransfer")
+        self._waiting += 1
 
         def answered(value: Any, now: Now) -> None:
+            self._waiting -= 1
             self._desk.reply(promised, _answer(value))
 
         self._desk.work(AskVendor(hook.socket, request, hook.timeout_s), answered)

@@ -18,7 +18,7 @@ from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.firmware_update import Step, Update, version_problem
 from chargerd.ocpp.blocks.reset import Reset
-from chargerd.ocpp.effects import Answer, Durability, Later, OcppError, Payload
+from chargerd.ocpp.effects import Answer, Durability, Later, OcppError, Payload, Save
 from chargerd.ocpp.work.address import read_url
 from chargerd.ocpp.work.firmware import (
     Candidate,
@@ -298,12 +298,14 @@ class Firmware(Block):
         if update is None or status in update.told:
             return
         update.told.append(status)
-        self._keep()
         payload: Payload = {"status": status, "requestId": update.request_id}
         if why:
             info = {"reasonCode": "Unspecified", "additionalInfo": why[:500]}
             payload["statusInfo"] = info
-        self._desk.send("FirmwareStatusNotification", payload, now, answered=then)
+        self._desk.send(
+            "FirmwareStatusNotification", payload, now, Durability.DURABLE,
+            answered=then, save=Save(SPACE, KEY, update.kept()),
+        )  # fmt: skip
 
     def trigger(self, at: Payload, now: Now) -> str:
         """The last status again; Idle after Installed and when there was none

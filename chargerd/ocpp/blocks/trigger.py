@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.desk import Desk
-from chargerd.ocpp.effects import Answer, Durability, Payload
+from chargerd.ocpp.effects import Answer, Payload
 
 CUSTOM = "CustomTrigger"
-IDLE = ("LogStatusNotification", "FirmwareStatusNotification")
 
 
 class TriggerMessages(Block):
@@ -41,15 +40,6 @@ class TriggerMessages(Block):
             ):
                 return {"status": "NotImplemented"}
         made = self._triggers.get(name)
-        if made is not None:
-            return {"status": made(request.get("evse", {}), now)}
-        if name not in IDLE:  # F06.FR.08
+        if made is None:  # F06.FR.08
             return {"status": "NotImplemented"}
-        self._desk.send(
-            name,
-            {"status": "Idle"},  # F06.FR.15, .16
-            now,
-            Durability.NOW_OR_NEVER,
-            while_gated=True,
-        )
-        return {"status": "Accepted"}
+        return {"status": made(request.get("evse", {}), now)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,21 @@ def test_a_program_that_fails_is_a_refusal() -> None:
     assert answer["status"] == "Rejected"
 
 
+def test_a_flood_is_refused_and_passes() -> None:
+    station = rig()
+    for _ in range(8):
+        promised = station.call_later("DataTransfer", LAMP)
+    answer = station.call("DataTransfer", LAMP)
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == "OutOfMemory"
+    for handle in list(station.works):
+        station.station.worked(handle, VendorAnswer("Accepted"), station.now)
+        station.over(handle)
+    station.drain()
+    assert station.replied(promised) == {"status": "Accepted"}
+    station.call_later("DataTransfer", LAMP)
+
+
 @req("P02.FR.02")
 def test_the_station_needs_no_extension_itself() -> None:
     station = rig()
@@ -85,20 +101,24 @@ def test_no_battery_swaps() -> None:
 
 async def asked(path: Path, reply: bytes, timeout_s: float = 5.0) -> Any:
     heard = []
+    ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.readline())
         writer.write(reply)
-        await writer.drain()
-        if reply:
-            writer.close()
-        else:
-            await reader.read()
-            writer.close()
+        if not reply:
+            await reader.read()  # until the other side gives up
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_unix_server(serve, path)
     async with server:
-        values = [v async for v in ask_vendor(AskVendor(path, LAMP, timeout_s))]
+        try:
+            values = [v async for v in ask_vendor(AskVendor(path, LAMP, timeout_s))]
+        finally:
+            await ended.wait()
     assert b'"lamp"' in heard[0]
     return values
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chargerd.model import AvailabilityRequest, SessionPhase
-from chargerd.ocpp.effects import OcppError
+from chargerd.ocpp.effects import Durability, OcppError
 from chargerd.ocpp.work.address import TransferError
 from chargerd.ocpp.work.firmware import (
     CheckFirmware,
@@ -112,6 +112,15 @@ def test_unsigned_firmware_is_refused_by_default() -> None:
     assert isinstance(answer, dict)
     assert answer["status"] == "Rejected"
     assert not station.works
+
+
+def test_each_status_is_on_disk_with_the_record_that_says_so() -> None:
+    station = rig()
+    to_install(station)
+    sends = [s for s in station.sent if s.action == "FirmwareStatusNotification"]
+    assert {send.durability for send in sends} == {Durability.DURABLE}
+    kept = [send.save.value["told"] for send in sends if send.save]
+    assert kept == [SIGNED_STATUSES[: n + 1] for n in range(4)]
 
 
 def test_without_an_installer_there_is_no_update() -> None:

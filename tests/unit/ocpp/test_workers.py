@@ -10,7 +10,22 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import OcppError, Work
+from chargerd.ocpp.work.build import workers
+from chargerd.ocpp.work.certificates import TASKS
+from chargerd.ocpp.work.firmware import (
+    CheckFirmware,
+    CheckSigner,
+    InstallFirmware,
+    ReadSlot,
+    Reboot,
+)
+from chargerd.ocpp.work.logs import PrepareLog
+from chargerd.ocpp.work.samples import AppendSamples
+from chargerd.ocpp.work.security_log import LogEvent
+from chargerd.ocpp.work.transfer import Download, Upload
+from chargerd.ocpp.work.vendor import AskVendor
 from chargerd.ocpp.workers import Workers
+from tests.unit.ocpp.station_rig import config
 
 pytestmark = pytest.mark.asyncio
 
@@ -124,3 +139,11 @@ async def test_all_jobs_end_with_the_runner() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ended.is_set()
+
+
+async def test_each_kind_of_job_has_its_worker() -> None:
+    kinds = {
+        AppendSamples, AskVendor, CheckFirmware, CheckSigner, Download,
+        InstallFirmware, LogEvent, PrepareLog, ReadSlot, Reboot, Upload, *TASKS,
+    }  # fmt: skip
+    assert kinds <= set(workers(config()))
