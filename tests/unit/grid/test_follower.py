@@ -1,4 +1,4 @@
-"""What events want is reckoned beside the loop, one at a time, and handed over on it."""
+"""What events want: reckoned beside the loop, one at a time, handed over on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Slow:
         self.refused: Counter[str] = Counter()
         self.begun = self.most = self.running = 0
         self.threads: list[int] = []
-        self.may_end = threading.Event()
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
 
     def tick(self, _now: Now) -> Callable[[], Work] | None:
         self.begun += 1
@@ -32,6 +32,7 @@ class Slow:
         self.threads.append(threading.get_ident())
         self.running += 1
         self.most = max(self.most, self.running)
+        self.has_begun.set()
         self.may_end.wait(10.0)
         self.running -= 1
         return Work()
@@ -47,9 +48,8 @@ async def test_the_loop_goes_on_while_it_is_reckoned() -> None:
     (made, told), core = ports(), Slow()
     follower = Follower(core, made, "grid.x")
     both = asyncio.gather(follower.follow(), follower.follow())
-    while not core.running:
-        await asyncio.sleep(0)  # would hang, if the job held the loop
-    assert core.begun == 1
+    await asyncio.to_thread(core.has_begun.wait, 10.0)  # no turn, if the loop is held
+    assert (core.begun, core.running) == (1, 1)
     core.may_end.set()
     await both
     assert (core.begun, core.most) == (2, 1)
