@@ -6,6 +6,7 @@ and battery. Each case: start, energy flows, a dispatch changes it, the car stop
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -142,14 +143,21 @@ class Scene:
         await until(f"phase {name}", there, limit_s)
 
     def machine_was_late(self) -> bool:
-        """The car let 0.4 s pass in its loop, which a station must take for silence;
-        or the daemon did not get its turn."""
-        heard = None
-        for fact in self.car.facts:
-            if "said" in fact and heard is not None and fact["at"] - heard > 0.4:
-                return True
-            heard = fact["at"] if fact.get("heard") in LOOPS else None
+        """The car let 0.4 s pass in its loop, which a station must take for silence,
+        or 0.5 s since its last request, though the daemon says that it answered in
+        time; or the daemon did not get its turn."""
         log = self.plant.stand.log("daemon", 200)
+        in_time = "late_answers=0" in log
+        asked = heard = -math.inf
+        looping = False
+        for fact in self.car.facts:
+            at = fact.get("at", -math.inf)
+            if "said" in fact:
+                if looping and (at - heard > 0.4 or (in_time and at - asked > 0.5)):
+                    return True
+                asked = at
+            looping = fact.get("heard") in LOOPS
+            heard = at
         return "SchedulerOverrun" in log or "PilotLost" in log
 
     def refusals(self) -> list[ecog.Fact]:
