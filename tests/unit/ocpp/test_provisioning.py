@@ -295,7 +295,7 @@ def test_rejected_stays_silent_over_a_reconnect() -> None:
     [
         ("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}),
         ("TriggerMessage", {"requestedMessage": "BootNotification"}),
-        ("GetLog", {}),
+        ("PublishFirmware", {}),
     ],
 )
 def test_rejected_answers_with_a_security_error(

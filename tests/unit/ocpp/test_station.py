@@ -29,8 +29,8 @@ def test_startup_is_a_durable_security_event() -> None:
 def test_unsupported_actions_are_not_supported(version: str) -> None:
     rig = Rig(version=version)
     rig.boot()
-    answer = rig.station.call("GetLog", {}, rig.now)
-    assert answer == CallError("NotSupported", "GetLog is not supported")
+    answer = rig.station.call("PublishFirmware", {}, rig.now)
+    assert answer == CallError("NotSupported", "PublishFirmware is not supported")
 
 
 def test_2_1_actions_do_not_exist_on_a_2_0_1_link() -> None:
