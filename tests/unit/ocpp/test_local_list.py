@@ -215,8 +215,12 @@ def test_a_crash_in_between_leaves_no_list_rather_than_a_part() -> None:
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.dictionaries(st.integers(0, 400), st.booleans()), min_size=1),
-    st.integers(0),
+    st.lists(
+        st.dictionaries(st.integers(0, 400), st.booleans(), max_size=40),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 1000),
 )
 def test_whenever_it_is_killed_the_list_is_whole_or_not_there(
     changes: list[dict[int, bool]], cut: int

@@ -207,6 +207,13 @@ def test_what_is_not_free_cannot_be_reserved(
     assert "reservation" not in rig.saved
 
 
+def test_where_none_works_it_is_unavailable() -> None:
+    rig = rig_of(2)
+    rig.observe(evse_id=1, faults=FAULT)
+    rig.observe(evse_id=2, operative=False)
+    assert reserve(rig) == "Unavailable"
+
+
 def test_what_has_not_reported_yet_is_unavailable() -> None:
     assert reserve(Rig().boot(), 1, 1) == "Unavailable"
 
@@ -450,6 +457,26 @@ def test_a_vehicle_that_has_finished_does_not_keep_others_out_of_it() -> None:
     assert updates(rig) == []
     assert not may_charge(rig, OTHER, 1)
     assert may_charge(rig, CARD, 1)
+
+
+def test_of_two_reservations_the_one_for_that_evse_is_used_up() -> None:
+    rig = rig_of(2)
+    reserve(rig, 1)
+    reserve(rig, 2, 1)
+    assert may_charge(rig, CARD, 1)
+    assert (cancel(rig, 2), cancel(rig, 1)) == ("Rejected", "Accepted")
+
+
+def test_what_is_used_up_is_free_for_nobody_else_meanwhile() -> None:
+    """The heart has yet to begin there; the other one stays reserved."""
+    rig = rig_of(2)
+    reserve(rig, 1)
+    reserve(rig, 2, token=FRIEND)
+    tick(rig)
+    assert may_charge(rig, CARD, 1)
+    rig.observe(evse_id=2)
+    assert statuses(rig) == []
+    assert not may_charge(rig, OTHER, 2)
 
 
 def test_a_free_token_at_another_evse_uses_nothing_up() -> None:
