@@ -56,7 +56,7 @@ from chargerd.records import build as records
 from chargerd.scheduler import month
 from chargerd.scheduler.battery_profile import Profiles
 from chargerd.scheduler.cycle import PERIOD_S, Cycle
-from chargerd.scheduler.planner import house, reserve
+from chargerd.scheduler.planner import house, prices, reserve
 from chargerd.scheduler.planner.door import PlanDoor
 from chargerd.scheduler.signals import SchedulerError
 from chargerd.store.store import Store
@@ -191,6 +191,7 @@ class App:
             tariff=self._cycle.prices,
             reserves=partial(reserve.windows, site, self._cycle.zone),
             house=self._house_load(saved),
+            judge=self._judge_prices(saved),
         )
 
     def _house_load(self, saved: Mapping[str, Mapping[str, Any]]) -> house.House | None:
@@ -201,6 +202,16 @@ class App:
         learnt = house.read(saved.get("scheduler", {}).get("house"))
         keep = partial(self._store.kv.put, "scheduler", "house")
         return house.House(self._cycle.zone, learnt, keep)
+
+    def _judge_prices(
+        self, saved: Mapping[str, Mapping[str, Any]]
+    ) -> prices.Judge | None:
+        """What past forecasts have taught; None by choice."""
+        if not self._config.site.plan.judge_forecasts:
+            return None
+        kept = saved.get("scheduler", {}).get("prices")
+        keep = partial(self._store.kv.put, "scheduler", "prices")
+        return prices.Judge(self._cycle.zone, kept, keep)
 
     def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
         doors: dict[int, VehicleDoor] = {}

@@ -56,6 +56,8 @@ class SitePlan(Section):
     reserve: Annotated[tuple[Reserve, ...], Field(max_length=4)] = ()
     # Learn the house's load by weekday and half-hour; else it stays as it is now.
     learn_house: bool = True
+    # Judge price forecasts by how wrong they were before; else they are believed.
+    judge_forecasts: bool = True
     # What the stage takes while any power flows (measure yours). With it the solver's
     # plan is walked anew, and `knee_w` is not looked at.
     idle_loss_w: Annotated[float, Field(ge=0, le=2_000)] = 0.0

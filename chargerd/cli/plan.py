@@ -30,6 +30,8 @@ def render(answer: Json) -> RenderableType:
         f"{state[k]} {k}" for k in ("solved", "ruled", "kept") if k in state
     )
     parts += [_kept(row) for row in state.get("reserves", ()) if _some(row)]
+    if state.get("judged"):
+        parts.append(Text("Prices to come are forecasts, judged by the past."))
     why = f"; last because of {state['why']}" if state.get("why") else ""
     return Group(*parts, Text(f"Plans so far: {counts}{why}", style="dim"))
 

@@ -21,6 +21,7 @@ from chargerd.scheduler.planner import rule, shape, when
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.house import House
 from chargerd.scheduler.planner.outlook import SiteOutlook
+from chargerd.scheduler.planner.prices import Judge
 from chargerd.scheduler.planner.reserve import Window
 
 log = structlog.get_logger(__name__)
@@ -42,11 +43,13 @@ class PlanDoor:
         reserves: Callable[[Now], tuple[Window, ...]] = lambda now: (),
         house: House | None = None,
         child: Child | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._settings, self._outlook = settings, outlook
         self._publish, self._now, self._tariff = publish, now, tariff
         self._reserves, self._house = reserves, house
         self._child = child or Child()
+        self._judge = judge
         self._series: dict[str, PriceSeries] = {}
         self._number = 0  # of changes of the series
         self._basis: when.Basis | None = None
@@ -93,6 +96,10 @@ class PlanDoor:
         if self._house is not None:
             self._house.learn(site.house_w - site.unplanned_w, now)
         if prices is not None:
+            if self._judge is not None and prices.source in self._series:
+                self._judge.learn(
+                    prices, now
+                )  # the configured tariff foretells nothing
             why = when.due(
                 self._basis,
                 self._plans,
@@ -124,8 +131,11 @@ class PlanDoor:
         evses = {evse.evse_id: evse for evse in site.evses}
         self._basis = when.Basis(now_mono, evses, site, self._number)
         house_w = self._house.forecast(site, now) if self._house else None
+        best = prices
+        if self._judge is not None:
+            best = await asyncio.to_thread(self._judge.estimate, prices, now)
         horizon = horizons.make(
-            site, prices, self._settings, now_mono, self._reserves(now), house_w
+            site, best, self._settings, now_mono, self._reserves(now), house_w
         )
         if horizon is None:
             self._last.pop("reserves", None)
@@ -146,6 +156,7 @@ class PlanDoor:
             "why": why,
             "cpu_s": solution.cpu_s,
             "cost": solution.cost,
+            "judged": best is not prices,
             "reserves": shape.offers(horizon, solution, now),
         }
         knee_w, currency = self._settings.knee_w, prices.currency

@@ -46,6 +46,12 @@ def test_a_plan_as_a_chart() -> None:
     assert "8.0 to 40.0" in text
     assert "35 in, 16 out" in text
     assert "3 solved, 0 ruled, 0 kept; last because of plug" in text
+    assert "judged" not in text
+
+
+def test_prices_that_were_judged_say_so() -> None:
+    text = shown({"plans": [PLAN], "planner": STATE | {"judged": True}})
+    assert "Prices to come are forecasts, judged by the past." in text
 
 
 def test_reserves_are_listed_by_block() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC
 from functools import partial
 
 import pytest
@@ -17,6 +18,7 @@ from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner import reserve, rule
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.door import PlanDoor
+from chargerd.scheduler.planner.prices import Judge
 from tests.unit.planner.test_envelope import EVSE, HOUR, NOW, PRICES, SITE
 from tests.unit.scheduler.stand import Stand, at
 
@@ -231,3 +233,33 @@ def test_from_a_sold_reserve_in_the_configuration_to_a_setpoint_held_back() -> N
     s.run(6.0)
     assert s.decision().power_w == pytest.approx(-7000.0, abs=5.0)  # it is for this
     assert door.status()["reserves"][0]["up_w"] == pytest.approx(6000.0)
+
+
+def test_it_plans_with_judged_prices_and_tells_the_raw_ones() -> None:
+    judged = replace(
+        PRICES,
+        parts=tuple(replace(p, buy_per_kwh=p.buy_per_kwh + 1.0) for p in PRICES.parts),
+    )
+
+    class Sure(Judge):
+        def estimate(self, series: PriceSeries, now: Now) -> PriceSeries:
+            return judged
+
+    bench = Bench()
+    judge = Sure(UTC, None, lambda kept: None)
+    bench.door = PlanDoor(
+        SitePlan(wear_per_kwh=0.02),
+        lambda: SITE,
+        bench.plans.append,
+        bench.now,
+        child=bench.child,
+        judge=judge,
+    )
+    bench.door.prices(PRICES)
+    bench.look()
+    first = PRICES.parts[0].buy_per_kwh
+    assert bench.plans[0].parts[0].note.startswith(f"{first + 1.0:.4g} in")
+    told = bench.door.price(bench.now())
+    assert told is not None
+    assert told.buy_per_kwh == first
+    assert bench.door.status()["judged"] is True
