@@ -34,6 +34,7 @@ class Web:
     etag: str = '"v1"'
     codes: list[int] = field(default_factory=list)
     location: str = ""
+    shift: int = 0  # a 206 begins so much later than asked
     cut_at: int | None = None  # a GET breaks off after so many bytes
     heard: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     port: int = 0
@@ -84,6 +85,7 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
                     self.end_headers()
                     return
                 self.send_response(206)
+                start += web.shift
                 last = len(body) - 1
                 self.send_header("Content-Range", f"bytes {start}-{last}/{len(body)}")
             else:

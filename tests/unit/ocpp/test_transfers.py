@@ -191,6 +191,15 @@ def test_another_file_is_fetched_from_its_start(tmp_path: Path, what: str) -> No
         assert fetched(tmp_path, web.url(path)) == TEXT
 
 
+def test_a_server_that_goes_on_elsewhere_is_not_believed(tmp_path: Path) -> None:
+    with web_server() as web:
+        web.files["/fw"], web.cut_at, web.shift = TEXT, 100_000, 1
+        with pytest.raises(TransferError):
+            fetched(tmp_path, web.url("/fw"))
+        with pytest.raises(TransferError, match="another range"):
+            fetched(tmp_path, web.url("/fw"))
+
+
 def test_no_more_bytes_than_allowed(tmp_path: Path) -> None:
     with web_server() as web:
         web.files["/fw"] = TEXT
