@@ -20,6 +20,7 @@ from tests.bench.row import Row
 PARTS = (
     "rpc",
     "profiles",
+    "ocpp",
     "store",
     "exi",
     "scheduler",
