@@ -2,7 +2,8 @@
 
 The daemon's own PlanDoor and Cycle in a closed loop: steps of 1 min, forecasts anew
 each half hour. Regret counts from naive charging (0 %) to a foresight that knows every
-price and obeys no must-charge line (100 %).
+price and obeys no must-charge line (100 %). Forecasts are judged by four weeks of the
+same market before, with other prices, learnt by the daemon's own Judge.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import asyncio
 import math
 import random
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 from chargerd import config
+from chargerd.clock import Now
 from chargerd.config_plan import SitePlan
 from chargerd.model import PromiseRequest
 from chargerd.plan import PricePart, PriceSeries
 from chargerd.scheduler.planner import horizon, solver
+from chargerd.scheduler.planner import prices as judging
 from chargerd.scheduler.planner import problem as p
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.door import PlanDoor
@@ -29,7 +35,12 @@ WEAR = 2.0  # yen per kWh taken out
 MISSED = 60.0  # yen per kWh that a driver misses who leaves early
 LEFT = 13.0  # yen that a kWh is worth to buy again after the session
 FEE = 4.0  # between buying and selling
+AHEAD = 40  # half-hours that a forecast tells
+NEWS = 24  # in which there is news on each
+MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
+# "lp": no hedge, forecasts believed; "judged": no hedge; "plan": all that there is.
 POLICIES = ("naive", "threshold", "lp", "plan")
+PLANNED = ("lp", "judged", "plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class Case:
     target_pct: float
     length_s: float
     leaves_s: float
+    begins_h: float
     prices: tuple[float, ...]  # spot, yen per kWh, by half hour from the plug on
     errors: tuple[tuple[float, ...], ...]  # news on each slot in each slot before
 
@@ -74,15 +86,7 @@ def case(seed: int, early: bool = False) -> Case:
     if early and rng.random() < 0.15:
         leaves_s *= rng.uniform(0.2, 0.95)
     begins_h = rng.uniform(0.0, 24.0)
-    prices, drift = [], 0.0
-    for slot in range(40):
-        hour = (begins_h + slot / 2) % 24
-        drift = 0.8 * drift + rng.gauss(0.0, 1.0)
-        peaks = 9.0 * math.exp(-((hour - 18.5) ** 2) / 4.5)
-        peaks += 5.0 * math.exp(-((hour - 8.5) ** 2) / 3.0)
-        sun = -5.0 * math.exp(-((hour - 12.5) ** 2) / 5.0)
-        spike = rng.uniform(10.0, 30.0) if rng.random() < 0.02 else 0.0
-        prices.append(max(0.01, 11.0 + peaks + sun + drift + spike))
+    prices = market(rng, begins_h, AHEAD)
     return Case(
         seed,
         rng.choice([40_000.0, 62_000.0]),
@@ -90,9 +94,44 @@ def case(seed: int, early: bool = False) -> Case:
         rng.uniform(60.0, 90.0),
         length_s,
         leaves_s,
-        tuple(prices),
-        tuple(tuple(rng.gauss(0.0, 1.0) for _ in range(24)) for _ in range(40)),
+        begins_h,
+        prices,
+        news(rng, AHEAD),
     )
+
+
+def market(rng: random.Random, begins_h: float, slots: int) -> tuple[float, ...]:
+    """Spot prices from an hour of the day on."""
+    prices, drift = [], 0.0
+    for slot in range(slots):
+        hour = (begins_h + slot / 2) % 24
+        drift = 0.8 * drift + rng.gauss(0.0, 1.0)
+        peaks = 9.0 * math.exp(-((hour - 18.5) ** 2) / 4.5)
+        peaks += 5.0 * math.exp(-((hour - 8.5) ** 2) / 3.0)
+        sun = -5.0 * math.exp(-((hour - 12.5) ** 2) / 5.0)
+        spike = rng.uniform(10.0, 30.0) if rng.random() < 0.02 else 0.0
+        prices.append(max(0.01, 11.0 + peaks + sun + drift + spike))
+    return tuple(prices)
+
+
+def news(rng: random.Random, slots: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(rng.gauss(0.0, 1.0) for _ in range(NEWS)) for _ in range(slots))
+
+
+@lru_cache
+def history(sigma: float) -> dict[str, Any]:
+    """What four weeks of such prices and forecasts have taught."""
+    rng = random.Random(f"history {sigma}")
+    slots = judging.DAYS * judging.SLOTS
+    prices = market(rng, 0.25, slots + AHEAD)  # as in the middle of each half-hour
+    past = replace(case(0), prices=prices, errors=news(rng, slots + AHEAD))
+    kept: list[dict[str, Any]] = []
+    judge = judging.Judge(UTC, None, kept.append)
+    for slot in range(slots + 1):
+        seconds = slot * SLOT_S
+        utc = MONDAY + timedelta(days=-judging.DAYS, seconds=seconds)
+        judge.learn(series(past, 0.0, seconds, sigma), Now(seconds, utc))
+    return kept[-1]
 
 
 def series(world: Case, began: float, now: float, sigma: float) -> PriceSeries:
@@ -103,12 +142,13 @@ def series(world: Case, began: float, now: float, sigma: float) -> PriceSeries:
     """
     current = int((now - began) // SLOT_S)
     parts = []
-    for slot in range(current, len(world.prices)):
+    end = min(current + AHEAD, len(world.prices))
+    for slot in range(current, end):
         spot = world.prices[slot]
         unheard = min(slot - current, len(world.errors[slot]))
-        spot += sigma * sum(world.errors[slot][:unheard]) / math.sqrt(24.0)
+        spot += sigma * sum(world.errors[slot][:unheard]) / math.sqrt(NEWS)
         parts.append(PricePart(began + slot * SLOT_S, spot + FEE, spot))
-    until = began + len(world.prices) * SLOT_S
+    until = began + end * SLOT_S
     return PriceSeries("proof", tuple(parts), until, "JPY")
 
 
@@ -133,19 +173,29 @@ class Run:
             leave_early_per_h=hedge,
             shortfall_per_kwh=MISSED,
         )
+        judge = judging.Judge(UTC, history(sigma), lambda kept: None)
+        self.began = 0.0
         self.door = PlanDoor(
             self.settings,
             self.site.cycle.outlook,
             self.site.cycle.plan,
-            self.site.now,
+            self._now,
             child=InProcess(),
+            judge=None if policy == "lp" else judge,
         )
+
+    def _now(self) -> Now:
+        """By the world's hour of the day: its prices are of half-hours."""
+        gone_s = self.site.mono - self.began
+        begins_h = int(2 * self.world.begins_h) / 2
+        utc = MONDAY + timedelta(hours=begins_h, seconds=gone_s)
+        return Now(self.site.mono, utc)
 
     def go(self) -> Result:
         """From plug to unplug."""
         site, world = self.site, self.world
         site.begin()
-        began = site.mono
+        began = self.began = site.mono
         departure = began + world.length_s
         site.cycle.request(PromiseRequest(1, departure, world.target_pct, 20.0))
         site.move(0.05)
@@ -158,7 +208,7 @@ class Run:
                     slot = now_slot
                     self._news(began)
                     cost += self._step(0.06, slot)
-                if self.policy in ("lp", "plan"):
+                if self.policy in PLANNED:
                     before = self.door.plans()
                     runner.run(self.door.look())
                     if self.door.plans() != before:  # acted on at the next real tick
@@ -187,7 +237,7 @@ class Run:
     def _news(self, began: float) -> None:
         site, world = self.site, self.world
         known = series(world, began, site.mono, self.sigma)
-        if self.policy in ("lp", "plan"):
+        if self.policy in PLANNED:
             if self.sigma > 0.0 or site.mono - began < 1.0:
                 self.door.prices(known)
         elif self.policy == "threshold":

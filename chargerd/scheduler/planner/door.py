@@ -96,10 +96,9 @@ class PlanDoor:
         if self._house is not None:
             self._house.learn(site.house_w - site.unplanned_w, now)
         if prices is not None:
-            if self._judge is not None and prices.source in self._series:
-                self._judge.learn(
-                    prices, now
-                )  # the configured tariff foretells nothing
+            told = prices.source in self._series  # the configured tariff is no forecast
+            if self._judge is not None and told:
+                self._judge.learn(prices, now)
             why = when.due(
                 self._basis,
                 self._plans,
