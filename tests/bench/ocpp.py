@@ -136,7 +136,7 @@ def _client(section: Ocpp, station: Any, outbox: Any) -> OcppClient:
 # A backlog
 
 
-def batched(bodies: list[bytes], size: int = 500) -> Iterator[list[bytes]]:
+def _batched(bodies: list[bytes], size: int = 500) -> Iterator[list[bytes]]:
     for start in range(0, len(bodies), size):
         yield bodies[start : start + size]
 
@@ -146,7 +146,7 @@ async def _drain(server: Server, latency_ms: int, number: int) -> float:
     with tempfile.TemporaryDirectory(prefix="chargerd-bench-", dir=".") as folder:
         store = await Store.open(Path(folder) / "state.db")
         bodies = [json.dumps({**event(), "seqNo": n}).encode() for n in range(number)]
-        for some in batched(bodies):
+        for some in _batched(bodies):
             append = store.outbox.append
             wanted = [
                 append("TransactionEvent", body, thinnable=False) for body in some
@@ -226,7 +226,13 @@ async def _storm(server: Server) -> list[Row]:
     return [
         Row(f"storm: {STATIONS} stations all back after", took_s, "s", "", note),
         Row("storm: connections in the worst second", peak, "1/s"),
-        Row("storm: BootNotifications again", again, "", "= 0", f"{len(first)} first"),
+        Row(
+            "storm: BootNotifications again",
+            again,
+            "",
+            "= 0",
+            f"{sum(first.values())} at first",
+        ),
     ]
 
 
@@ -249,9 +255,7 @@ async def _measure(server: Server) -> list[Row]:
     rows = []
     for latency_ms, number in DRAINS:
         rate = await _drain(server, latency_ms, number)
-        bound = (
-            f"one CALL at a time: at most {1000 // latency_ms}" if latency_ms else ""
-        )
+        bound = f"at most {1000 // latency_ms}: one at a time" if latency_ms else ""
         name = f"{number} queued events of 3.2 kB drained, link {latency_ms} ms"
         rows.append(Row(name, rate, "1/s", "", bound))
     theirs = await _theirs(server, 300)
