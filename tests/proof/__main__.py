@@ -1,6 +1,6 @@
 """`make proof`: runs all, shows a bar, writes docs/proof.md, fails if a goal is missed.
 
-python -m tests.proof [--sessions 10000] [--worlds 60] [--workers 2] [--out FILE]
+python -m tests.proof [--sessions 10000] [--worlds 40] [--workers 2] [--out FILE]
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def through(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make proof")
     parser.add_argument("--sessions", type=int, default=10_000)
-    parser.add_argument("--worlds", type=int, default=60)
+    parser.add_argument("--worlds", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "proof.md")

@@ -7,8 +7,6 @@ command that changes is followed at 0.25 s a tick until the power has settled. W
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chargerd import config
 from chargerd.model import StartRequest, VehicleState
 from tests.unit.scheduler.stand import EFFICIENCY, TOKEN, VOLTS, FakeVehicle, Stand
@@ -30,7 +28,7 @@ class Car(FakeVehicle):
         self.rated_w = RATED_W
         self.knee_pct = 80.0
         self.mute = False  # its SoC is not heard
-        self.last_state: VehicleState | None = None
+        self.heard_mono: float | None = None
 
     @property
     def shown_pct(self) -> float:
@@ -50,19 +48,17 @@ class Car(FakeVehicle):
         share = (100.0 - self.true_pct) / span
         return rated * min(1.0, max(0.01, share))
 
+    def amps(self) -> tuple[float, float]:
+        return self.charge_a(), self.rated_w / EFFICIENCY / VOLTS
+
+    def soc_mono(self) -> float:
+        if self.heard_mono is None or not self.mute:
+            self.heard_mono = self.mono
+        return self.heard_mono
+
     def state(self) -> VehicleState:
         self.soc_pct = self.shown_pct
-        state = super().state()
-        if state.limits is None:
-            return state
-        rated = self.rated_w / EFFICIENCY / VOLTS
-        limits = replace(state.limits, charge_a=self.charge_a(), discharge_a=-rated)
-        soc_mono = state.soc_at_mono
-        if self.mute and self.last_state is not None:
-            soc_mono = self.last_state.soc_at_mono
-        state = replace(state, limits=limits, soc_at_mono=soc_mono)
-        self.last_state = state
-        return state
+        return super().state()
 
 
 class Site(Stand):

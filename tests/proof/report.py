@@ -28,8 +28,8 @@ def columns(early: bool) -> list[tuple[str, float]]:
         return [(policy, 2.0) for policy in value.POLICIES]
     sigmas = [sigma for sigma, _ in SIGMAS]
     run = [("foresight", 0.0), ("naive", 0.0)]
-    names = ("threshold", "lp", "judged")
-    return run + [(name, s) for s in sigmas for name in names]
+    run += [(name, s) for s in sigmas for name in ("threshold", "judged")]
+    return run + [("lp", s) for s in sigmas if s > 0.0]
 
 
 def captured(money: Money, policy: str, sigma: float) -> float:
@@ -138,8 +138,11 @@ def _values(money: Money) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for sigma, goal in SIGMAS:
-        names = ("judged", "lp", "threshold")
-        plan, lp, rule = (f"{captured(money, n, sigma):.2%}" for n in names)
+        plan, rule = (
+            f"{captured(money, n, sigma):.2%}" for n in ("judged", "threshold")
+        )
+        believed = ("lp", sigma, False) in money
+        lp = f"{captured(money, 'lp', sigma):.2%}" if believed else plan
         rows.append(f"| {sigma:g} yen/kWh | {plan} | {goal:.0%} | {lp} | {rule} |")
     naive, best = (money[n, 0.0, False] for n in ("naive", "foresight"))
     worth = statistics.mean(n.cost - b.cost for n, b in zip(naive, best, strict=True))

@@ -90,18 +90,27 @@ class FakeVehicle:
             stopping = self.phase is VehiclePhase.STOPPING
             self.phase = VehiclePhase.ENDED if stopping else VehiclePhase.STOPPING
 
+    def amps(self) -> tuple[float, float]:
+        """What it takes and gives at most."""
+        return self.max_a, self.max_a
+
+    def soc_mono(self) -> float:
+        """When its SoC was heard."""
+        return self.mono
+
     def state(self) -> VehicleState:
         if self.phase is VehiclePhase.NONE:
             return VehicleState()
         energy = self.phase is VehiclePhase.ENERGY
         closed = energy or self.phase is VehiclePhase.PRECHARGE
+        charge_a, discharge_a = self.amps()
         return VehicleState(
             protocol="chademo",
             phase=self.phase,
             limits=VehicleLimits(
                 at_mono=self.mono,
-                charge_a=self.max_a,
-                discharge_a=-self.max_a,
+                charge_a=charge_a,
+                discharge_a=-discharge_a,
                 voltage_max_v=410.0,
                 voltage_min_v=250.0,
                 requested_a=min(self.max_a, self.last.charge_a),
@@ -115,7 +124,7 @@ class FakeVehicle:
                 cutoff_v=260.0,
             ),
             soc_pct=None if self.soc_pct is None else float(int(self.soc_pct)),
-            soc_at_mono=self.mono,
+            soc_at_mono=self.soc_mono(),
             capacity_wh=self.capacity_wh,
             faults=self.faults,
         )
