@@ -210,7 +210,7 @@ def _notify_event(payload: Payload) -> Payload:
 def _monitors(payload: Payload) -> Payload:
     """Without the types that only 2.1 has; a part may be empty then."""
     rows = []
-    for row in payload["monitor"]:
+    for row in payload.get("monitor", ()):
         kept = [
             {k: v for k, v in monitor.items() if k != "eventNotificationType"}
             for monitor in row["variableMonitoring"]
@@ -246,7 +246,7 @@ def _display_messages(payload: Payload) -> Payload:
     """What 2.0.1 can say of them; a message in a format of 2.1 is left out."""
     kept = [
         {k: v for k, v in info.items() if k != "messageExtra"}
-        for info in payload["messageInfo"]
+        for info in payload.get("messageInfo", ())
         if info["message"]["format"] != "QRCODE"
         and info.get("state") not in ("Suspended", "Discharging")
     ]

@@ -137,3 +137,26 @@ def test_a_signature_too_long_for_2_0_1_is_left_out(length: int, kept: bool) -> 
     (left,) = reduced["meterValue"][0]["sampledValue"]
     assert ("signedMeterValue" in left) is kept
     assert dialect.outgoing(V201, "MeterValues", reduced) == reduced
+
+
+@pytest.mark.parametrize(
+    ("action", "field"),
+    [("NotifyDisplayMessages", "messageInfo"), ("NotifyMonitoringReport", "monitor")],
+)
+def test_a_list_that_2_0_1_leaves_empty_is_reduced_once_more(
+    action: str, field: str
+) -> None:
+    """It was made for this link, and is reduced again when it leaves."""
+    row = {
+        "messageInfo": {"message": {"format": "QRCODE", "content": "x"}},
+        "monitor": {"variableMonitoring": [{"type": "TargetDelta"}]},
+    }[field]
+    left = {"requestId": 1} | (
+        {"seqNo": 0, "generatedAt": "2026-11-23T08:00:00.000Z"}
+        if field == "monitor"
+        else {}
+    )
+    reduced = dialect.outgoing(V201, action, {**left, field: [row]})
+    assert reduced == left
+    assert dialect.outgoing(V201, action, reduced) == left
+    validator(V201, f"{action}Request").validate(left)
