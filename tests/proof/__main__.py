@@ -58,7 +58,7 @@ def through(
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make proof")
-    parser.add_argument("--sessions", type=int, default=10_000)
+    parser.add_argument("--sessions", type=int, default=report.SESSIONS)
     parser.add_argument("--worlds", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

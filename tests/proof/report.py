@@ -9,6 +9,7 @@ from tests.proof import promise, tracking, value
 
 SIGMAS = ((0.0, 0.99), (2.0, 0.98), (5.0, 0.95))
 TRACK_MAX, SCORE_MIN = 0.02, 0.95
+SESSIONS = 10_000  # of a whole proof
 Money = dict[tuple[str, float, bool], list[value.Result]]
 
 
@@ -62,6 +63,8 @@ def text(found: Report) -> str:
     """The page. Only numbers of this run, and how they came about."""
     missed = failures(found)
     state = "All goals are met." if not missed else "Missed: " + "; ".join(missed) + "."
+    if len(found.sessions) < SESSIONS:
+        state += f" A part: a whole proof has {SESSIONS:,} sessions."
     return "\n".join(
         [
             "# Proof",

@@ -67,6 +67,6 @@ def test_a_broken_promise_is_told() -> None:
     }
     whole = report.Report([good], money, [], 1.0, 1.0, 0)
     assert report.failures(whole) == []
-    assert "All goals are met" in report.text(whole)
+    assert "All goals are met. A part:" in report.text(whole)
     bad = replace(whole, sessions=[replace(good, missed_pct=2.0)])
     assert "Missed: 1 sessions" in report.text(bad)
