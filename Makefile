@@ -41,7 +41,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# docs/proof.md is what comes out, and says how long it took: about 8 minutes on two idle
+# docs/proof.md is what comes out, and says how long it took: about 9 minutes on two idle
 # cores. ARGS='--sessions 500 --worlds 4 --out /dev/null' is a look.
 proof: $(STAMP)
 	$(BIN)/python -m tests.proof $(ARGS)
