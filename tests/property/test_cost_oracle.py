@@ -97,6 +97,8 @@ def oracle(
     for length, charging, power in steps:
         judged = {"Energy": float(wh), "Power": float(power)}
         for _ in range(length):
+            if charging:
+                times["IdleTime"] = 0  # it is over with the first moment of charge
             local = at.astimezone(BERLIN)
             seen = {**judged, **{k: float(v) for k, v in times.items()}}
             volumes = {
@@ -113,7 +115,7 @@ def oracle(
             wh += Fraction(power, 3600)
             times["Time"] += 1
             times["ChargingTime"] += charging
-            times["IdleTime"] = 0 if charging else times["IdleTime"] + 1
+            times["IdleTime"] += not charging
             at += timedelta(seconds=1)
     return cost
 
