@@ -1,11 +1,11 @@
-# make demo | test | lint | bench | proof | interop      each sets itself up from nothing
+# make demo | test | lint | bench | proof | interop | stories   each sets itself up from nothing
 # Needs only Python >= 3.11 with venv, and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: help demo test test-O lint format types bench proof interop fuzz service coverage-ocpp clean
+.PHONY: help demo test test-O lint format types bench proof interop fuzz service stories coverage-ocpp clean
 
 help:
 	@sed -n '1,2p' Makefile; echo "make demo ARGS='--headless --seconds 60' runs without a terminal"
@@ -19,9 +19,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(BIN)/chargerd demo $(ARGS)
 
-# Two workers: the stories of real processes mostly wait.
+# Three workers: the stories of real processes mostly wait.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # pytest's own asserts are off here: it proves that nothing leans on assert.
 test-O: $(STAMP)
@@ -62,6 +62,10 @@ fuzz:
 # OCPP requirements done and open by block, from the marks of the tests.
 coverage-ocpp: $(STAMP)
 	$(BIN)/python -m tests.requirements sync
+
+# The longest stories of real processes: a blackout, sources and packs that stay.
+stories: $(STAMP)
+	$(BIN)/python -m pytest -m story $(ARGS)
 
 service: $(STAMP)
 	$(BIN)/python -m pytest tests/service $(ARGS)

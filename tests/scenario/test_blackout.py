@@ -13,7 +13,7 @@ import pytest
 from tests.lane import Lane
 from tests.process import Plant, patient_bench, station, until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.story, pytest.mark.process, pytest.mark.timeout(150)]
 
 BLACKOUT = {
     "CHARGERD__SITE__BLACKOUT__AUTOMATIC": "true",

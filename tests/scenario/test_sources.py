@@ -14,7 +14,7 @@ from hil.csms.dispatch import set_setpoint
 from tests.lane import FAST_CAR, RESTS_W, Lane
 from tests.process import patient_bench, station
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.story, pytest.mark.process, pytest.mark.timeout(150)]
 
 TOKYO = ZoneInfo("Asia/Tokyo")  # vehicle.promise.timezone
 EVSE = "CHARGERD__EVSE__"
