@@ -285,7 +285,7 @@ def test_what_cannot_replace_leaves_the_old_one() -> None:
 
 
 @BOTH
-@req("H01.FR.15", "F02.FR.06")
+@req("H01.FR.15", "F02.FR.06", "E01.FR.13", "E02.FR.03", "E03.FR.03")
 def test_the_transaction_tells_that_the_reservation_is_over(version: str) -> None:
     rig = rig_of(version=version)
     reserve(rig, 7, 1)
@@ -513,12 +513,14 @@ def test_it_expires(version: str) -> None:
     assert may_charge(rig, OTHER)
 
 
+@req("B01.FR.13", "B11.FR.05")
 def test_it_survives_a_restart_without_card_numbers() -> None:
     rig = rig_of()
     reserve(rig, 1, 1, family="HOME", for_s=600)
     assert CARD.value not in str(rig.saved["reservation"])
     again = rig.restarted().boot()
     all_free(again)
+    assert statuses(again)[-1] == (1, "Reserved")
     assert not may_charge(again, OTHER)
     tick(again, 600)
     assert updates(again) == [(1, "Expired")]
