@@ -519,7 +519,7 @@ def test_it_survives_a_restart_without_card_numbers() -> None:
     reserve(rig, 1, 1, family="HOME", for_s=600)
     assert CARD.value not in str(rig.saved["reservation"])
     again = rig.restarted().boot()
-    all_free(again)
+    again.observe(evse_id=1)
     assert statuses(again)[-1] == (1, "Reserved")
     assert not may_charge(again, OTHER)
     tick(again, 600)
