@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hil.rig.plant import WS_PER_WH, Contactor, Drive, Plant, Source
@@ -158,19 +158,28 @@ STEPS = st.tuples(
 )  # fmt: skip
 
 
+FALLEN = [
+    (Drive(True, True, 0.0, 1.0), Source(True, 200.0, 0.5), True, 0.0, True, 2),
+    (Drive(True, True, 0.0, 0.0), Source(True, 200.0, 0.5), True, 0.0, True, 1),
+]
+
+
 @settings(max_examples=60, deadline=None)
+@example(FALLEN)
 @given(st.lists(STEPS, min_size=1, max_size=8))
 def test_energy_is_conserved(steps: list[tuple[Drive, Source, bool, float, bool, int]]):
     plant = Plant()
     for drive, source, closed, outlet_w, mains, count in steps:
         plant.dc.closed, plant.ac.closed = closed, not closed
         for _ in range(count):
+            before_a = abs(plant.current_a)
             plant.step(STEP_S, drive, source, outlet_w, mains)
             if drive.discharge:
                 assert plant.current_a <= 0
             elif drive.on:
                 assert plant.current_a >= 0
-            assert abs(plant.current_a) <= drive.current_a + 1e-9
+            # A limit that falls is met by a ramp: until then the current only falls.
+            assert abs(plant.current_a) <= max(drive.current_a, before_a) + 1e-9
     e = plant.energies
     stored_wh = 0.5 * plant.CAPACITANCE_F * plant.output_v**2 / WS_PER_WH
     into_wh = e.ac_import_wh - e.ac_export_wh + e.inrush_wh
