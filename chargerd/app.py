@@ -50,8 +50,8 @@ from chargerd.model import (
 from chargerd.notify import Notifier
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.effects import OcppError, Save
+from chargerd.ocpp.jobs.build import workers as ocpp_workers
 from chargerd.ocpp.station import OcppStation
-from chargerd.ocpp.work.build import workers as ocpp_workers
 from chargerd.records import build as records
 from chargerd.scheduler import month
 from chargerd.scheduler.battery_profile import Profiles

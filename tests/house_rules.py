@@ -16,7 +16,7 @@ MAY_CATCH_ALL = {"chargerd/supervisor.py"}
 MAY_SPAWN = {
     "chargerd/__main__.py",
     "chargerd/ocpp/schemas.py",
-    "chargerd/ocpp/work/logs.py",  # journalctl
+    "chargerd/ocpp/jobs/logs.py",  # journalctl
 }
 
 

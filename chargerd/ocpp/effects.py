@@ -113,7 +113,7 @@ class Reconnect:
 @dataclass(frozen=True, slots=True)
 class Work:
     """A job beside the loop: a transfer, a key pair, a file. `task` is a value of
-    `chargerd.ocpp.work`; what it yields comes back by `worked` with this handle.
+    `chargerd.ocpp.jobs`; what it yields comes back by `worked` with this handle.
     """
 
     handle: int

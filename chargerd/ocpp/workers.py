@@ -1,7 +1,7 @@
 """Runs the station's jobs, each a task of its own beside the link.
 
 Owns their life: start, values in order, cancel. Knows no kind of job; those are in
-`chargerd.ocpp.work`.
+`chargerd.ocpp.jobs`.
 """
 
 from __future__ import annotations

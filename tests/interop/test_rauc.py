@@ -14,7 +14,7 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work.rauc import INSTALLER, Rauc
+from chargerd.ocpp.jobs.rauc import INSTALLER, Rauc
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio]
 

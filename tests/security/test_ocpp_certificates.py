@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.ocpp.effects import OcppError
+from chargerd.ocpp.jobs import certificates as work
+from chargerd.ocpp.jobs.certificates import CSMS_ROOT, STATION, V2G20, Subject
+from chargerd.ocpp.jobs.vault import KINDS, Vault
 from chargerd.ocpp.schemas import Schemas
-from chargerd.ocpp.work import certificates as work
-from chargerd.ocpp.work.certificates import CSMS_ROOT, STATION, V2G20, Subject
-from chargerd.ocpp.work.vault import KINDS, Vault
 from chargerd.trust.store import MAX_ADDED_BYTES, TrustStore
 from tests.unit.ocpp.pem_kit import NOW, make, name, sign
 from tests.unit.ocpp.station_rig import Rig, config

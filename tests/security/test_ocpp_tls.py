@@ -18,8 +18,8 @@ from chargerd.config import Config, StoreConfig
 from chargerd.ocpp import link
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.connection import Connection
+from chargerd.ocpp.jobs.build import workers
 from chargerd.ocpp.station import OcppStation
-from chargerd.ocpp.work.build import workers
 from chargerd.trust import layout
 from tests.unit.ocpp.fakes import FakeCsms, FakeOutbox
 from tests.unit.ocpp.pem_kit import Made, make, rsa_key, sign

@@ -1,7 +1,7 @@
 """Block M06: fresh OCSP responses about the certificates that vehicles are shown.
 
 Owns when the CSMS is asked for them: once for each certificate of a chain, again in
-time. The responses are kept by `work/certificates.py`; the vehicle door shows them.
+time. The responses are kept by `jobs/certificates.py`; the vehicle door shows them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.certificates import Certificates, hash_data
 from chargerd.ocpp.blocks.desk import Desk, stamp
 from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload
+from chargerd.ocpp.jobs.certificates import CHAIN, Inventory, KeepStaple
 from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.v2 import dialect
-from chargerd.ocpp.work.certificates import CHAIN, Inventory, KeepStaple
 
 REFRESH = timedelta(days=6)  # M06.FR.10: at least once a week
 BEFORE_END = timedelta(days=1)

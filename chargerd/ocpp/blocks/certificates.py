@@ -1,7 +1,7 @@
 """Blocks M03 to M05: certificates are listed, deleted, installed; replaced ones settle.
 
 Owns what is known of the certificates here, and which of two the next attempt to
-connect uses (M05.FR.12 to .16, A02.FR.28). The files are `work/certificates.py`'s.
+connect uses (M05.FR.12 to .16, A02.FR.28). The files are `jobs/certificates.py`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chargerd.ocpp.blocks.network import NetworkProfiles
 from chargerd.ocpp.blocks.security import RECONFIGURED
 from chargerd.ocpp.connection import MUTUAL_PROFILE, TLS_PROFILE, Connection
 from chargerd.ocpp.effects import Later, OcppError, Payload
-from chargerd.ocpp.work.certificates import (
+from chargerd.ocpp.jobs.certificates import (
     CSMS_ROOT,
     STATION,
     DeleteCertificate,

@@ -2,7 +2,7 @@
 
 Owns FrequencySimulator and DataCollector of each EVSE. A simulated frequency is a lease
 like any signal: without this program it is gone. The samples go to a file beside the
-loop (`work/samples.py`), for GetLog(DataCollectorLog).
+loop (`jobs/samples.py`), for GetLog(DataCollectorLog).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from chargerd.ocpp.blocks.block import Block, Guard
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import meter_value
 from chargerd.ocpp.effects import OcppError
+from chargerd.ocpp.jobs.samples import AppendSamples
 from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.variable import Refused, Variable
-from chargerd.ocpp.work.samples import AppendSamples
 
 SIMULATOR, COLLECTOR = "FrequencySimulator", "DataCollector"
 HERTZ = (40.0, 70.0)

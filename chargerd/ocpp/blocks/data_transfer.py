@@ -13,7 +13,7 @@ from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.effects import Answer, Later, Payload
-from chargerd.ocpp.work.vendor import AskVendor, VendorAnswer
+from chargerd.ocpp.jobs.vendor import AskVendor, VendorAnswer
 
 MOST_WAITING = 8  # requests that the programs have not answered
 

@@ -31,12 +31,12 @@ from chargerd.ocpp.effects import (
     Tell,
     Work,
 )
+from chargerd.ocpp.jobs.security_log import LogEvent, Written
 from chargerd.ocpp.profiles import Supply
 from chargerd.ocpp.security_events import CRITICAL
 from chargerd.ocpp.table.row import is_dc
 from chargerd.ocpp.v2 import dialect
 from chargerd.ocpp.variable import Variable
-from chargerd.ocpp.work.security_log import LogEvent, Written
 
 OnAnswer = Callable[[Payload, Answer, Now], None]
 OnWorked = Callable[[Any, Now], None]  # a value the work yielded, or its OcppError
@@ -195,7 +195,7 @@ class Desk:
             waiting[1](request, answer, now)
 
     def work(self, task: object, on_value: OnWorked) -> int:
-        """Start a job of `chargerd.ocpp.work`; the handle stops it."""
+        """Start a job of `chargerd.ocpp.jobs`; the handle stops it."""
         self._handles += 1
         self._works[self._handles] = on_value
         self.effects.append(Work(self._handles, task))

@@ -19,8 +19,8 @@ from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.firmware_update import Step, Update, version_problem
 from chargerd.ocpp.blocks.reset import Reset
 from chargerd.ocpp.effects import Answer, Durability, Later, OcppError, Payload, Save
-from chargerd.ocpp.work.address import read_url
-from chargerd.ocpp.work.firmware import (
+from chargerd.ocpp.jobs.address import read_url
+from chargerd.ocpp.jobs.firmware import (
     Candidate,
     CheckFirmware,
     CheckSigner,
@@ -32,7 +32,7 @@ from chargerd.ocpp.work.firmware import (
     Signed,
     Signer,
 )
-from chargerd.ocpp.work.transfer import Download, Downloaded
+from chargerd.ocpp.jobs.transfer import Download, Downloaded
 
 SPACE, KEY, HOLD = "firmware", "update", "firmware"
 LOOK_S = 60.0  # at the clock, while a time is awaited: it may be set meanwhile

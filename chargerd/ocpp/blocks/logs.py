@@ -1,7 +1,7 @@
 """Block N01: logs are sent where the CSMS wants them.
 
 Owns which upload runs, its retries and its LogStatusNotifications. The file is made
-first (`work/logs.py`), for the answer says whether there is one.
+first (`jobs/logs.py`), for the answer says whether there is one.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.variables import Variables
 from chargerd.ocpp.effects import Answer, Durability, Later, OcppError, Payload
+from chargerd.ocpp.jobs.address import TransferError, read_url
+from chargerd.ocpp.jobs.logs import DIAGNOSTICS, ENDINGS, SAMPLES, LogFile, PrepareLog
+from chargerd.ocpp.jobs.transfer import Upload, Uploaded
 from chargerd.ocpp.profiles import parse_time
-from chargerd.ocpp.work.address import TransferError, read_url
-from chargerd.ocpp.work.logs import DIAGNOSTICS, ENDINGS, SAMPLES, LogFile, PrepareLog
-from chargerd.ocpp.work.transfer import Upload, Uploaded
 
 RETRIES, RETRY_S = 3, 60.0  # when the CSMS leaves it to us
 MOST_RETRIES, SHORTEST_S = 100, 1.0

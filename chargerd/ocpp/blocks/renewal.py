@@ -1,7 +1,7 @@
 """Blocks A02 and A03: certificates of the station are renewed, by request or by date.
 
 Owns the signing requests that are under way, for the station's own certificate and for
-those that vehicles are shown. The keys are `work/certificates.py`'s and stay there.
+those that vehicles are shown. The keys are `jobs/certificates.py`'s and stay there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.security import RECONFIGURED
 from chargerd.ocpp.connection import MUTUAL_PROFILE
 from chargerd.ocpp.effects import Answer, Later, OcppError, Payload, Reconnect
-from chargerd.ocpp.work.certificates import (
+from chargerd.ocpp.jobs.certificates import (
     STATION,
     V2G,
     V2G20,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from chargerd.model import CertificateHash
-from chargerd.ocpp.work.certificates import CSMS_ROOT, STATION, Held
+from chargerd.ocpp.jobs.certificates import CSMS_ROOT, STATION, Held
 from tests.unit.ocpp.station_rig import START
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chargerd.ocpp.effects import Answer, Later, Payload
-from chargerd.ocpp.work.firmware import (
+from chargerd.ocpp.jobs.firmware import (
     Candidate,
     CheckFirmware,
     CheckSigner,
@@ -16,7 +16,7 @@ from chargerd.ocpp.work.firmware import (
     Signed,
     Signer,
 )
-from chargerd.ocpp.work.transfer import Download, Downloaded
+from chargerd.ocpp.jobs.transfer import Download, Downloaded
 from tests.unit.ocpp.station_rig import V21, Rig, config
 
 WHERE = "https://files.example/fw.raucb"

@@ -42,9 +42,9 @@ from chargerd.ocpp.effects import (
     StopWork,
     Work,
 )
+from chargerd.ocpp.jobs.certificates import Held, Inventory, ReadCertificates
+from chargerd.ocpp.jobs.security_log import LogEvent
 from chargerd.ocpp.station import OcppStation
-from chargerd.ocpp.work.certificates import Held, Inventory, ReadCertificates
-from chargerd.ocpp.work.security_log import LogEvent
 from firmware_bridge.api import MeterReading, Reading, Telemetry
 
 START = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import CallError, OcppError
-from chargerd.ocpp.work.certificates import CHAIN, V2G, Held, Inventory, KeepStaple
+from chargerd.ocpp.jobs.certificates import CHAIN, V2G, Held, Inventory, KeepStaple
 from tests.unit.ocpp.certificate_kit import held, name
 from tests.unit.ocpp.station_rig import START, V21, V201, Rig
 

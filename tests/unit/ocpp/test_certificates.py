@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work.certificates import (
+from chargerd.ocpp.jobs.certificates import (
     CHAIN,
     CSMS_ROOT,
     STATION,

@@ -11,8 +11,8 @@ import pytest
 
 from chargerd.config import StoreConfig
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work import samples
-from chargerd.ocpp.work.samples import AppendSamples, appender, files
+from chargerd.ocpp.jobs import samples
+from chargerd.ocpp.jobs.samples import AppendSamples, appender, files
 from tests.unit.ocpp.profile_kit import install, local, profile
 from tests.unit.ocpp.station_rig import Rig, config
 from tests.unit.ocpp.variable_kit import get_one, item, set_one

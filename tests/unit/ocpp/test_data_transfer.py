@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import CallError, OcppError, Payload
-from chargerd.ocpp.work.vendor import AskVendor, VendorAnswer, ask_vendor
+from chargerd.ocpp.jobs.vendor import AskVendor, VendorAnswer, ask_vendor
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
 
 req = pytest.mark.req

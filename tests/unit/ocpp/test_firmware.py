@@ -8,8 +8,8 @@ import pytest
 
 from chargerd.model import AvailabilityRequest, SessionPhase
 from chargerd.ocpp.effects import Durability, OcppError
-from chargerd.ocpp.work.address import TransferError
-from chargerd.ocpp.work.firmware import (
+from chargerd.ocpp.jobs.address import TransferError
+from chargerd.ocpp.jobs.firmware import (
     CheckFirmware,
     InstallFirmware,
     ReadSlot,
@@ -17,7 +17,7 @@ from chargerd.ocpp.work.firmware import (
     Running,
     Signed,
 )
-from chargerd.ocpp.work.transfer import Download
+from chargerd.ocpp.jobs.transfer import Download
 from tests.unit.ocpp.firmware_kit import (
     BEFORE,
     SIGNED_STATUSES,

@@ -19,7 +19,7 @@ from chargerd.config import Config
 from chargerd.machine import boot_id
 from chargerd.ocpp.blocks.firmware_update import Update, version_problem
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work.firmware import (
+from chargerd.ocpp.jobs.firmware import (
     Candidate,
     CheckFirmware,
     CheckSigner,

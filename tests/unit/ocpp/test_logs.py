@@ -13,10 +13,10 @@ import pytest
 
 from chargerd.config import Config
 from chargerd.ocpp.effects import OcppError, Payload
-from chargerd.ocpp.work import samples, security_log
-from chargerd.ocpp.work.address import TransferError
-from chargerd.ocpp.work.logs import LogFile, LogMaker, PrepareLog
-from chargerd.ocpp.work.transfer import Upload, Uploaded
+from chargerd.ocpp.jobs import samples, security_log
+from chargerd.ocpp.jobs.address import TransferError
+from chargerd.ocpp.jobs.logs import LogFile, LogMaker, PrepareLog
+from chargerd.ocpp.jobs.transfer import Upload, Uploaded
 from tests.unit.ocpp.station_rig import EVSE, V21, V201, Rig, config
 
 req = pytest.mark.req

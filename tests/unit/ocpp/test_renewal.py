@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import CallError, OcppError, Reconnect
-from chargerd.ocpp.work.certificates import (
+from chargerd.ocpp.jobs.certificates import (
     CHAIN,
     STATION,
     V2G,

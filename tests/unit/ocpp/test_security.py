@@ -13,8 +13,8 @@ import pytest
 from chargerd.config import Config, StoreConfig
 from chargerd.ocpp import security_events
 from chargerd.ocpp.effects import Durability, OcppError, Reconnect, Work
-from chargerd.ocpp.work import security_log
-from chargerd.ocpp.work.security_log import LogEvent, SecurityLog, Written
+from chargerd.ocpp.jobs import security_log
+from chargerd.ocpp.jobs.security_log import LogEvent, SecurityLog, Written
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
 from tests.unit.ocpp.variable_kit import get_one, item, set_one
 

@@ -13,8 +13,8 @@ import pytest
 from chargerd.config import Config
 from chargerd.config_upkeep import Transfer
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work.address import TransferError, dial, read_url
-from chargerd.ocpp.work.transfer import (
+from chargerd.ocpp.jobs.address import TransferError, dial, read_url
+from chargerd.ocpp.jobs.transfer import (
     Download,
     Downloaded,
     Transfers,

@@ -10,9 +10,9 @@ import pytest
 
 from chargerd.config import Config
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work import security_log
-from chargerd.ocpp.work.build import workers
-from chargerd.ocpp.work.firmware import TASKS, FirmwareWorker
+from chargerd.ocpp.jobs import security_log
+from chargerd.ocpp.jobs.build import workers
+from chargerd.ocpp.jobs.firmware import TASKS, FirmwareWorker
 from tests.unit.ocpp.file_servers import web_server
 from tests.unit.ocpp.firmware_kit import PAST, statuses
 from tests.unit.ocpp.pem_kit import Made, make

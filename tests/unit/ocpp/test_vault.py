@@ -18,9 +18,9 @@ from cryptography.x509.oid import NameOID
 
 from chargerd.model import CertificateHash
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work import certificates as work
-from chargerd.ocpp.work.certificates import CSMS_ROOT, STATION, V2G, V2G20, Subject
-from chargerd.ocpp.work.vault import Vault
+from chargerd.ocpp.jobs import certificates as work
+from chargerd.ocpp.jobs.certificates import CSMS_ROOT, STATION, V2G, V2G20, Subject
+from chargerd.ocpp.jobs.vault import Vault
 from chargerd.trust import layout as files
 from chargerd.trust.name import certificate_hash
 from chargerd.trust.store import Kind, TrustStore
@@ -516,7 +516,7 @@ def test_without_certificates_nothing_is_loaded_to_read_them(tmp_path: Path) -> 
     text = f"""
 import asyncio, sys
 from pathlib import Path
-from chargerd.ocpp.work import certificates as work
+from chargerd.ocpp.jobs import certificates as work
 from tests.unit.ocpp.station_rig import config
 made = config(certificates_dir=Path({str(tmp_path)!r}))
 worker = work.CertificateWorker(made, print)

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from chargerd.ocpp.effects import OcppError, Work
-from chargerd.ocpp.work.build import workers
-from chargerd.ocpp.work.certificates import TASKS
-from chargerd.ocpp.work.firmware import (
+from chargerd.ocpp.jobs.build import workers
+from chargerd.ocpp.jobs.certificates import TASKS
+from chargerd.ocpp.jobs.firmware import (
     CheckFirmware,
     CheckSigner,
     InstallFirmware,
     ReadSlot,
     Reboot,
 )
-from chargerd.ocpp.work.logs import PrepareLog
-from chargerd.ocpp.work.samples import AppendSamples
-from chargerd.ocpp.work.security_log import LogEvent
-from chargerd.ocpp.work.transfer import Download, Upload
-from chargerd.ocpp.work.vendor import AskVendor
+from chargerd.ocpp.jobs.logs import PrepareLog
+from chargerd.ocpp.jobs.samples import AppendSamples
+from chargerd.ocpp.jobs.security_log import LogEvent
+from chargerd.ocpp.jobs.transfer import Download, Upload
+from chargerd.ocpp.jobs.vendor import AskVendor
 from chargerd.ocpp.workers import Workers
 from tests.unit.ocpp.station_rig import config
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from chargerd.config_upkeep import Transfer
-from chargerd.ocpp.work.address import TransferError, Url
-from chargerd.ocpp.work.part import BLOCK, Part
+from chargerd.ocpp.jobs.address import TransferError, Url
+from chargerd.ocpp.jobs.part import BLOCK, Part
 
 if TYPE_CHECKING:
     import asyncssh

@@ -126,7 +126,7 @@ class FirmwareWorker:
                 await self._installer().reboot()
 
     def _signer(self, task: CheckSigner) -> Signer:
-        from chargerd.ocpp.work.signed import signer_problem
+        from chargerd.ocpp.jobs.signed import signer_problem
 
         return Signer(signer_problem(task.certificate, self._folder, task.now_utc))
 
@@ -143,7 +143,7 @@ class FirmwareWorker:
         return Running(await self._installer().slot(), boot_id())
 
     def _installer(self) -> Installer:
-        from chargerd.ocpp.work.rauc import Rauc
+        from chargerd.ocpp.jobs.rauc import Rauc
 
         if self._kind == "none":
             raise OcppError("ocpp.firmware.installer is none")
@@ -152,7 +152,7 @@ class FirmwareWorker:
 
 
 def _is_signed(task: CheckFirmware) -> bool:
-    from chargerd.ocpp.work.signed import is_signed
+    from chargerd.ocpp.jobs.signed import is_signed
 
     try:
         return is_signed(task.file, task.certificate, task.signature)

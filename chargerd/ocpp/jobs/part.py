@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from chargerd.ocpp.work.address import TransferError
+from chargerd.ocpp.jobs.address import TransferError
 from chargerd.trust.files import replace_file
 
 BLOCK = 64 * 1024

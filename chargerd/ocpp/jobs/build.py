@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from chargerd.config import Config
-from chargerd.ocpp.work import samples
-from chargerd.ocpp.work.certificates import TASKS, CertificateWorker
-from chargerd.ocpp.work.firmware import TASKS as FIRMWARE_TASKS
-from chargerd.ocpp.work.firmware import FirmwareWorker
-from chargerd.ocpp.work.logs import LogMaker, PrepareLog
-from chargerd.ocpp.work.samples import AppendSamples
-from chargerd.ocpp.work.security_log import LogEvent, SecurityLog
-from chargerd.ocpp.work.transfer import Download, Transfers, Upload
-from chargerd.ocpp.work.vendor import AskVendor, ask_vendor
+from chargerd.ocpp.jobs import samples
+from chargerd.ocpp.jobs.certificates import TASKS, CertificateWorker
+from chargerd.ocpp.jobs.firmware import TASKS as FIRMWARE_TASKS
+from chargerd.ocpp.jobs.firmware import FirmwareWorker
+from chargerd.ocpp.jobs.logs import LogMaker, PrepareLog
+from chargerd.ocpp.jobs.samples import AppendSamples
+from chargerd.ocpp.jobs.security_log import LogEvent, SecurityLog
+from chargerd.ocpp.jobs.transfer import Download, Transfers, Upload
+from chargerd.ocpp.jobs.vendor import AskVendor, ask_vendor
 from chargerd.ocpp.workers import Worker
 
 

@@ -1,5 +1,5 @@
 """The certificates and keys under `certificates_dir`: blocking hands of
-`work/certificates.py`.
+`jobs/certificates.py`.
 
 Owns what is written there. A private key is made here, written with mode 0600, and
 never returned. What replaces something stands beside it until it has worked.
@@ -17,9 +17,9 @@ from cryptography import x509
 from chargerd.config import Config
 from chargerd.model import CertificateHash
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work import certificates as work
-from chargerd.ocpp.work import keys
-from chargerd.ocpp.work.certificates import Held, Inventory, Value
+from chargerd.ocpp.jobs import certificates as work
+from chargerd.ocpp.jobs import keys
+from chargerd.ocpp.jobs.certificates import Held, Inventory, Value
 from chargerd.trust import layout as files
 from chargerd.trust.chain import anchor, issued
 from chargerd.trust.errors import TrustError

@@ -19,7 +19,7 @@ from chargerd import __version__
 from chargerd.config import Config
 from chargerd.config_load import dump
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work import samples, security_log
+from chargerd.ocpp.jobs import samples, security_log
 
 JOURNAL_S = 60.0  # that journalctl may take
 JOURNAL_LINES = 50_000

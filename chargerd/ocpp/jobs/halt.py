@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from chargerd.ocpp.work.address import TransferError
+from chargerd.ocpp.jobs.address import TransferError
 
 Result = TypeVar("Result")
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from chargerd.ocpp.work.certificates import V2G20, Subject
+from chargerd.ocpp.jobs.certificates import V2G20, Subject
 from chargerd.trust.chain import anchor, issued
 from chargerd.trust.errors import TrustError
 from chargerd.trust.name import is_ca

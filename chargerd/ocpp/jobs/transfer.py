@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from chargerd.config import Config
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work import ftp_transfer, http_transfer, sftp_transfer
-from chargerd.ocpp.work.address import TransferError, Url, dial, read_url
-from chargerd.ocpp.work.halt import Halt, in_thread
-from chargerd.ocpp.work.part import Part
+from chargerd.ocpp.jobs import ftp_transfer, http_transfer, sftp_transfer
+from chargerd.ocpp.jobs.address import TransferError, Url, dial, read_url
+from chargerd.ocpp.jobs.halt import Halt, in_thread
+from chargerd.ocpp.jobs.part import Part
 from chargerd.trust import layout
 
 Result = TypeVar("Result")

@@ -16,7 +16,7 @@ from chargerd.config import Config
 from chargerd.model import CertificateHash
 
 if TYPE_CHECKING:
-    from chargerd.ocpp.work.vault import Vault
+    from chargerd.ocpp.jobs.vault import Vault
 
 STATION = "ChargingStationCertificate"
 V2G, V2G20 = "V2GCertificate", "V2G20Certificate"
@@ -201,7 +201,7 @@ class CertificateWorker:
     def _do(self, task: Task) -> tuple[list[Value], bool]:
         if isinstance(task, ReadCertificates) and not self._any():
             return [Inventory()], False
-        from chargerd.ocpp.work.vault import Vault
+        from chargerd.ocpp.jobs.vault import Vault
 
         if self._vault is None:
             self._vault = Vault.of(self._config)

@@ -17,9 +17,9 @@ from pathlib import Path
 from urllib.parse import quote, urljoin
 
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.work.address import TransferError, Url, read_url
-from chargerd.ocpp.work.halt import Halt
-from chargerd.ocpp.work.part import BLOCK, Part
+from chargerd.ocpp.jobs.address import TransferError, Url, read_url
+from chargerd.ocpp.jobs.halt import Halt
+from chargerd.ocpp.jobs.part import BLOCK, Part
 
 MOST_HOPS = 5  # redirects of a download
 DENIED, NO_METHOD, BAD = (401, 403), (405, 501), (400, 411, 413, 414, 415, 422)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chargerd.ocpp.work.address import TransferError, Url
-from chargerd.ocpp.work.halt import Halt
-from chargerd.ocpp.work.part import BLOCK, Part
+from chargerd.ocpp.jobs.address import TransferError, Url
+from chargerd.ocpp.jobs.halt import Halt
+from chargerd.ocpp.jobs.part import BLOCK, Part
 
 DENIED, NO_COMMAND = ("530", "532", "550", "553"), ("500", "502", "504")
 Dial = Callable[[Url], socket.socket]
