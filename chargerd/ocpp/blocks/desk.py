@@ -14,7 +14,7 @@ from typing import Any
 from chargerd.clock import Now
 from chargerd.config import Config, Evse
 from chargerd.faults import Severity
-from chargerd.model import EvseReport, Request, SessionPhase, VehiclePlan
+from chargerd.model import EvseReport, Request, Session, SessionPhase, VehiclePlan
 from chargerd.ocpp.device_model import DeviceModel
 from chargerd.ocpp.effects import (
     Answer,
@@ -100,19 +100,24 @@ class EvseView:
         return until is not None and now_mono < until
 
     @property
+    def session(self) -> Session | None:
+        return self.report.snapshot.session if self.report else None
+
+    @property
     def runs(self) -> bool:
         """Somebody may charge there, and nobody has ended it."""
-        if self.report is None:
-            return False
-        session = self.report.snapshot.session
-        return session.authorised and session.stop_reason is None
+        session = self.session
+        return bool(session and session.authorised and session.stop_reason is None)
+
+    @property
+    def taken(self) -> bool:
+        """By somebody who may charge, or whose transaction has yet to end."""
+        return self.transaction_authorised or self.runs
 
     @property
     def plugged(self) -> bool:
-        return (
-            self.report is not None
-            and self.report.snapshot.session.phase is not SessionPhase.IDLE
-        )
+        session = self.session
+        return session is not None and session.phase is not SessionPhase.IDLE
 
 
 class Desk:
