@@ -157,7 +157,7 @@ async def dc_stage_and_insulation(plant: Plant) -> None:
     await asyncio.sleep(1.0)
     assert abs(await lane.power_w()) < RESTS_W
     await lane.rig(verb="fault", device="stage", kind="mode_refused", on=False)
-    await lane.wait_power(4.0)
+    await lane.wait_power()
     lane.log.append("ignore_current")
     await lane.rig(verb="fault", device="stage", kind="ignore_current")
     await set_setpoint(plant.peer, 2, -1000.0, 600)

@@ -198,7 +198,7 @@ async def two_cars_and_a_house(plant: Plant) -> None:
     await load(plant, 0.0)
     for evse in (1, 2):
         await set_setpoint(plant.peer, evse, -8000.0, 600)
-    await two.wait("export", lambda: exports(plant, -9500.0), 6.0)
+    await two.wait("export", lambda: exports(plant, -9500.0))
     await asyncio.sleep(1.0)
     assert await grid_w(plant) >= -10_200.0
     assert beyond_caps_s(plant, began, 10_000.0) <= 0.6  # meters are read each 0.2 s
@@ -222,12 +222,12 @@ async def blind_site(plant: Plant) -> None:
     assert time.monotonic() - at <= 3.6
     for evse in (1, 2):
         await set_setpoint(plant.peer, evse, 5000.0, 600)
-    await one.wait("fail-safe import", lambda: imports(plant, 1300.0), 4.0)
+    await one.wait("fail-safe import", lambda: imports(plant, 1300.0))
     for _ in range(20):
         assert await grid_w(plant) <= 1500.0 + 2 * RESTS_W
         await asyncio.sleep(0.05)
     await plant.stand.rig.ask(**fault, on=False)
-    await one.wait("both charge", lambda: imports(plant, 9000.0), 4.0)
+    await one.wait("both charge", lambda: imports(plant, 9000.0))
 
 
 async def imports(plant: Plant, power_w: float) -> bool:
