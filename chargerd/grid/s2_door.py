@@ -110,6 +110,7 @@ class S2Door:
             now = self._ports.now()
             if not rate.take("cem", now.mono):
                 self._manager.refused["flood"] += 1
+                socket.transport.abort()  # who floods hears no goodbye: it waits long
                 return heard
             self._manager.receive(text if isinstance(text, str) else "", now)
         await self._flush(socket)

@@ -25,7 +25,7 @@ Cem = Callable[[ServerConnection], Any]
 @asynccontextmanager
 async def running(cem: Cem, **settings: Any) -> AsyncIterator[tuple[GridDoor, Told]]:
     """The door against a server that does what `cem` does on each connection."""
-    async with serve(cem, "127.0.0.1", 0) as listening:
+    async with serve(cem, "127.0.0.1", 0, close_timeout=0.5) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         given, told = ports(Told(mono=100.0))
         asked = {"url": f"ws://127.0.0.1:{port}/s2", **settings}
