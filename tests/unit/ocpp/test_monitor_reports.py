@@ -128,3 +128,4 @@ def test_as_many_variables_as_a_report_may_ask_for() -> None:
         "GetMonitoringReport", {"requestId": 1, "componentVariable": wanted}
     )
     assert isinstance(answer, CallError)
+    assert answer.code == "OccurrenceConstraintViolation"

@@ -37,9 +37,7 @@ REFUSED: list[Any] = [  # name, profile, EVSE, reason, requirements
      "InvalidProfile",
      pytest.mark.req("K01.FR.38")),
     ("tx without transaction", profile(purpose="TxProfile"), 1, "TxNotFound",
-     pytest.mark.req("K01.FR.09", "K01.FR.33")),
-    ("tx on evse 0", profile(purpose="TxProfile", transactionId="x"), 0, "TxNotFound",
-     pytest.mark.req("K01.FR.16")),
+     pytest.mark.req("K01.FR.09")),
     ("stack level", profile(stackLevel=99), 1, "InvalidStackLevel"),
     ("no start", profile(schedule={"startSchedule": "then"}), 1, "InvalidProfile"),
     ("relative with start", profile(kind="Relative", schedule={"startSchedule": T0}), 1,
@@ -163,6 +161,24 @@ def test_refusals_of_2_1(made: Any, evse_id: int, reason: str) -> None:
     answer = install(rig, made, evse_id)
     assert answer["status"] == "Rejected"
     assert answer["statusInfo"]["reasonCode"] == reason
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("evse_id", "number"),
+    [
+        pytest.param(0, "", marks=pytest.mark.req("K01.FR.16")),
+        (2, ""),
+        pytest.param(1, "other", marks=pytest.mark.req("K01.FR.33")),
+    ],
+)
+def test_a_tx_profile_is_for_its_own_transaction(
+    version: str, evse_id: int, number: str
+) -> None:
+    rig, tx = running(version, config(evses=2))
+    made = profile(purpose="TxProfile", transactionId=number or tx)
+    assert install(rig, made, evse_id)["statusInfo"]["reasonCode"] == "TxNotFound"
+    assert install(rig, {**made, "transactionId": tx}) == {"status": "Accepted"}
 
 
 SMART = "SmartChargingCtrlr."

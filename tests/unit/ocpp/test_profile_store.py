@@ -98,6 +98,15 @@ def test_a_dynamic_profile_waits_for_an_update_after_a_restart() -> None:
             {"chargingProfileCriteria": {"chargingProfilePurpose": "TxDefaultProfile"}},
             {3},
         ),
+        (
+            {
+                "chargingProfileCriteria": {
+                    "stackLevel": 0,
+                    "chargingProfilePurpose": "TxDefaultProfile",
+                }
+            },
+            {2, 3},
+        ),
         ({}, set()),
     ],
 )
@@ -115,13 +124,18 @@ def test_clear(version: str, request_: Any, left: set[int]) -> None:
 
 @pytest.mark.req("K10.FR.05", "K10.FR.07")
 def test_a_cleared_profile_is_withdrawn_at_once() -> None:
+    """The transaction that began with it goes on."""
     rig = Rig().boot()
     install(rig, profile())
+    rig.observe(P.ENERGY, authorised=True)
+    assert segment(rig).limit_w == 3000.0
+    rig.clear()
     rig.call("ClearChargingProfile", {})
     signal = rig.signals()[-1]
     assert signal.source == "ocpp.tx"
     assert signal.valid_until_mono <= rig.now.mono
     assert segment(rig) is None
+    assert (rig.events(), rig.asked()) == ([], [])
 
 
 @pytest.mark.req("K02.FR.05")
@@ -192,11 +206,14 @@ def test_profiles_of_2_1_are_hidden_from_a_2_0_1_csms() -> None:
     assert report["chargingProfile"][0]["id"] == 2
 
 
+@pytest.mark.req("K09.FR.04")
 @BOTH
 @pytest.mark.parametrize(
     ("criterion", "found"),
     [
         ({"chargingProfileId": [1]}, 1),
+        ({"stackLevel": 1, "chargingProfilePurpose": "TxDefaultProfile"}, 1),
+        ({"stackLevel": 1, "chargingProfilePurpose": "TxProfile"}, 0),
         ({"chargingLimitSource": ["EMS"]}, 0),
         ({"chargingLimitSource": ["CSO"]}, 2),
         ({"stackLevel": 7}, 0),
