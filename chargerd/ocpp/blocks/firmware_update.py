@@ -12,10 +12,9 @@ from enum import Enum
 from typing import Any
 
 from chargerd.ocpp.effects import OcppError, Payload
+from chargerd.ocpp.jobs.transfer import retries
 from chargerd.ocpp.profiles import parse_time
 
-RETRIES, RETRY_S = 3, 60.0  # when the CSMS leaves it to us
-MOST_RETRIES, SHORTEST_S = 100, 1.0
 _VERSION = re.compile(r"[^0-9]*(\d+(?:\.\d+)*)")
 
 
@@ -59,8 +58,7 @@ class Update:
             firmware.get("installDateTime", ""),
             firmware.get("signingCertificate", ""),
             firmware.get("signature", ""),
-            min(request.get("retries", RETRIES), MOST_RETRIES),
-            max(SHORTEST_S, float(request.get("retryInterval", RETRY_S))),
+            *retries(request),
         )
         for text in filter(None, (update.retrieve_utc, update.install_utc)):
             parse_time(text)
@@ -82,10 +80,6 @@ class Update:
     def kept(self) -> dict[str, Any]:
         """JSON-able."""
         return asdict(self)
-
-    @property
-    def is_signed(self) -> bool:
-        return bool(self.certificate or self.signature)
 
     @property
     def runs(self) -> bool:

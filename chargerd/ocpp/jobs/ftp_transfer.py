@@ -9,38 +9,35 @@ import contextlib
 import ftplib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chargerd.ocpp.jobs.address import TransferError, Url
-from chargerd.ocpp.jobs.halt import Halt
+from chargerd.ocpp.jobs.halt import Line
 from chargerd.ocpp.jobs.part import BLOCK, Part
 
 DENIED, NO_COMMAND = ("530", "532", "550", "553"), ("500", "502", "504")
-Dial = Callable[[Url], socket.socket]
 
 
 @contextmanager
-def _session(
-    url: Url, dial: Dial, tls: Callable[[], ssl.SSLContext], halt: Halt
-) -> Iterator[ftplib.FTP]:
-    ftp = ftplib.FTP_TLS(context=tls()) if url.scheme == "ftps" else ftplib.FTP()  # noqa: S321
+def _session(url: Url, line: Line) -> Iterator[ftplib.FTP]:
+    ftp = ftplib.FTP_TLS(context=line.tls()) if url.scheme == "ftps" else ftplib.FTP()  # noqa: S321
     try:
-        ftp.sock = halt.watch(dial(url))
+        ftp.sock = line.halt.watch(line.dial(url))
         ftp.af, ftp.host, ftp.port = ftp.sock.family, url.host, url.port
         ftp.timeout = ftp.sock.gettimeout()
         ftp.file = ftp.sock.makefile("r", encoding=ftp.encoding)
         ftp.welcome = ftp.getresp()
         ftp.login(url.user or "anonymous", url.password or "anonymous@")
         if isinstance(ftp, ftplib.FTP_TLS):
-            halt.watch(ftp.sock)
+            line.halt.watch(ftp.sock)
             ftp.prot_p()
         yield ftp
     except ftplib.error_perm as error:
         raise TransferError(f"{url.shown}: {error}", _status(str(error))) from error
     except (ftplib.Error, OSError, EOFError, UnicodeError) as error:
-        halt.check()
+        line.halt.check()
         raise TransferError(f"{url.shown}: {error!r}") from error
     finally:
         ftp.close()
@@ -52,30 +49,21 @@ def _status(text: str) -> str:
     return "NotSupportedOperation" if text[:3] in NO_COMMAND else "UploadFailure"
 
 
-def put(
-    url: Url,
-    file: Path,
-    name: str,
-    dial: Dial,
-    tls: Callable[[], ssl.SSLContext],
-    halt: Halt,
-) -> None:
+def put(url: Url, file: Path, name: str, line: Line) -> None:
     """STOR. Raises TransferError."""
     path = url.path + (name if url.path.endswith("/") else "")
-    with _session(url, dial, tls, halt) as ftp, file.open("rb") as body:
+    with _session(url, line) as ftp, file.open("rb") as body:
         ftp.voidcmd("TYPE I")
-        with _shut(halt.watch(ftp.transfercmd(f"STOR {path}"))) as connection:
+        with _shut(line.halt.watch(ftp.transfercmd(f"STOR {path}"))) as connection:
             while block := body.read(BLOCK):
-                halt.check()
+                line.halt.check()
                 connection.sendall(block)
         ftp.voidresp()
 
 
-def get(
-    url: Url, part: Part, dial: Dial, tls: Callable[[], ssl.SSLContext], halt: Halt
-) -> int:
+def get(url: Url, part: Part, line: Line) -> int:
     """RETR, from where `part` ends if its size says that it is the same file."""
-    with _session(url, dial, tls, halt) as ftp:
+    with _session(url, line) as ftp:
         ftp.voidcmd("TYPE I")
         whole = ftp.size(url.path)
         part.check(whole or 0)
@@ -83,10 +71,10 @@ def get(
         if validator != str(whole) or whole is None or have > whole:
             have = 0
         size = have
-        data = halt.watch(ftp.transfercmd(f"RETR {url.path}", have or None))
+        data = line.halt.watch(ftp.transfercmd(f"RETR {url.path}", have or None))
         with part.open(have, str(whole)) as out, _shut(data) as connection:
             while block := connection.recv(BLOCK):
-                halt.check()
+                line.halt.check()
                 size += len(block)
                 part.check(size)
                 out.write(block)

@@ -1,6 +1,7 @@
 """Stops a thread that waits for a socket: the job was cancelled.
 
-Owns the flag and the sockets to shut. A thread cannot be killed; its sockets can.
+Owns the flag and the sockets to shut, and how a thread gets its sockets. A thread
+cannot be killed; its sockets can.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
-from chargerd.ocpp.jobs.address import TransferError
+from chargerd.ocpp.jobs.address import TransferError, Url
 
 Result = TypeVar("Result")
 
@@ -39,6 +42,15 @@ class Halt:
         for connection in self._sockets:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How one transfer connects. Both raise TransferError; `tls` reads files."""
+
+    dial: Callable[[Url], socket.socket]
+    tls: Callable[[], ssl.SSLContext]
+    halt: Halt
 
 
 async def in_thread(work: Callable[[Halt], Result]) -> Result:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import re
-import socket
-import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -18,7 +16,7 @@ from urllib.parse import quote, urljoin
 
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.jobs.address import TransferError, Url, read_url
-from chargerd.ocpp.jobs.halt import Halt
+from chargerd.ocpp.jobs.halt import Halt, Line
 from chargerd.ocpp.jobs.part import BLOCK, Part
 
 MOST_HOPS = 5  # redirects of a download
@@ -26,36 +24,30 @@ DENIED, NO_METHOD, BAD = (401, 403), (405, 501), (400, 411, 413, 414, 415, 422)
 TYPE = "application/octet-stream"
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
-Dial = Callable[[Url], socket.socket]
-
 
 class _Client(http.client.HTTPConnection):
-    """Dials by our rules; TLS where `context` is given."""
+    """Dials by our rules."""
 
-    def __init__(
-        self, url: Url, dial: Dial, context: ssl.SSLContext | None, halt: Halt
-    ) -> None:
+    def __init__(self, url: Url, line: Line) -> None:
         super().__init__(url.host, url.port, blocksize=BLOCK)
-        self._url, self._dial, self._context, self._halt = url, dial, context, halt
+        self._url, self._line = url, line
 
     def connect(self) -> None:
-        connection = self._dial(self._url)
-        if self._context is not None:
-            connection = self._context.wrap_socket(
-                connection, server_hostname=self._url.host
-            )
-        self.sock = self._halt.watch(connection)
+        url, line = self._url, self._line
+        context = line.tls() if url.scheme == "https" else None
+        connection = line.dial(url)
+        if context is not None:
+            connection = context.wrap_socket(connection, server_hostname=url.host)
+        self.sock = line.halt.watch(connection)
 
 
 @contextmanager
-def _client(
-    url: Url, dial: Dial, tls: Callable[[], ssl.SSLContext], halt: Halt
-) -> Iterator[_Client]:
-    client = _Client(url, dial, tls() if url.scheme == "https" else None, halt)
+def _client(url: Url, line: Line) -> Iterator[_Client]:
+    client = _Client(url, line)
     try:
         yield client
     except (OSError, http.client.HTTPException) as error:
-        halt.check()
+        line.halt.check()
         raise TransferError(f"{url.shown}: {error!r}") from error
     finally:
         client.close()
@@ -72,20 +64,13 @@ def _headers(url: Url) -> dict[str, str]:
 # Upload.
 
 
-def put(
-    url: Url,
-    file: Path,
-    name: str,
-    dial: Dial,
-    tls: Callable[[], ssl.SSLContext],
-    halt: Halt,
-) -> None:
+def put(url: Url, file: Path, name: str, line: Line) -> None:
     """PUT; POST where the server knows no PUT. Raises TransferError."""
     target = url.target
     if target.endswith("/"):  # N01.FR.21, .29
         target += quote(name)
     for method in ("PUT", "POST"):
-        status = _sent(method, target, url, file, name, dial, tls, halt)
+        status = _sent(method, target, url, file, name, line)
         if status not in NO_METHOD:
             break
     if 200 <= status < 300:
@@ -102,27 +87,18 @@ def put(
     raise TransferError(f"{url.shown}: HTTP {status}", kind)
 
 
-def _sent(
-    method: str,
-    target: str,
-    url: Url,
-    file: Path,
-    name: str,
-    dial: Dial,
-    tls: Callable[[], ssl.SSLContext],
-    halt: Halt,
-) -> int:
+def _sent(method: str, target: str, url: Url, file: Path, name: str, line: Line) -> int:
     """The status code of one attempt."""
     headers = {**_headers(url), "Content-Type": TYPE}
     headers["Content-Length"] = str(file.stat().st_size)
     if method == "POST":  # N01.FR.19
         form = f'form-data; name="uploadfile"; filename="{name}"'
         headers["Content-Disposition"] = form
-    with _client(url, dial, tls, halt) as client, file.open("rb") as body:
+    with _client(url, line) as client, file.open("rb") as body:
         try:
             client.request(method, target, body, headers)
         except (BrokenPipeError, ConnectionResetError):
-            halt.check()  # else it may have answered before it heard all
+            line.halt.check()  # else it may have answered before it heard all
         with client.getresponse() as answer:
             return answer.status
 
@@ -130,12 +106,10 @@ def _sent(
 # Download.
 
 
-def get(
-    url: Url, part: Part, dial: Dial, tls: Callable[[], ssl.SSLContext], halt: Halt
-) -> int:
+def get(url: Url, part: Part, line: Line) -> int:
     """Go on with `part` where the server allows it. The size of the whole file."""
     for _ in range(MOST_HOPS):
-        answer = _fetch(url, part, dial, tls, halt)
+        answer = _fetch(url, part, line)
         if isinstance(answer, int):
             return answer
         url = _next(url, answer)
@@ -152,15 +126,13 @@ def _next(url: Url, location: str) -> Url:
         raise TransferError(f"{url.shown}: redirected, {error}") from error
 
 
-def _fetch(
-    url: Url, part: Part, dial: Dial, tls: Callable[[], ssl.SSLContext], halt: Halt
-) -> int | str:
+def _fetch(url: Url, part: Part, line: Line) -> int | str:
     """The size, or where the server sends us."""
     have, validator = part.known()
     headers = _headers(url)
     if have and validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
-    with _client(url, dial, tls, halt) as client:
+    with _client(url, line) as client:
         client.request("GET", url.target, headers=headers)
         with client.getresponse() as answer:
             if answer.status in (301, 302, 303, 307, 308):
@@ -171,7 +143,7 @@ def _fetch(
                 part.open(0, "").close()
             if answer.status not in (200, 206):
                 raise TransferError(f"{url.shown}: HTTP {answer.status}")
-            return _save(url, answer, part, have, halt)
+            return _save(url, answer, part, have, line.halt)
 
 
 def _save(

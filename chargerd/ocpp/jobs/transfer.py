@@ -6,6 +6,8 @@ Owns the tasks and which trust anchors count: the CSMS's roots and the system's
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable
@@ -14,13 +16,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from chargerd.config import Config
-from chargerd.ocpp.effects import OcppError
+from chargerd.ocpp.effects import OcppError, Payload
 from chargerd.ocpp.jobs import ftp_transfer, http_transfer, sftp_transfer
 from chargerd.ocpp.jobs.address import TransferError, Url, dial, read_url
-from chargerd.ocpp.jobs.halt import Halt, in_thread
+from chargerd.ocpp.jobs.halt import Halt, Line, in_thread
 from chargerd.ocpp.jobs.part import Part
 from chargerd.trust import layout
 
+RETRIES, RETRY_S = 3, 60.0  # when the CSMS leaves it to us
+MOST_RETRIES, SHORTEST_S = 100, 1.0
 Result = TypeVar("Result")
 
 
@@ -52,6 +56,12 @@ class Downloaded:
     size: int
 
 
+def retries(request: Payload) -> tuple[int, float]:
+    """How often a transfer is tried again, and after how many seconds."""
+    wait_s = float(request.get("retryInterval", RETRY_S))
+    return min(request.get("retries", RETRIES), MOST_RETRIES), max(SHORTEST_S, wait_s)
+
+
 class Transfers:
     def __init__(self, config: Config) -> None:
         self._config = config.ocpp.transfer
@@ -60,7 +70,7 @@ class Transfers:
     async def upload(self, task: Upload) -> AsyncIterator[Uploaded]:
         url = self._read(task.url)
         if url.scheme == "sftp":
-            connection = await in_thread(lambda halt: self._dial(url))
+            connection = await asyncio.to_thread(self._dial, url)
             await _disk(
                 sftp_transfer.put(url, task.file, task.name, connection, self._config)
             )
@@ -68,23 +78,24 @@ class Transfers:
             put = http_transfer.put if _is_http(url) else ftp_transfer.put
 
             def send(halt: Halt) -> None:
-                put(url, task.file, task.name, self._dial, self._tls, halt)
+                put(url, task.file, task.name, Line(self._dial, self._tls, halt))
 
             await _disk(in_thread(send))
-        task.file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next log clears the folder
+            task.file.unlink()
         yield Uploaded()
 
     async def download(self, task: Download) -> AsyncIterator[Downloaded]:
         url = self._read(task.url)
         part = Part(task.file, task.url, task.most_bytes)
         if url.scheme == "sftp":
-            connection = await in_thread(lambda halt: self._dial(url))
+            connection = await asyncio.to_thread(self._dial, url)
             size = await _disk(sftp_transfer.get(url, part, connection, self._config))
         else:
             get = http_transfer.get if _is_http(url) else ftp_transfer.get
 
             def fetch(halt: Halt) -> int:
-                return get(url, part, self._dial, self._tls, halt)
+                return get(url, part, Line(self._dial, self._tls, halt))
 
             size = await _disk(in_thread(fetch))
         yield Downloaded(size)
