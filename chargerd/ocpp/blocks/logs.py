@@ -20,11 +20,8 @@ from chargerd.ocpp.blocks.variables import Variables
 from chargerd.ocpp.effects import Answer, Durability, Later, OcppError, Payload
 from chargerd.ocpp.jobs.address import TransferError, read_url
 from chargerd.ocpp.jobs.logs import DIAGNOSTICS, ENDINGS, SAMPLES, LogFile, PrepareLog
-from chargerd.ocpp.jobs.transfer import Upload, Uploaded
+from chargerd.ocpp.jobs.transfer import Upload, Uploaded, retries
 from chargerd.ocpp.profiles import parse_time
-
-RETRIES, RETRY_S = 3, 60.0  # when the CSMS leaves it to us
-MOST_RETRIES, SHORTEST_S = 100, 1.0
 
 
 @dataclass(slots=True)
@@ -37,6 +34,7 @@ class _Running:
     promised: Later | None  # the answer to GetLog is still owed
     accepted: str  # the status that the answer will have
     retries: int
+    retry_s: float
     work: int = 0
     task: Upload | None = None  # once the file is made
     retry_mono: float = math.inf
@@ -82,22 +80,20 @@ class Logs(Block):
         except OcppError as error:
             return refusal("InvalidURL", error.description)
         canceled = self._cancel(now)
-        station = "".join(
-            c if c.isalnum() else "-" for c in self._desk.config.station.id
-        )
-        name = f"{kind}-{station}-{now.utc:%Y%m%dT%H%M%SZ}.{ENDINGS[kind]}"
+        name = _name(kind, self._desk.config.station.id, now)
+        promised = self._desk.later("GetLog")
         self._running = running = _Running(
             request,
             log["remoteLocation"],
             name,
-            self._desk.later("GetLog"),
+            promised,
             "AcceptedCanceled" if canceled else "Accepted",
-            min(request.get("retries", RETRIES), MOST_RETRIES),
+            *retries(request),
         )
         text = self._device_model(now) if kind == DIAGNOSTICS else ""
         task = PrepareLog(kind, name, oldest, latest, text)
         running.work = self._desk.work(task, self._prepared)
-        return running.promised or {}
+        return promised
 
     def _cancel(self, now: Now) -> bool:
         """N01.FR.12, .20: the upload that runs ends."""
@@ -109,7 +105,7 @@ class Logs(Block):
             answer = refusal("UnsupportedRequest", "another GetLog came")
             self._desk.reply(running.promised, answer)
             return False
-        self._status(running, "AcceptedCanceled", now)
+        self._tell(running, {"status": "AcceptedCanceled"}, now)
         return True
 
     def _device_model(self, now: Now) -> str:
@@ -133,7 +129,7 @@ class Logs(Block):
             return
         answer: Payload = {"status": running.accepted, "filename": running.name}
         self._desk.reply(promised, answer)
-        self._status(running, "Uploading", now)
+        self._tell(running, {"status": "Uploading"}, now)
         running.task = Upload(running.url, value.file, running.name)
         self._upload(running, running.task)
 
@@ -148,22 +144,17 @@ class Logs(Block):
             return
         if isinstance(value, Uploaded):
             self._running = None
-            self._status(running, "Uploaded", now)
+            self._tell(running, {"status": "Uploaded"}, now)
             return
         status, reason = "UploadFailure", ""
         if isinstance(value, TransferError):
             status, reason = value.status, value.reason
         if status == "UploadFailure" and not reason and running.retries > 0:
             running.retries -= 1
-            wait_s = max(SHORTEST_S, running.request.get("retryInterval", RETRY_S))
-            running.retry_mono = now.mono + wait_s
+            running.retry_mono = now.mono + running.retry_s
             return
         self._running = None
-        info = {
-            "reasonCode": reason or "Unspecified",
-            "additionalInfo": str(value)[:500],
-        }
-        self._status(running, status, now, info)
+        self._tell(running, refusal(reason or "Unspecified", str(value), status), now)
 
     def next_timer(self) -> float:
         return self._running.retry_mono if self._running else math.inf
@@ -178,12 +169,8 @@ class Logs(Block):
 
     # Telling.
 
-    def _status(
-        self, running: _Running, status: str, now: Now, info: Payload | None = None
-    ) -> None:
-        payload = {"status": status, "requestId": running.request["requestId"]}
-        if info:
-            payload["statusInfo"] = info
+    def _tell(self, running: _Running, said: Payload, now: Now) -> None:
+        payload = {**said, "requestId": running.request["requestId"]}
         self._desk.send("LogStatusNotification", payload, now)
 
 

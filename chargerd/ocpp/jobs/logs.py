@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -55,16 +56,20 @@ class PrepareLog:
 @dataclass(frozen=True, slots=True)
 class LogFile:
     file: Path
-    size: int
 
 
 class LogMaker:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._folder = config.store.path.parent / "outgoing"
+        self._lock = threading.Lock()  # the thread of a job that was stopped goes on
 
     async def __call__(self, task: PrepareLog) -> AsyncIterator[LogFile]:
-        yield await asyncio.to_thread(self._make, task)
+        yield await asyncio.to_thread(self._alone, task)
+
+    def _alone(self, task: PrepareLog) -> LogFile:
+        with self._lock:
+            return self._make(task)
 
     def _make(self, task: PrepareLog) -> LogFile:
         """Raises OcppError when there is no such log, or no room for it."""
@@ -77,7 +82,7 @@ class LogMaker:
                 self._bundle(task, file)
             elif not self._lines(task, file):
                 raise OcppError(f"there is no {task.kind} of that time")
-            return LogFile(file, file.stat().st_size)
+            return LogFile(file)
         except OSError as error:
             raise OcppError(f"{task.kind}: {error}") from error
 
