@@ -39,6 +39,7 @@ LOOK_S = 60.0  # at the clock, while a time is awaited: it may be set meanwhile
 REBOOT_S = 15.0  # that InstallRebooting has to reach the CSMS
 MIB = 1024 * 1024
 FIXED = (Step.INSTALLING.value, Step.REBOOTING.value)  # no way back
+BUSY = "FwUpdateInProgress", "an installation cannot be cancelled"  # L01.FR.27
 
 
 class Firmware(Block):
@@ -77,8 +78,8 @@ class Firmware(Block):
             read_url(update.url, self._desk.config.ocpp.transfer.protocols)
         except OcppError as error:
             return refusal("InvalidValue", error.description)
-        if self._blocks_reset() or self._checking:  # L01.FR.27
-            return refusal("FwUpdateInProgress", "an installation cannot be cancelled")
+        if self._blocks_reset() or self._checking:
+            return refusal(*BUSY)
         if not update.certificate:
             if not self._config.unsigned or update.signature:
                 return refusal("MissingParam", "no signing certificate")
@@ -105,6 +106,8 @@ class Firmware(Block):
 
     def _accept(self, update: Update, now: Now) -> Answer:
         """The update that was under way ends (L01.FR.24)."""
+        if self._blocks_reset():  # it has gone on while the certificate was checked
+            return refusal(*BUSY)
         canceled = self._update is not None and self._update.runs
         self._stop()
         self._update = update
@@ -225,14 +228,18 @@ class Firmware(Block):
             "ChargingStation", "AllowNewSessionsPendingFirmwareUpdate"
         )
         if not busy or not allowed:  # L01.FR.07
-            for evse_id in self._desk.evses:
-                self._availability.hold(evse_id, HOLD)
+            self._hold()
         if busy:
             self._tell("InstallScheduled", now)  # L01.FR.34; on_second looks again
             return
         self._step(Step.INSTALLING)
         self._tell("Installing", now)
         self._job(InstallFirmware(self._file), self._installed)
+
+    def _hold(self) -> None:
+        """No new session until the update is over."""
+        for evse_id in self._desk.evses:
+            self._availability.hold(evse_id, HOLD)
 
     def on_second(self, now: Now) -> None:
         """Has the last transaction ended?"""
@@ -272,7 +279,8 @@ class Firmware(Block):
             self._over("Installed", now)
             self._desk.security_event("FirmwareUpdated", now, f"slot {value.slot}")
         elif value.boot_id and value.boot_id == update.boot_id:
-            self._due_mono = now.mono + REBOOT_S  # only the daemon restarted
+            self._hold()  # only the daemon restarted
+            self._due_mono = now.mono + REBOOT_S
         else:
             self._over("InstallationFailed", now, "the old system was booted")
 
@@ -298,10 +306,8 @@ class Firmware(Block):
         if update is None or status in update.told:
             return
         update.told.append(status)
-        payload: Payload = {"status": status, "requestId": update.request_id}
-        if why:
-            info = {"reasonCode": "Unspecified", "additionalInfo": why[:500]}
-            payload["statusInfo"] = info
+        said = refusal("Unspecified", why, status) if why else {"status": status}
+        payload = {**said, "requestId": update.request_id}
         self._desk.send(
             "FirmwareStatusNotification", payload, now, Durability.DURABLE,
             answered=then, save=Save(SPACE, KEY, update.kept()),

@@ -11,11 +11,13 @@ from chargerd.ocpp.effects import Durability, OcppError
 from chargerd.ocpp.jobs.address import TransferError
 from chargerd.ocpp.jobs.firmware import (
     CheckFirmware,
+    CheckSigner,
     InstallFirmware,
     ReadSlot,
     Reboot,
     Running,
     Signed,
+    Signer,
 )
 from chargerd.ocpp.jobs.transfer import Download
 from tests.unit.ocpp.firmware_kit import (
@@ -175,7 +177,6 @@ def test_firmware_that_does_not_fit(why: str) -> None:
         station.finished(CheckFirmware, OcppError("the bundle is for 'fridge'"))
     assert last(station)["status"] == "InstallVerificationFailed"
     assert not station.works
-    assert station.works == {}
 
 
 def test_an_older_version_where_it_is_allowed() -> None:
@@ -317,6 +318,20 @@ def test_an_installation_is_not_cancelled(signed: bool, rebooting: bool) -> None
     assert answer["statusInfo"]["reasonCode"] == "FwUpdateInProgress"
 
 
+@req("L01.FR.27")
+def test_an_installation_that_began_meanwhile_is_not_cancelled() -> None:
+    station = rig()
+    to_install(station, installDateTime=LATER)
+    promised = station.call_later("UpdateFirmware", request(2))
+    station.run_s(600.0, step_s=5.0)
+    assert runs(station, InstallFirmware)
+    station.finished(CheckSigner, Signer(""))
+    answer = station.replied(promised)
+    assert isinstance(answer, dict)
+    assert answer["statusInfo"]["reasonCode"] == "FwUpdateInProgress"
+    assert runs(station, InstallFirmware)
+
+
 def test_a_refused_request_leaves_the_update_alone() -> None:
     station = rig()
     update(station)
@@ -376,6 +391,7 @@ def test_a_restart_of_the_daemon_alone_is_no_boot() -> None:
     late = station.restarted().boot()
     late.finished(ReadSlot, BEFORE)
     assert statuses(late) == []
+    assert wishes(late) == {1: False}  # nobody begins before the reboot
     late.pass_s(20.0)
     assert runs(late, Reboot)
 
