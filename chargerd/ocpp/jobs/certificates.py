@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from chargerd.config import Config
 from chargerd.model import CertificateHash
@@ -140,7 +140,7 @@ class Taken:
 @dataclass(frozen=True, slots=True)
 class Settle:
     """A link stands: what replaced something has worked, or did not. Yields Settled,
-    and an Inventory when anything changed."""
+    then an Inventory."""
 
     shows_certificate: bool
     spare_client: bool
@@ -173,10 +173,7 @@ Task = (
     | Settle
     | KeepStaple
 )
-TASKS = (
-    ReadCertificates, InstallRoot, DeleteCertificate, MakeKey, TakeSigned, Settle,
-    KeepStaple,
-)  # fmt: skip
+TASKS = get_args(Task)
 Value = Inventory | Installed | Deleted | Csr | Taken | Settled
 
 

@@ -7,11 +7,12 @@ only for the first job.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 from chargerd.config import Config
 from chargerd.machine import boot_id
@@ -90,7 +91,7 @@ class Reboot:
 
 
 Task = CheckSigner | CheckFirmware | InstallFirmware | ReadSlot | Reboot
-TASKS = (CheckSigner, CheckFirmware, InstallFirmware, ReadSlot, Reboot)
+TASKS = get_args(Task)
 Value = Signer | Signed | Candidate | InstallEnded | Running
 
 
@@ -118,7 +119,8 @@ class FirmwareWorker:
                     yield value
             case InstallFirmware():
                 await self._installer().install(task.file)
-                task.file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is installed all the same
+                    task.file.unlink()
                 yield InstallEnded()
             case ReadSlot():
                 yield await self._running()

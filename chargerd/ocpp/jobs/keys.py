@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
@@ -107,7 +106,7 @@ def check_signed(
         raise TrustError(f"{len(path)} certificates, 1 to {MAX_CHAIN} may be")
     leaf = path[0]
     key = load_pem_private_key(own_key, None).public_key()
-    if _bits(leaf.public_key()) != _bits(key):
+    if leaf.public_key() != key:
         raise TrustError("it is for another key than the one asked for")
     _check_leaf(leaf, subject)
     if not roots:
@@ -148,10 +147,3 @@ def _check_life(certificate: x509.Certificate, now_utc: datetime | None) -> None
     if now_utc < certificate.not_valid_before_utc:
         begins = certificate.not_valid_before_utc.isoformat()
         raise TrustError(f"it begins {begins}, our clock is at {now_utc.isoformat()}")
-
-
-def _bits(key: object) -> bytes:
-    public: bytes = key.public_bytes(  # type: ignore[attr-defined]
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    )
-    return public

@@ -25,7 +25,7 @@ class AppendSamples:
 
 
 def files(config: Config) -> tuple[Path, Path]:
-    """The older half and the newer one; either may be missing. GetLog clears them."""
+    """The older half and the newer one; either may be missing."""
     folder = config.store.path.parent
     return folder / "data-collector.old.csv", folder / "data-collector.csv"
 

@@ -47,20 +47,17 @@ class SecurityLog:
     def _append(self, line: str) -> Written:
         """Raises OcppError when the disk refuses."""
         try:
-            is_new = not self.file.exists() and not self._old(1).exists()
+            is_new = not self.file.exists() and not _old(self.file, 1).exists()
             if self.file.exists() and self.file.stat().st_size >= MAX_BYTES:
                 for number in range(OLD_FILES, 0, -1):
-                    before = self._old(number - 1) if number > 1 else self.file
+                    before = _old(self.file, number - 1)
                     if before.exists():
-                        before.replace(self._old(number))
+                        before.replace(_old(self.file, number))
             with open_to_append(self.file) as out:
                 out.write(f"{line}\n".encode())
         except OSError as error:
             raise OcppError(f"security log {self.file}: {error}") from error
         return Written(is_new)
-
-    def _old(self, number: int) -> Path:
-        return self.file.with_name(f"{self.file.name}.{number}")
 
 
 def file_of(config: Config) -> Path:
@@ -69,9 +66,10 @@ def file_of(config: Config) -> Path:
 
 def files_of(config: Config) -> list[Path]:
     """All that there are, oldest first: together they are the log."""
-    newest = file_of(config)
-    named = [
-        newest.with_name(f"{newest.name}.{number}")
-        for number in range(OLD_FILES, 0, -1)
-    ]
-    return [file for file in (*named, newest) if file.is_file()]
+    named = [_old(file_of(config), number) for number in range(OLD_FILES, -1, -1)]
+    return [file for file in named if file.is_file()]
+
+
+def _old(newest: Path, number: int) -> Path:
+    """The file before the newest, and so on; 0 is the newest itself."""
+    return newest.with_name(f"{newest.name}.{number}") if number else newest

@@ -122,8 +122,6 @@ class Vault:
             path = readable(file.read_bytes())
         except (OSError, TrustError):
             return None  # who shows it says so
-        if not path:
-            return None
         kind = Kind.CSMS if use == work.STATION else Kind.V2G
         top = anchor(path[-1], self._certificates(kind))
         return _held(use, [*path, top or path[-1]], renewed_as)
@@ -195,8 +193,6 @@ class Vault:
         try:
             path = readable(file.read_bytes())
         except (OSError, TrustError):
-            return False
-        if not path:
             return False
         above = path[1] if len(path) > 1 else None
         issuer = above or anchor(path[0], self._certificates(kind)) or path[0]
