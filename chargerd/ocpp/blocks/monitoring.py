@@ -52,6 +52,7 @@ class Monitoring(Block):
         self._level = level if isinstance(level, int) else LEAST_SEVERE
         self._watches: dict[int, Watch] = {}
         self._alerts: dict[int, list[Watch]] = {}  # by EVSE, 0 = the station
+        self._periodic: list[Watch] = []
         self._show()
 
     def routes(self) -> Mapping[str, Handler]:
@@ -89,9 +90,11 @@ class Monitoring(Block):
         self._sort()
 
     def _sort(self) -> None:
-        self._alerts = {}
+        self._alerts, self._periodic = {}, []
         for watch in self._watches.values():
-            if watch.monitor.kind not in PERIODIC:
+            if watch.monitor.kind in PERIODIC:
+                self._periodic.append(watch)
+            else:
                 evse_id = watch.monitor.variable.evse_id
                 self._alerts.setdefault(evse_id, []).append(watch)
 
@@ -112,8 +115,7 @@ class Monitoring(Block):
         names = ("type", "severity", "component", "variable")
         made: Payload = {name: item[name] for name in names}
         if isinstance(found, Refused):
-            info = {"reasonCode": found.reason, "additionalInfo": found.text[:500]}
-            return {**made, "status": found.status, "statusInfo": info}
+            return {**made, **refusal(found.reason, found.text, found.status)}
         monitor = self._store.put(found, item)
         self._replace(monitor, now)
         return {**made, "status": "Accepted", "id": monitor.id}
@@ -243,10 +245,10 @@ class Monitoring(Block):
     # Periodic ones.
 
     def next_timer(self) -> float:
-        return min((w.due_mono for w in self._watches.values()), default=math.inf)
+        return min((w.due_mono for w in self._periodic), default=math.inf)
 
     def on_timer(self, now: Now) -> None:
-        due = [w for w in self._watches.values() if w.due_mono <= now.mono]
+        due = [w for w in self._periodic if w.due_mono <= now.mono]
         if not due:
             return
         self._variables.refresh_all(now)

@@ -68,13 +68,17 @@ def brief(rig: Rig) -> list[tuple[str, str, bool]]:
     ]
 
 
-def ids(rig: Rig, **request: Any) -> list[int]:
-    """Of the monitors of a GetMonitoringReport."""
+def shown(rig: Rig, **request: Any) -> list[Row]:
+    """The monitors of a GetMonitoringReport."""
     rig.clear()
     rig.call("GetMonitoringReport", {"requestId": 7, **request})
     return [
-        shown["id"]
+        monitor
         for payload in rig.payloads("NotifyMonitoringReport")
         for row in payload["monitor"]
-        for shown in row["variableMonitoring"]
+        for monitor in row["variableMonitoring"]
     ]
+
+
+def ids(rig: Rig, **request: Any) -> list[int]:
+    return [monitor["id"] for monitor in shown(rig, **request)]

@@ -18,6 +18,7 @@ from tests.unit.ocpp.monitor_kit import (
     monitored,
     set_all,
     set_one,
+    shown,
 )
 from tests.unit.ocpp.station_rig import V201, Rig, config
 from tests.unit.ocpp.variable_kit import COMM, item
@@ -188,9 +189,7 @@ def test_monitors_outlive_a_restart_with_their_ids() -> None:
     rig = monitored()
     monitor_id = set_one(rig, kind="TargetDelta", value=10, transaction=True)
     late = rig.restarted().boot()
-    late.call("GetMonitoringReport", {"requestId": 1})
-    (payload,) = late.payloads("NotifyMonitoringReport")
-    assert payload["monitor"][0]["variableMonitoring"] == [
+    assert shown(late) == [
         {
             "id": monitor_id,
             "transaction": True,
@@ -225,14 +224,7 @@ def changed() -> tuple[Rig, int]:
 
 
 def kinds(rig: Rig) -> dict[int, str]:
-    rig.clear()
-    rig.call("GetMonitoringReport", {"requestId": 1})
-    return {
-        m["id"]: m["eventNotificationType"]
-        for payload in rig.payloads("NotifyMonitoringReport")
-        for row in payload["monitor"]
-        for m in row["variableMonitoring"]
-    }
+    return {m["id"]: m["eventNotificationType"] for m in shown(rig)}
 
 
 HARD, PRESET, CUSTOM = "HardWiredMonitor", "PreconfiguredMonitor", "CustomMonitor"
