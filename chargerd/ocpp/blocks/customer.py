@@ -43,12 +43,11 @@ class Customer(Block):
             return refusal("MissingParam", "neither report nor clear")
         if self._waiting:  # N09.FR.03
             return refusal("OutOfMemory", "an earlier report is still on its way")
-        found: Payload = {}
-        if "idToken" in request:
-            found = self._found(request["idToken"], now)
-            if clear:
-                self._cache.forget(digest_of(request["idToken"]))
+        token = request.get("idToken")
+        found = self._found(token, now) if token and report else {}
         text = json.dumps(found, ensure_ascii=False) if found else NOTHING
+        if token and clear:
+            self._cache.forget(digest_of(token))
         if not report:
             text = CLEARED
         self._tell(request["requestId"], text, now)
