@@ -42,7 +42,8 @@ class Monitor(Section):
 class VendorHook(Section):
     """`[[ocpp.data_transfer]]`: a program of the charger's maker answers DataTransfer.
 
-    It listens on a unix socket; one JSON line in, one JSON line out (docs/ocpp.md).
+    It listens on a unix socket; one JSON line in, one JSON line out
+    (docs/ocpp-upkeep.md).
     """
 
     vendor: Annotated[str, Field(min_length=1, max_length=255)]  # "com.example"
