@@ -1,4 +1,4 @@
-"""Open Charge Metering Format: a meter's signed text read, checked and written.
+"""Open Charge Metering Format: a meter's signed text, read and checked.
 
 Pure. Format, keys and tables: SAFE-eV/OCMF-Open-Charge-Metering-Format, OCMF-en.md
 revision 1.2. A text is never changed: what was signed are its very characters.
@@ -80,16 +80,6 @@ class Document:
     algorithm: str
     signature: bytes
 
-    @property
-    def meter_serial(self) -> str:
-        """The meter's, else that of the device that signs for it."""
-        return str(self.fields.get("MS") or self.fields.get("GS") or "")
-
-    @property
-    def page(self) -> str:
-        """The signer's own counter: T12 of transactions, F12 of others."""
-        return str(self.fields.get("PG", ""))
-
 
 @dataclass(frozen=True, slots=True)
 class Energy:
@@ -97,8 +87,6 @@ class Energy:
 
     import_wh: float | None
     export_wh: float | None
-    begin: datetime
-    end: datetime
     good: bool  # no reading of it was marked as not usable
 
 
@@ -163,30 +151,8 @@ def energy(document: Document) -> Energy:
     return Energy(
         import_wh=_difference(first, last, exported=False),
         export_wh=_difference(first, last, exported=True),
-        begin=first[0].at,
-        end=last[-1].at,
         good=all(v.status == "G" and "E" not in v.errors for v in both),
     )
-
-
-def write(fields: Mapping[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
-    """The text of `fields`, signed. RecordsError: they cannot be written so."""
-    names = [name for name, curve in _CURVES.items() if isinstance(key.curve, curve)]
-    try:
-        payload = json.dumps(fields, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise RecordsError(f"OCMF: the fields are no JSON: {error}") from error
-    if "|" in payload or not names:
-        raise RecordsError("OCMF: a field holds '|', or the key's curve is not known")
-    signature = key.sign(payload.encode(), ec.ECDSA(hashes.SHA256()))
-    signed = {"SA": f"ECDSA-{names[0]}-SHA256", "SD": signature.hex()}
-    return f"OCMF|{payload}|{json.dumps(signed, separators=(',', ':'))}"
-
-
-def stamp(at: datetime, *, synchronised: bool) -> str:
-    """A reading's TM: local time with its offset, and the state of the clock."""
-    text = at.strftime("%Y-%m-%dT%H:%M:%S") + f",{at.microsecond // 1000:03d}"
-    return f"{text}{at.strftime('%z') or '+0000'} {'S' if synchronised else 'U'}"
 
 
 def _table(text: str, what: str) -> dict[str, Any]:

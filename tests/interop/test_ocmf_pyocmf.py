@@ -1,5 +1,5 @@
 """OCMF beside pyocmf, a library that we did not write: it takes what the bench's meter
-and our writer sign, refuses what was changed, and reads the same energies."""
+and the unit tests sign, refuses what was changed, and reads the same energies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chargerd.records import ocmf
 from firmware_bridge.api import SignedReading
 from tests.interop.partner import install
 from tests.unit.firmware_bridge.test_driver_signing_meter import Bench
-from tests.unit.records.test_ocmf import BOTH, public
+from tests.unit.records.test_ocmf import BOTH, CURVES, public, written
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
@@ -86,17 +86,12 @@ def test_it_takes_what_the_meter_signed_and_nothing_else(
     assert [(tx, float(wh or 0), ri) for tx, wh, ri in ours] == theirs
 
 
-@pytest.mark.parametrize(
-    "curve",
-    [ec.SECP256R1(), ec.SECP256K1(), ec.SECP384R1(), ec.BrainpoolP256R1()],
-    ids=lambda curve: str(curve.name),
-)
-def test_it_takes_what_we_write(python: Path, curve: ec.EllipticCurve) -> None:
+@pytest.mark.parametrize(("name", "curve"), CURVES[1:5])
+def test_it_takes_what_the_unit_tests_are_made_of(
+    python: Path, name: str, curve: ec.EllipticCurve
+) -> None:
     key = ec.generate_private_key(curve)
     head = {"GI": "test", "GS": "1", "IT": "LOCAL", "ID": "S-1"}
-    text = ocmf.write({**head, **BOTH}, key)
-    # It wants the key's own name for the curve, not that of the format's table 22; the
-    # name is not signed, and we read both.
-    text = text.replace("brainpool256r1", "brainpoolP256r1")
+    text = written({**head, **BOTH}, key, name)
     (found,) = judged(python, (text, public(key).hex()))
     assert found["good"] is True

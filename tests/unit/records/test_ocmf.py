@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -52,32 +52,45 @@ def public(key: ec.EllipticCurvePrivateKey, *, point: bool = False) -> bytes:
     return key.public_key().public_bytes(*form)
 
 
-@pytest.mark.parametrize(
-    "curve",
-    [
-        ec.SECP192R1(),
-        ec.SECP256R1(),
-        ec.SECP256K1(),
-        ec.SECP384R1(),
-        ec.BrainpoolP256R1(),
-        ec.BrainpoolP384R1(),
-    ],
-    ids=lambda curve: str(curve.name),
-)
-def test_what_was_signed_holds_with_its_key_alone(curve: ec.EllipticCurve) -> None:
+def written(
+    values: dict[str, Any], key: ec.EllipticCurvePrivateKey, curve: str = "secp256r1"
+) -> str:
+    """A text as a meter makes it."""
+    payload = json.dumps(values, separators=(",", ":"))
+    signature = key.sign(payload.encode(), ec.ECDSA(hashes.SHA256()))
+    signed = {"SA": f"ECDSA-{curve}-SHA256", "SD": signature.hex()}
+    return f"OCMF|{payload}|{json.dumps(signed, separators=(',', ':'))}"
+
+
+CURVES = [  # as the text names it; table 22 has no P, devices and pyocmf do
+    ("secp192r1", ec.SECP192R1()),
+    ("secp256r1", ec.SECP256R1()),
+    ("secp256k1", ec.SECP256K1()),
+    ("secp384r1", ec.SECP384R1()),
+    ("brainpoolP256r1", ec.BrainpoolP256R1()),
+    ("brainpool384r1", ec.BrainpoolP384R1()),
+]
+
+
+@pytest.mark.parametrize(("name", "curve"), CURVES)
+def test_what_was_signed_holds_with_its_key_alone(
+    name: str, curve: ec.EllipticCurve
+) -> None:
     key, other = ec.generate_private_key(curve), ec.generate_private_key(curve)
-    found = ocmf.parse(ocmf.write(BOTH, key))
+    found = ocmf.parse(written(BOTH, key, name))
     assert ocmf.verify(found, public(key).hex()) == ""
     assert ocmf.verify(found, public(key, point=True).hex().upper()) == ""
     assert ocmf.verify(found, base64.b64encode(public(key)).decode()) == ""
     assert "does not fit" in ocmf.verify(found, public(other).hex())
 
 
-def test_energy_of_both_directions() -> None:
-    found = ocmf.energy(ocmf.parse(ocmf.write(BOTH, KEY)))
+def test_energy_of_both_directions_and_when() -> None:
+    document = ocmf.parse(written(BOTH, KEY))
+    found = ocmf.energy(document)
     assert (found.import_wh, found.export_wh, found.good) == (12_250.0, 1_750.0, True)
-    assert found.end - found.begin == timedelta(hours=1.5, seconds=0.5)
-    assert found.begin.astimezone(UTC).hour == 22
+    first, last = document.values[0], document.values[-1]
+    assert last.at - first.at == timedelta(hours=1.5, seconds=0.5)
+    assert (first.at.astimezone(UTC).hour, first.clock) == (22, "S")
 
 
 @pytest.mark.parametrize(
@@ -95,13 +108,13 @@ def test_energy_of_both_directions() -> None:
     ],
 )
 def test_the_register_says_the_direction(obis: str, exported: bool | None) -> None:
-    text = ocmf.write(fields(reading("B", 1, RI=obis)), KEY)
+    text = written(fields(reading("B", 1, RI=obis)), KEY)
     assert ocmf.parse(text).values[0].exported is exported
 
 
 def test_fields_that_are_left_out_are_those_of_the_reading_before() -> None:
     short = {"TM": LATER, "TX": "E", "RV": 101}
-    found = ocmf.parse(ocmf.write(fields(reading("B", 100), short), KEY))
+    found = ocmf.parse(written(fields(reading("B", 100), short), KEY))
     last = found.values[-1]
     assert (last.obis, last.status, last.energy_wh) == ("1-0:1.8.0", "G", 101_000)
     assert ocmf.energy(found).import_wh == 1000.0
@@ -110,14 +123,14 @@ def test_fields_that_are_left_out_are_those_of_the_reading_before() -> None:
 
 @pytest.mark.parametrize("wrong", [{"ST": "M"}, {"EF": "E"}, {"EF": "Et"}, {"ST": "F"}])
 def test_an_energy_marked_as_not_usable_is_told(wrong: dict[str, str]) -> None:
-    text = ocmf.write(fields(reading("B", 1), reading("E", 2, **wrong)), KEY)
+    text = written(fields(reading("B", 1), reading("E", 2, **wrong)), KEY)
     assert ocmf.energy(ocmf.parse(text)).good is False
 
 
 @settings(deadline=None)
 @given(st.data())
 def test_any_changed_character_of_the_payload_is_found(data: st.DataObject) -> None:
-    text = ocmf.write(BOTH, KEY)
+    text = written(BOTH, KEY)
     head, payload, tail = text.split("|")
     at = data.draw(st.integers(0, len(payload) - 1))
     other = data.draw(st.characters(min_codepoint=32, max_codepoint=126))
@@ -169,7 +182,7 @@ def test_what_is_no_ocmf_is_refused_with_its_place(text: str, word: str) -> None
 
 
 def test_what_cannot_be_verified_says_why() -> None:
-    text = ocmf.write(BOTH, KEY)
+    text = written(BOTH, KEY)
     found = ocmf.parse(text)
     assert "public key" in ocmf.verify(found, "nonsense")
     assert "public key" in ocmf.verify(found, "04" * 65)
@@ -194,19 +207,6 @@ def test_a_bare_signature_and_base64_are_read() -> None:
         assert ocmf.verify(found, public(KEY).hex()) == ""
 
 
-def test_a_text_needs_begin_and_end_and_no_bar() -> None:
+def test_energy_needs_begin_and_end() -> None:
     with pytest.raises(RecordsError, match="begin and end"):
-        ocmf.energy(ocmf.parse(ocmf.write(fields(reading("B", 1)), KEY)))
-    with pytest.raises(RecordsError, match=r"'\|'"):
-        ocmf.write({"ID": "a|b"}, KEY)
-    with pytest.raises(RecordsError, match="JSON"):
-        ocmf.write({"RV": float("nan")}, KEY)
-
-
-def test_a_stamp_is_read_as_it_was_written() -> None:
-    at = datetime(2026, 11, 25, 7, 30, 1, 250_000, timezone(timedelta(hours=9)))
-    text = ocmf.stamp(at, synchronised=True)
-    assert text == "2026-11-25T07:30:01,250+0900 S"
-    found = ocmf.parse(ocmf.write(fields(reading("B", 1, TM=text)), KEY))
-    assert (found.values[0].at, found.values[0].clock) == (at, "S")
-    assert (found.meter_serial, found.page) == ("SN-1", "T7")
+        ocmf.energy(ocmf.parse(written(fields(reading("B", 1)), KEY)))
