@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chargerd.model import SessionPhase
 from chargerd.ocpp.effects import CallError, OcppError, Payload
 from chargerd.ocpp.jobs.vendor import AskVendor, VendorAnswer, ask_vendor
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
@@ -84,8 +85,10 @@ def test_a_flood_is_refused_and_passes() -> None:
 @req("P02.FR.02")
 def test_the_station_needs_no_extension_itself() -> None:
     station = rig()
-    station.observe()
+    station.observe(SessionPhase.ENERGY, authorised=True)
     station.run_s(60.0)
+    station.observe()
+    assert station.events()[-1]["eventType"] == "Ended"
     assert station.payloads("DataTransfer") == []
 
 

@@ -122,6 +122,19 @@ def test_clear(version: str, request_: Any, left: set[int]) -> None:
     }
 
 
+@pytest.mark.req("K10.FR.03", "K10.FR.04")
+def test_local_generation_of_the_csms_goes_by_its_id_alone() -> None:
+    rig = Rig().boot()
+    install(rig, profile(1))
+    install(rig, profile(2, purpose="LocalGeneration"), 0)
+    for request, left in (({}, 1), ({"chargingProfileId": 2}, 0)):
+        answer = rig.call("ClearChargingProfile", request)
+        assert answer == {"status": "Accepted"}
+        rig.clear()
+        rig.call("GetChargingProfiles", {"requestId": 1, "chargingProfile": {}})
+        assert len(rig.payloads("ReportChargingProfiles")) == left
+
+
 @pytest.mark.req("K10.FR.05", "K10.FR.07")
 def test_a_cleared_profile_is_withdrawn_at_once() -> None:
     """The transaction that began with it goes on."""
