@@ -77,7 +77,10 @@ class Settlement:
         if self._last_utc is None:
             return []
         due = self._end_slot(self._last_utc) + self._signatures.close()
-        return due + self._end_session()
+        ended = self._end_session()
+        for record in ended:
+            self._signatures.attach(record)
+        return due + ended
 
     def _open(self, report: EvseReport) -> None:
         """Begin what is not open, with the registers as last read."""

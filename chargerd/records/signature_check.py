@@ -44,4 +44,6 @@ def _checked(signature: Signature, keys: tuple[str, ...]) -> tuple[str, ocmf.Ene
     document = ocmf.parse(signature["text"])
     energy = ocmf.energy(document)
     tried = [ocmf.verify(document, key) for key in keys or (signature["public_key"],)]
-    return ("" if "" in tried else tried[0]), energy
+    if "" not in tried:
+        return tried[0], energy
+    return ("" if energy.good else "the meter marks a reading as not usable"), energy

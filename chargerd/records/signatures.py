@@ -57,14 +57,18 @@ class Signatures:
         """An ended session: at once where its text is there or none will come."""
         signed = report.snapshot.telemetry.signed
         due = self.close()
-        record["meter_signatures"] = self._running.pop(record["session_id"], [])
-        self._running.clear()
+        self.attach(record)
         if signed is None or record["consent"]["charge"] is False:
             return [*due, record]  # nothing was signed, or nothing flowed
         self._waiting = _Waiting(record, report.snapshot.now.mono + WAIT_S)
         if _over(signed.value, record["session_id"]):
             due += self._release(signed.value.fault)
         return due
+
+    def attach(self, record: Record) -> None:
+        """To an ended session, the texts that came while it ran."""
+        record["meter_signatures"] = self._running.pop(record["session_id"], [])
+        self._running.clear()
 
     def close(self) -> list[Record]:
         """What still waits, as it stands."""

@@ -12,26 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.model import EvseReport
-from chargerd.records import ocmf, signature_check
+from chargerd.records import signature_check
 from chargerd.records.chain import Record
 from chargerd.records.settle import Settlement
 from firmware_bridge.api import Reading, SignedReading
 from tests.unit.records.test_books import METER, report
-from tests.unit.records.test_ocmf import public, reading
+from tests.unit.records.test_ocmf import public, reading, written
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 HEX = public(KEY, point=True).hex()
 
 
-def text(session: str = "S-1", moved_kwh: float = 0.05, page: int = 1) -> str:
+def text(
+    session: str = "S-1", moved_kwh: float = 0.05, page: int = 1, status: str = "G"
+) -> str:
     rows = [
         reading("B", 0.1),
         reading("B", 2.0, RI="1-0:2.8.0"),
-        reading("E", 0.1 + moved_kwh, RI="1-0:1.8.0"),
+        reading("E", 0.1 + moved_kwh, RI="1-0:1.8.0", ST=status),
         reading("E", 2.003, RI="1-0:2.8.0"),
     ]
     head = {"FV": "1.0", "PG": f"T{page}", "MS": "M-1", "ID": session}
-    return ocmf.write({**head, "IS": True, "IT": "LOCAL", "RD": rows}, KEY)
+    return written({**head, "IS": True, "IT": "LOCAL", "RD": rows}, KEY)
 
 
 TEXT = text()
@@ -129,6 +131,12 @@ def test_an_interrupted_meter_gives_two_texts_for_one_session() -> None:
     assert signature_check.check(found) == (2, "")
 
 
+def test_a_daemon_that_ends_in_a_session_keeps_the_texts_it_has() -> None:
+    first = SignedReading(text(moved_kwh=0.02), "S-1", HEX, "S-1")
+    (found,) = drive([*RUN, (first, "S-1")])
+    assert [row["text"] for row in found["meter_signatures"]] == [first.text]
+
+
 @given(st.lists(st.sampled_from(["S-1", "S-2", ""]), min_size=1, max_size=12))
 def test_no_text_is_lost_or_kept_twice(sessions: list[str]) -> None:
     """A meter that signs each session one report after its end."""
@@ -160,6 +168,11 @@ def test_what_does_not_hold_is_told() -> None:
     assert (
         "no signature can be read"
         in signature_check.check({**found, "meter_signatures": [{"text": "OCMF"}]})[1]
+    )
+    doubtful = {**signature, "text": text(status="M")}
+    assert (
+        "not usable"
+        in signature_check.check({**found, "meter_signatures": [doubtful]})[1]
     )
     assert "import_wh" in signature_check.check({**found, "import_wh": 90.0})[1]
     assert signature_check.check({"kind": "slot"}) == (0, "")
