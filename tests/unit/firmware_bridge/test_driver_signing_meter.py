@@ -8,17 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chargerd.ocpp.table.metering import SIGNING_METERS
 from chargerd.records import ocmf
 from firmware_bridge.api import Meter, SignedReading, SigningMeter
+from firmware_bridge.drivers import catalog
 from firmware_bridge.drivers.eastron_sdm630 import EastronMeter
 from firmware_bridge.drivers.eastron_sdm630ev import SigningEastron
 from firmware_bridge.health import Stats
+from firmware_bridge.transport.ports import Ports
 from firmware_bridge.units import BridgeError
 from firmware_bridge.wire import sdm630ev as wire
 from hil.rig import modbus, sdm630ev
 from hil.rig.faults import Faults
 from hil.rig.sdm630ev import Sdm630Ev
 from tests.unit.firmware_bridge.fakes import FakeClock, FakeLink
+from tests.unit.firmware_bridge.specs import Device
 
 START = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 STEP_S = 0.2
@@ -88,6 +92,13 @@ def test_it_is_a_signing_meter_and_the_other_one_is_not() -> None:
     assert not isinstance(plain, SigningMeter)
 
 
+@pytest.mark.parametrize("name", catalog.METERS)
+def test_the_device_model_knows_which_drivers_sign(name: str) -> None:
+    spec = Device(name, "modbus-tcp:127.0.0.1:502")
+    meter = catalog.make(catalog.METERS, spec, Ports(), Stats("m"))
+    assert isinstance(meter, SigningMeter) == (name in SIGNING_METERS)
+
+
 def test_a_session_is_one_signed_text_of_both_directions() -> None:
     bench = Bench()
     bench.session, bench.watts = "S-1", 7_200.0
@@ -105,8 +116,9 @@ def test_a_session_is_one_signed_text_of_both_directions() -> None:
     assert moved.import_wh == pytest.approx(120.0, abs=1.0)
     assert moved.export_wh == pytest.approx(60.0, abs=1.0)
     assert moved.good
-    assert abs((moved.begin - START).total_seconds() - 1.2) < 1.0
-    assert found.values[0].clock == "S"
+    first = found.values[0]
+    assert abs((first.at - START).total_seconds() - 1.2) < 1.0
+    assert first.clock == "S"
 
 
 def test_another_session_ends_the_one_before() -> None:
