@@ -71,7 +71,6 @@ class Proof:
     evses: set[int] = field(default_factory=set)
     days: dict[date, Sums] = field(default_factory=dict)
     untrusted: int = 0  # slots whose clock was not set
-    signatures: int = 0  # texts that meters signed
 
     def add(self, record: Record) -> None:
         if record.get("kind") not in ("slot", "session"):
@@ -84,9 +83,8 @@ class Proof:
         self.evses.add(record["evse_id"])
         if record["kind"] == "slot":
             self._slot(sums, record)
-        elif record["kind"] == "session":
+        else:
             sums.sessions += 1
-        self.signatures += len(record.get("meter_signatures") or ())
         if sums.sessions or sums.import_wh + sums.export_wh > 0.0:
             sums.used.add(day)
 
