@@ -139,9 +139,7 @@ class StationBridge:
             stage=None if evse.stage is None else evse.stage.reading(),
             meter=meter.reading(),
             insulation=None if evse.insulation is None else evse.insulation.reading(),
-            signed=evse.meter.signed()
-            if isinstance(evse.meter, SigningMeter)
-            else None,
+            signed=meter.signed() if isinstance(meter, SigningMeter) else None,
             health=tuple(stats.health(now) for stats in evse.stats.values()),
         )
 
