@@ -10,7 +10,6 @@ programme keeps: reserves are taken over, all else costs the same as there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +69,7 @@ class _Walk:
     def _prepare(self, others: list[p.Trace]) -> list[_Step]:
         pack, found, hours = self._pack, [], 0.0
         line = p.lowest(self._problem, pack)
-        hold_h = max((r.hold_h for r in self._problem.reserves), default=0.0)
+        hold_h = p.longest_hold_h(self._problem)
         for index, step in enumerate(self._problem.steps[: pack.steps]):
             here = [t.power_kw[index] for t in others if index < len(t.power_kw)]
             beside = step.house_kw + sum(here)
@@ -192,8 +191,9 @@ class _Walk:
         return self._prices.departure * missed - self._pack.left * level
 
 
-def _gains(pack: p.Pack, power: Array) -> Any:
+def _gains(pack: p.Pack, power: Array) -> Array:
     """`p.gain_kw` of many powers."""
     into, out = p.slopes(pack)
-    moved = np.where(power > 0.0, power * into, power * out)
-    return moved - pack.idle_kw * (power != 0.0)
+    moved: Array = np.where(power > 0.0, power * into, power * out)
+    moved -= pack.idle_kw * (power != 0.0)
+    return moved

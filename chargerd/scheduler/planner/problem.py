@@ -166,6 +166,11 @@ def per_down(problem: Problem, pack: Pack, number: int) -> float:
     return problem.reserves[number].hold_h * pack.efficiency
 
 
+def longest_hold_h(problem: Problem) -> float:
+    """Reserves that are kept together count as the one held longest: the safe side."""
+    return max((reserve.hold_h for reserve in problem.reserves), default=0.0)
+
+
 def earned(problem: Problem, shares: tuple[tuple[float, ...], ...]) -> float:
     """What the offered reserves bring."""
     total = 0.0

@@ -49,7 +49,7 @@ def _keep(
     """What this pack has room for, in power and energy; the next keeps the rest."""
     line = p.lowest(problem, pack)
     top = min(pack.capacity, max(pack.ceiling, pack.energy))
-    hold_h = max((r.hold_h for r in problem.reserves), default=0.0)
+    hold_h = p.longest_hold_h(problem)
     ups, downs = [], []
     for index, (kw, level) in enumerate(
         zip(trace.power_kw, trace.energy_kwh, strict=True)

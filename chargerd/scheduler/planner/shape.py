@@ -77,8 +77,7 @@ def _parts(
 ) -> tuple[PlanPart, ...]:
     lowest = p.lowest(horizon.problem, pack)
     highest = min(pack.capacity, max(pack.ceiling, pack.energy))
-    hold_h = [reserve.hold_h for reserve in horizon.problem.reserves]
-    hold = max(hold_h, default=0.0)  # leans to the safe side
+    hold_h = p.longest_hold_h(horizon.problem)
     if pack.idle_kw > 0.0:  # the solver knows what a small power costs
         knee_kw = 0.0
     pieces = _blocks(horizon, pack, trace, knee_kw)
@@ -98,8 +97,8 @@ def _parts(
                 wish_w=kw * _KW,
                 low_w=min(0.0, up_kw - pack.give_kw) * _KW,
                 high_w=max(0.0, pack.charge_kw - down_kw) * _KW,
-                low_wh=(lowest[step] + up_kw * hold / pack.efficiency) * _KW,
-                high_wh=(highest - down_kw * hold * pack.efficiency) * _KW,
+                low_wh=(lowest[step] + up_kw * hold_h / pack.efficiency) * _KW,
+                high_wh=(highest - down_kw * hold_h * pack.efficiency) * _KW,
                 end_wh=level * _KW,
                 up_w=up_kw * _KW,
                 down_w=down_kw * _KW,
