@@ -253,8 +253,12 @@ def test_the_relay_closes_onto_a_living_line_only_and_never_onto_an_island() -> 
     mcu.step(T0 + 1.08)
     assert mcu.open_grid
     mcu.inputs.line_alive = True
+    mcu.receive(grid_control(MAKE_ISLAND), T0 + 1.09)
     mcu.step(T0 + 1.1)
-    assert not mcu.open_grid
+    assert (mcu.island, mcu.open_grid) == (True, True)
+    mcu.receive(grid_control(0), T0 + 1.11)
+    mcu.step(T0 + 1.12)
+    assert (mcu.island, mcu.open_grid) == (False, False)
 
 
 def test_a_reset_leaves_the_relay_where_it_is() -> None:
