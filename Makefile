@@ -41,8 +41,9 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# docs/proof.md is what comes out, and says how long it took: about 9 minutes on two idle
-# cores. ARGS='--sessions 500 --worlds 4 --out /dev/null' is a look.
+# Writes docs/proof.md, with the time it took. Reckoned from the CPU time of its parts, as
+# no whole run of this code was timed: some 10 minutes on two cores that do nothing else.
+# ARGS='--sessions 500 --worlds 4 --out /dev/null' is a look.
 proof: $(STAMP)
 	$(BIN)/python -m tests.proof $(ARGS)
 

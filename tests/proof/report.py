@@ -71,8 +71,8 @@ def text(found: Report) -> str:
             "",
             "Written by `make proof`; seeded "
             f"({found.seed}); this run took {found.took_s:.0f} s, and "
-            f"{found.cpu_s:.0f} s of CPU in two processes: {found.cpu_s / 2:.0f} s on "
-            f"two cores that do nothing else. {state}",
+            f"{found.cpu_s:.0f} s of CPU: {found.cpu_s / 2:.0f} s on two cores that do "
+            f"nothing else. {state}",
             "",
             *_promises(found.sessions),
             *_values(found.money),
