@@ -122,7 +122,6 @@ class Account:
     def change(self, tariff: Tariff, utc: datetime) -> None:
         """Another tariff from now on (I11.FR.08); `advance` first."""
         self.tariff = tariff
-        self.frozen = False
         self.used = ()
         self.frozen = self._room({}) <= 0
         self._switch(_ms(utc))
@@ -206,7 +205,7 @@ class Account:
             excl = Fraction(element.prices[index].amount) * volume
             step[name] = Sums(excl, excl * Fraction(element.tax))
         room = self._room(step)
-        self.frozen = room <= 1 and self.tariff.max_cost is not None
+        self.frozen = room <= 1
         part = max(Fraction(0), min(Fraction(1), room))
         for name, sums in step.items():
             known = self.sums.setdefault(name, Sums())

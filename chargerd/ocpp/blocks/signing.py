@@ -49,16 +49,15 @@ def signed_value(signed: SignedReading, *, with_key: bool) -> Payload:
     return value
 
 
-def put_in(values: list[Payload], signed: Payload) -> bool:
-    """Into the import register of Transaction.End; False when it is not there."""
+def put_in(values: list[Payload], signed: Payload) -> None:
+    """Into the import register of Transaction.End, where that is asked for."""
     for value in reversed(values):
         for sample in value["sampledValue"]:
             if sample["measurand"] == REGISTER and (
                 sample["context"] == "Transaction.End"
             ):
                 sample["signedMeterValue"] = signed
-                return True
-    return False
+                return
 
 
 def _base64(text: str) -> str:
