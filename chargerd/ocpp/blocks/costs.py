@@ -92,7 +92,7 @@ class Costs:
                     bill.told_mono = now.mono
                     event["costDetails"] = details(bill.account, final=kind == "Ended")
         if kind == "Ended":
-            self._ended(view, bill, event, now)
+            self._ended(view, tx, bill, event, now)
         elif bill is not None:
             self._save(view, bill, now)
 
@@ -111,7 +111,7 @@ class Costs:
             return bill
         if bill is not None:
             self._forget(view)  # of a transaction that nobody has ended
-        if not tx.authorised or tx.id in self._refused:
+        if not tx.authorised or tx.id in self._refused or not _is_here(view, tx):
             return None
         told = self._tariffs.chosen(view, now)
         self._tariffs.keep(view.config.id)
@@ -132,8 +132,8 @@ class Costs:
         account = None
         if self._desk.model.flag(CTRLR, "Enabled", instance="Cost"):
             payer, card = self._payments.pop(view.config.id, NO_PAYMENT)
-            session = view.report.snapshot.session if view.report else None
-            if session is None or session.token is None or session.token.value != payer:
+            token = view.session.token if view.session else None
+            if token is None or token.value != payer:
                 card = NO_CARD
             account = Account(tariff, self._zone, view.is_dc, card)
             account.begin(
@@ -197,7 +197,12 @@ class Costs:
     # The end, and the disk.
 
     def _ended(
-        self, view: EvseView, bill: Bill | None, event: Payload, now: Now
+        self,
+        view: EvseView,
+        tx: Transaction,
+        bill: Bill | None,
+        event: Payload,
+        now: Now,
     ) -> None:
         cost = None
         if bill is not None and bill.account is not None:
@@ -208,12 +213,12 @@ class Costs:
                 bool(problem), now, "InternalError" if problem else ""
             )
         offline = bool(event.get("offline"))
-        number = event["transactionInfo"]["transactionId"]
-        self._texts.ended(view.config.id, number, cost, offline=offline)
-        self._tariffs.release(view.config.id)
-        self._refused.discard(number)
-        self._payments.pop(view.config.id, None)
-        view.reserved_since_utc = None
+        self._texts.ended(view.config.id, tx.id, cost, offline=offline)
+        self._refused.discard(tx.id)
+        if _is_here(view, tx):
+            self._tariffs.release(view.config.id)
+            self._payments.pop(view.config.id, None)
+            view.reserved_since_utc = None
         if bill is not None:
             self._forget(view)
 
@@ -272,6 +277,11 @@ class Costs:
         if bill.account is not None:
             bill.account.judge()
         return bill
+
+
+def _is_here(view: EvseView, tx: Transaction) -> bool:
+    """Its driver, not who came after a restart."""
+    return view.session is not None and tx.is_of(view.session)
 
 
 def _instant(now: Now) -> tuple[int, datetime]:

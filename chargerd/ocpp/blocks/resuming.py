@@ -71,7 +71,7 @@ class Resuming(Block):
         if tx is None:
             return
         evse_id, session = view.config.id, report.snapshot.session
-        mine = session.id == tx.session.get("id")
+        mine = tx.is_of(session)
         if mine and tx.resetting and evse_id not in self._asked_mono:
             return  # an EVSE's Reset: its session has not ended yet
         if watch.orphan_mono is None:
@@ -281,7 +281,7 @@ class Resuming(Block):
 def _taken_up(tx: Transaction, report: EvseReport) -> bool:
     session = report.snapshot.session
     wanted = bool(tx.session.get("authorised"))
-    return session.id == tx.session.get("id") and session.authorised == wanted
+    return tx.is_of(session) and session.authorised == wanted
 
 
 def _since_s(text: str, now: Now) -> float | None:

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 
 from chargerd.clock import Now
-from chargerd.model import EvseReport, Session
+from chargerd.model import EvseReport
 from chargerd.ocpp.blocks import signing
 from chargerd.ocpp.blocks.costs import Costs
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
@@ -138,39 +138,41 @@ class Teller:
         if tx.stop_token is not None and not tx.stop_token_told:
             event["idToken"] = tx.stop_token  # E07.FR.02: the next event has it
             tx.stop_token_told = True
-        report = view.report
-        session = report.snapshot.session if report else None
-        if tx.token is None and session is not None and session.token is not None:
-            tx.token = event.setdefault("idToken", id_token(session.token))
+        if view.report is not None:
+            self._of_report(view, tx, view.report, event, now)
         self._costs.dress(view, tx, event, now)
         if tx.limits != tx.limits_told:
             event["transactionInfo"]["transactionLimit"] = as_told(tx.limits)
             tx.limits_told = {**tx.limits}
-        if view.ended_reservation_id is not None:
-            event["reservationId"] = view.ended_reservation_id
-            view.ended_reservation_id = None
-        if report is not None and "idToken" in event:
-            event["idToken"] = with_vehicle(event["idToken"], report)
-        if report is not None and report.decision.asleep:
-            event["evseSleep"] = True  # Q10.FR.04; absent is false
-        if report is not None:
-            self._hardware(view, tx, report, session, event, now)
         known = [value for value in values if value is not None]
         if known:
             event["meterValue"] = known
             tx.last_value = known[-1]
         return event
 
-    def _hardware(
+    def _of_report(
         self,
         view: EvseView,
         tx: Transaction,
         report: EvseReport,
-        session: Session | None,
         event: Payload,
         now: Now,
     ) -> None:
-        """Phases in use (E02.FR.18, .19) and the cable's rating, when they are news."""
+        """Token, reservation, phases in use (E02.FR.18, .19) and the cable's rating,
+        when they are news; of a transaction that a restart cut off not what the next
+        driver has brought.
+        """
+        session = report.snapshot.session
+        mine = tx.is_of(session)
+        if tx.token is None and session.token is not None and mine:
+            tx.token = event.setdefault("idToken", id_token(session.token))
+        if mine and view.ended_reservation_id is not None:
+            event["reservationId"] = view.ended_reservation_id
+            view.ended_reservation_id = None
+        if "idToken" in event:
+            event["idToken"] = with_vehicle(event["idToken"], report)
+        if report.decision.asleep:
+            event["evseSleep"] = True  # Q10.FR.04; absent is false
         phases = _phases(view, report, now)
         if tx.charging_state == "Charging" and phases not in (None, tx.phases_told):
             event["numberOfPhasesUsed"] = tx.phases_told = phases

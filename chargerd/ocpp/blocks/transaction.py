@@ -84,6 +84,9 @@ class Transaction:
         """Since Started, interruptions included (E16.FR.09)."""
         return self.aged_s + (now_mono - self.since_mono)
 
+    def is_of(self, session: Session) -> bool:
+        return session.id == self.session.get("id")
+
     def event(
         self, kind: str, trigger: str, at: str, *, offline: bool, now_mono: float
     ) -> Payload:

@@ -248,6 +248,20 @@ def test_another_card_does_not_wait_for_the_clock() -> None:
     assert [e["eventType"] for e in rig.events()] == ["Ended", "Started"]
 
 
+def test_another_card_is_not_that_of_the_transaction_before() -> None:
+    presets = {"TxCtrlr.TxStartPoint": "EVConnected"}
+    before = Rig(config(device_model=presets)).boot()
+    before.observe(P.CONNECTED)
+    rig = before.restarted().boot()
+    rig.station._desk.evses[1].ended_reservation_id = 12
+    rig.observe(P.STARTING, authorised=True, session_id="fresh")
+    rig.observe(P.STARTING, authorised=True, session_id="fresh")
+    ended, begun = rig.events()
+    assert (ended["eventType"], begun["eventType"]) == ("Ended", "Started")
+    assert not {"idToken", "reservationId"} & ended.keys()
+    assert (begun["idToken"]["idToken"], begun["reservationId"]) == (CARD.value, 12)
+
+
 def test_a_state_it_returned_to_is_not_for_ever() -> None:
     rig = resumed(again(running(**{ALLOW: True})))
     for phase in (P.ENERGY, P.SUSPENDED_EV, P.STARTING):
