@@ -72,9 +72,11 @@ class RunningCost(Block):
         """The driver does not accept the tariff (I07.FR.30, .31); "" or why not."""
         view = self._desk.evses.get(evse_id)
         report = view.report if view else None
-        if view is None or report is None or not report.snapshot.session.authorised:
+        if view is None or report is None or not view.runs:
             return f"nobody is authorised at EVSE {evse_id}"
-        watch = self._transactions.watches[evse_id]
+        watch, bill = self._transactions.watches[evse_id], self._costs.bill(view)
+        if bill is not None and bill.account is not None and bill.account.energy_wh:
+            return "energy has flowed by this tariff: the driver has accepted it"
         self._costs.drop(view)
         self._tariffs.release(evse_id)
         self._desk.ask(StopRequest(evse_id, StopReason.DEAUTHORIZED))

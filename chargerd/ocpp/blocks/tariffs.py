@@ -127,15 +127,10 @@ class Tariffs(Block):
 
     def _tidy(self, evse_id: int, now: Now) -> None:
         """What is valid replaces what was valid before it (I07.FR.20 to .23)."""
-        rows = self._defaults[evse_id]
-        valid = [one for one in rows if one.since <= now.utc]
-        for one in valid[:]:
-            newer = valid[valid.index(one) + 1 :]
-            if any(other.since >= one.since for other in newer) or any(
-                other.since > one.since for other in valid
-            ):
-                self._remove(evse_id, one)
-                valid.remove(one)
+        valid = [one for one in self._defaults[evse_id] if one.since <= now.utc]
+        valid.sort(key=lambda one: one.since)  # of equals the newest stays last
+        for one in valid[:-1]:
+            self._remove(evse_id, one)
 
     def _remove(self, evse_id: int, one: Installed) -> None:
         self._defaults[evse_id].remove(one)
@@ -182,7 +177,7 @@ class Tariffs(Block):
             return None
         evse_id = view.config.id
         driver = self._drivers.get(evse_id)
-        session = view.report.snapshot.session if view.report else None
+        session = view.session
         if session is not None and session.authorised and session.token is not None:
             driver = driver if driver and driver.token == session.token.value else None
         return driver.told if driver else self.default(evse_id, now)
@@ -200,7 +195,7 @@ class Tariffs(Block):
     def on_second(self, now: Now) -> None:
         for evse_id, driver in list(self._drivers.items()):
             view = self._desk.evses[evse_id]
-            if now.mono >= driver.until_mono and not _waits(view):
+            if now.mono >= driver.until_mono and not view.taken:
                 self.release(evse_id)
 
     # What the CSMS asks.
@@ -280,12 +275,6 @@ class Tariffs(Block):
 
 def _key(evse_id: int, one: Installed) -> str:
     return f"{evse_id}/{one.tariff.id}"
-
-
-def _waits(view: EvseView) -> bool:
-    """A session with this driver is there, or his transaction."""
-    session = view.report.snapshot.session if view.report else None
-    return bool(view.transaction_id) or (session is not None and session.authorised)
 
 
 def _assigned(

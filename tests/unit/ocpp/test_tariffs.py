@@ -201,6 +201,22 @@ def test_a_driver_who_does_not_accept_the_tariff_is_deauthorised(*, own: bool) -
     assert "tariffId" not in ended["transactionInfo"]
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_who_has_charged_has_accepted_the_tariff(*, ended: bool) -> None:
+    rig = station()
+    set_default(rig)
+    charge(rig)
+    rig.run_s(2, import_wh=3000.0)
+    if ended:
+        rig.observe(
+            P.FINISHED, authorised=True, stop=StopReason.OTHER, import_wh=3000.0
+        )
+    assert rig.station.refuse_tariff(1, rig.now) != ""
+    if not ended:
+        stop(rig, 2000)
+    assert total(rig.events()[-1]) == 2.0
+
+
 @pytest.mark.req("I07.FR.31", "I08.FR.21")
 def test_he_may_refuse_it_before_a_transaction_too() -> None:
     rig = station(**{"TxCtrlr.TxStartPoint": "EnergyTransfer"})
@@ -285,6 +301,19 @@ def test_its_valid_from_does_not_count() -> None:
     assert total(stop(rig, 1000)) == 3.0
 
 
+def test_it_is_not_the_tariff_of_who_was_there_before_a_restart() -> None:
+    rig = station()
+    charge(rig)
+    again = rig.restarted()
+    again.boot()
+    welcome(again, MINE)
+    for phase in (P.STARTING, P.ENERGY):
+        again.observe(phase, authorised=True, session_id="s2")
+    assert again.events()[0]["eventType"] == "Ended"
+    assert named(again) == ["mine"]
+    assert total(stop(again, 1000, session_id="s2")) == 3.0
+
+
 BAD = tariff("bad", energy=MANY)
 
 
@@ -312,7 +341,7 @@ def test_a_drivers_tariff_that_cannot_be_used(
     assert event["component"] == {"name": "TariffCostCtrlr"}
     assert event["variable"] == {"name": "Problem"}
     assert (event["actualValue"], event["techCode"]) == ("true", "TooManyElements")
-    assert rig.station.variable("TariffCostCtrlr", "Problem") == "true"
+    assert rig.station._desk.model.text("TariffCostCtrlr", "Problem") == "true"
     if accepted:
         charge(rig)
         ended = stop(rig, 1000)
@@ -328,7 +357,7 @@ def test_a_good_one_ends_the_problem() -> None:
     welcome(rig, MINE)
     welcome(rig, MINE)
     assert problems(rig) == ["true", "false"]
-    assert rig.station.variable("TariffCostCtrlr", "Problem") == "false"
+    assert rig.station._desk.model.text("TariffCostCtrlr", "Problem") == "false"
 
 
 def test_the_card_that_ends_a_session_changes_no_tariff() -> None:
