@@ -26,6 +26,7 @@ from chargerd.ocpp.v2.dialect import V201
 
 SPACE = "payment"
 MOST_PAYMENTS = 50
+ANSWER_S = 60.0  # longer than anybody waits for the central system's leave
 RELEASE, SETTLE, INCREASE = "release", "settle", "increase"
 
 
@@ -76,9 +77,9 @@ class Payments(Block):
         """The payment service has reserved the amount on a card (C18); "" or why the
         station does not want it: then the terminal has to release it."""
         model, view = self._desk.model, self._desk.evses.get(evse_id)
-        if not model.flag(CTRLR, "Enabled") or self._desk.version == V201:
+        if not self._enabled:
             return f"{CTRLR}.Enabled is false, or the central system speaks 2.0.1"
-        if view is None or _taken(view) or view.reserved:
+        if view is None or view.taken or view.reserved:
             return f"EVSE {evse_id} is not free"
         if view.web_payment_runs(now.mono):
             return f"somebody is paying for EVSE {evse_id} on the web"
@@ -90,7 +91,8 @@ class Payments(Block):
         token = Token(psp_ref, DIRECT_PAYMENT, details=known)
         asked = model.flag(CTRLR, "AuthorizeDirectPayment")
         connect_s = self._desk.connect_s()
-        until = stamp(now.utc_at(now.mono + connect_s))
+        wait_s = connect_s + (ANSWER_S if asked else 0.0)
+        until = stamp(now.utc_at(now.mono + wait_s))
         amount = self._amount("AuthorizationAmount")
         self._keep(Payment(psp_ref, evse_id, amount, until, asked=asked))
         view.first_limits, view.first_limits_for = {"maxCost": amount}, psp_ref
@@ -102,6 +104,10 @@ class Payments(Block):
             StartRequest(evse_id, token, authorised=not asked, connect_s=connect_s)
         )
         return ""
+
+    @property
+    def _enabled(self) -> bool:
+        return self._desk.model.flag(CTRLR, "Enabled") and self._desk.version != V201
 
     def _waiting(self, evse_id: int) -> bool:
         return any(
@@ -116,7 +122,7 @@ class Payments(Block):
         """What the terminal's driver has to know and to do (C18.FR.01, .02)."""
         model = self._desk.model
         return {
-            "accept_cards": model.flag(CTRLR, "Enabled"),
+            "accept_cards": self._enabled,
             "reserve": self._amount("AuthorizationAmount"),
             "currency": model.text(TARIFFS, "Currency"),
             "merchant": {n: model.text(CTRLR, "Merchant", n) for n in MERCHANT},
@@ -164,7 +170,7 @@ class Payments(Block):
         if told.status == "Settled" and not by_csms:
             named = {"receiptUrl": told.receipt_url, "receiptId": told.receipt_id}
             more = {name: value for name, value in named.items() if value}
-        vat = self._vat.pop(payment.evse_id, {})
+        vat = self._vat.get(payment.evse_id, {})
         if vat.get("status") == "Accepted":
             more["vatNumber"] = vat["vatNumber"]
             if "company" in vat:
@@ -236,7 +242,7 @@ class Payments(Block):
     def _await(self, payment: Payment, now: Now, *, refused: bool) -> None:
         """Its transaction begins; else the card is released (C18.FR.07, C19)."""
         view = self._desk.evses[payment.evse_id]
-        session = view.report.snapshot.session if view.report else None
+        session = view.session
         mine = (
             session is not None
             and session.authorised
@@ -266,15 +272,15 @@ class Payments(Block):
         if payment.transaction_id in self._unsettled():
             return  # a restart may still take it up again
         total = self._texts.totals.get(payment.transaction_id)
-        if total is None:
+        if total is None and self._transactions.waits(payment.transaction_id):
             return  # the central system's answer is still to come
-        if total <= 0.0:  # C20
+        if total is not None and total <= 0.0:  # C20
             self._release(payment, now, tell=True)
         elif self._desk.model.flag(CTRLR, "SettlementByCSMS"):  # C21.FR.06
             self._forget(payment)
             url = self._desk.model.text(CTRLR, "ReceiptServerUrl")
             self._texts.receipt(payment.evse_id, payment.transaction_id, url)
-        else:
+        elif total is not None:
             self._keep(replace(payment, order=SETTLE, order_amount=round(total, 2)))
 
     def _unsettled(self) -> set[str]:
@@ -295,13 +301,10 @@ class Payments(Block):
         self._desk.save(SPACE, payment.psp_ref, asdict(payment))
 
     def _forget(self, payment: Payment) -> None:
+        """And what its driver has told: the next one's receipt is not his."""
         del self._payments[payment.psp_ref]
+        self._vat.pop(payment.evse_id, None)
         self._desk.save(SPACE, payment.psp_ref, None)
-
-
-def _taken(view: EvseView) -> bool:
-    session = view.report.snapshot.session if view.report else None
-    return bool(view.transaction_id) or (session is not None and session.authorised)
 
 
 def _restored(record: Any) -> Payment | None:

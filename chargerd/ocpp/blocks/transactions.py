@@ -123,7 +123,7 @@ class Transactions(Block):
         if watch.tx is not None:
             watch.started_with |= holding
             self._changes(view, watch, report, risen, now)
-        elif risen & set(self._desk.model.members("TxCtrlr", "TxStartPoint")):
+        elif risen & self._start_points():
             watch.started_with = holding
             self._start(view, watch, report, risen, now)
         if view.ready_mono != was_ready:
@@ -430,8 +430,12 @@ class Transactions(Block):
             return {"messagesInQueue": any(self._teller.queued.values())}
         return {
             "ongoingIndicator": self._desk.evse_of_transaction(number) is not None,
-            "messagesInQueue": self._teller.queued[number] > 0,
+            "messagesInQueue": self.waits(number),
         }
+
+    def waits(self, number: str) -> bool:
+        """Has the CSMS yet to hear something of that transaction?"""
+        return self._teller.queued[number] > 0
 
     def queued(self, waiting: Counter[str]) -> None:
         """What waits on disk, by transaction: of the last run, or after thinning."""
