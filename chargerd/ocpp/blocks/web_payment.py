@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chargerd.clock import Now
 from chargerd.model import DisplayText, DriverLimits
+from chargerd.ocpp.blocks.authorization import DIRECT_PAYMENT
 from chargerd.ocpp.blocks.block import Block, Guard, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.transactions import Transactions
@@ -55,8 +56,6 @@ class WebPayment(Block):
         view = self._desk.evses.get(evse_id)
         if view is None or not self._url(view, now):
             return f"EVSE {evse_id} shows no code for web payment"
-        if limits.soc_pct is not None:
-            return "web payment knows limits of energy, time and cost only"
         self._wishes[evse_id] = Wish(limits, now.mono + WISH_S)
         return ""
 
@@ -64,7 +63,9 @@ class WebPayment(Block):
         """The transaction that was paid for gets the limits (C25.FR.04 to .06)."""
         for view, _, _, tx in list(self._transactions.running()):
             wish = self._wishes.get(view.config.id)
-            if wish is not None and tx.remote_start_id is not None:
+            remote = tx.remote_start_id is not None
+            paid = tx.token is not None and tx.token["type"] == DIRECT_PAYMENT
+            if wish is not None and remote and paid:
                 del self._wishes[view.config.id]
                 self._transactions.set_limits(view.config.id, wish.limits, now)
         for evse_id, wish in list(self._wishes.items()):
@@ -74,7 +75,7 @@ class WebPayment(Block):
     def texts(self, evse_id: int, now: Now) -> Iterator[DisplayText]:
         """The code while nobody charges; that it was scanned (C25.FR.22)."""
         view = self._desk.evses[evse_id]
-        if view.transaction_id:
+        if view.taken:
             return
         if view.web_payment_runs(now.mono):
             yield DisplayText(evse_id, "web_payment", STARTED)

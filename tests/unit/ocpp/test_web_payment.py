@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargerd.model import DriverLimits, SessionPhase, StartRequest
+from chargerd.model import DriverLimits, SessionPhase, StartRequest, Token
 from chargerd.ocpp.payment_url import ALPHABET, filled, one_time_password, problem
 from tests.unit.ocpp.auth_kit import ACCEPTED, answers, ask, reply
 from tests.unit.ocpp.station_rig import START, V201, Rig, config
@@ -26,6 +26,7 @@ WEB = {
     "WebPaymentsCtrlr.SharedSecret": "correct horse battery",
 }
 PSP = {"idToken": "PSP-1", "type": "DirectPayment"}
+PAYER = Token("PSP-1", "DirectPayment")
 
 
 def station(evses: int = 1, **presets: Any) -> Rig:
@@ -68,7 +69,7 @@ def start(rig: Rig, evse_id: int = 1) -> None:
     assert isinstance(answer, dict)
     assert answer["status"] == "Accepted"
     for phase in (P.STARTING, P.ENERGY):
-        rig.observe(phase, authorised=True, remote_start_id=9)
+        rig.observe(phase, authorised=True, remote_start_id=9, token=PAYER)
 
 
 # The password.
@@ -178,7 +179,11 @@ def test_the_secret_is_never_told() -> None:
 
 
 def test_a_code_is_shown_while_nobody_charges() -> None:
-    rig = station()
+    """Also to who has plugged in first, where that starts a transaction."""
+    rig = station(**{"TxCtrlr.TxStartPoint": "EVConnected"})
+    rig.observe(P.CONNECTED)
+    assert rig.events()[0]["eventType"] == "Started"
+    assert code(rig) != ""
     start(rig)
     assert code(rig) == ""
 
@@ -213,6 +218,19 @@ def test_a_limit_is_in_the_code_and_in_the_transaction(
     assert rig.events()[-1] is event  # once
 
 
+@pytest.mark.parametrize(
+    ("who", "remote_start_id"), [(PAYER, None), (Token("app", "Central"), 9)]
+)
+def test_a_limit_is_not_for_who_did_not_scan(
+    who: Token, remote_start_id: int | None
+) -> None:
+    rig = station()
+    rig.station.wish_web_payment(1, DriverLimits(cost=1.0), rig.now)
+    rig.observe(P.ENERGY, authorised=True, token=who, remote_start_id=remote_start_id)
+    rig.run_s(2)
+    assert all("transactionLimit" not in e["transactionInfo"] for e in rig.events())
+
+
 def test_wishes_are_forgotten() -> None:
     rig = station()
     rig.station.wish_web_payment(1, DriverLimits(cost=1.0), rig.now)
@@ -225,7 +243,6 @@ def test_wishes_are_forgotten() -> None:
     ("evse_id", "limits", "presets"),
     [
         (9, DriverLimits(cost=1.0), {}),
-        (1, DriverLimits(soc_pct=80.0), {}),
         (1, DriverLimits(cost=1.0), {"WebPaymentsCtrlr.Enabled": False}),
     ],
 )
