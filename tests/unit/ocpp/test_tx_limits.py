@@ -66,18 +66,15 @@ def test_a_limit_of_the_csms_is_confirmed_once() -> None:
 
 
 @pytest.mark.req("E16.FR.13")
-def test_a_limit_that_is_not_supported_is_not_returned(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_limit_that_is_not_supported_is_not_returned() -> None:
     rig = charging()
     rig.station._desk.model.update("TxCtrlr", "SupportedLimits", "maxEnergy")
     answer(rig, transactionLimit={"maxCost": 5.0, "maxEnergy": 5000.0})
     info = rig.events()[-1]["transactionInfo"]
     assert info["transactionLimit"] == {"maxEnergy": 5000.0}
     rig.clear()
-    answer_to = {"transactionLimit": {"maxCost": 5.0}}
     rig.observe(P.SUSPENDED_EV, authorised=True)
-    answer(rig, **answer_to)
+    answer(rig, transactionLimit={"maxCost": 5.0})
     assert [e["triggerReason"] for e in rig.events()] == ["ChargingStateChanged"]
 
 
@@ -278,8 +275,14 @@ def test_events_about_limits_are_never_thinned() -> None:
 
 def test_limits_survive_a_restart_and_are_not_told_again() -> None:
     rig = limited({"maxEnergy": 500.0}, **{"TxCtrlr.ResumptionTimeout": 300})
-    record = rig.saved["transaction"]["1"]
-    assert record["limits"] == record["limits_told"] == {"maxEnergy": 500.0}
+    again = rig.restarted().boot()
+    again.observe(P.CONNECTED, session_id="fresh")
+    again.observe(P.STARTING, authorised=True)
+    (event,) = again.events()
+    assert event["triggerReason"] == "TxResumed"
+    assert "transactionLimit" not in event["transactionInfo"]
+    again.run_s(2, import_wh=1500.0)
+    assert again.events()[-1]["triggerReason"] == "EnergyLimitReached"
 
 
 # E05, and C15 where the token was taken offline.
