@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-from chargerd.config_grid_code import GridCode
 from chargerd.model import (
     DispatchSignal,
     OperationMode,
@@ -141,8 +140,7 @@ def der(
         nominal_hz = droop.nominal(hertz, unit.nominal_hz)
         rating_w = unit.discharge_w if hertz > nominal_hz else unit.charge_w
         asked = droop.asked_w(code, rating_w, hertz, nominal_hz)
-        low_hz, high_hz = _feed_band(ctx, code)
-        if not low_hz <= hertz - nominal_hz <= high_hz:
+        if not -code.feed_under_hz <= hertz - nominal_hz <= code.feed_over_hz:
             note = f"discharge refused: {hertz:.2f} Hz"
             ledger.cap("der", "der.frequency", 0.0, math.inf, note)
             permits = False
@@ -158,16 +156,10 @@ def der(
         low = droop.volt_watt(code, unit.discharge_w, site.voltage_v, unit.mains_v)
         note = f"{site.voltage_v:.0f} V"
         ledger.cap("der", f"der.volt_watt.{code.name}", low, math.inf, note)
-    rules = _rules(ledger, snap, unit, ctx) if ctx.rules != NO_RULES else ctx.ruled
+    rules = grid_rules.REST  # a trip ends with its rule
+    if ctx.rules != NO_RULES:
+        rules = _rules(ledger, snap, unit, ctx)
     return permits, state, rules
-
-
-def _feed_band(ctx: Context, code: GridCode) -> tuple[float, float]:
-    """Where feeding back may go on, in Hz off nominal. A side that has trips of the
-    network operator's is theirs: those say how long to ride through."""
-    sides = {trip.over for trip in ctx.rules.trips if trip.quantity == "frequency"}
-    low_hz = -math.inf if False in sides else -code.feed_under_hz
-    return low_hz, math.inf if True in sides else code.feed_over_hz
 
 
 def _rules(

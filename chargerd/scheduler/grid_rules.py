@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chargerd.config_grid_code import Droop, GridCode
 from chargerd.model import Snapshot
@@ -68,18 +69,20 @@ NO_PLATE = Plate()
 
 
 def overlaid(code: GridCode, rules: GridRules, nominal_hz: float | None) -> GridCode:
-    """The grid code with the operator's droop in the place of its own."""
+    """The grid code with the operator's droop in the place of its own. A side that has
+    trips of the operator's is theirs: those say how long to feed on."""
+    update: dict[str, Any] = {
+        "feed_over_hz" if trip.over else "feed_under_hz": math.inf
+        for trip in rules.trips
+        if trip.quantity == "frequency"
+    }
     wanted = rules.droop
-    if wanted is None:
-        return code
-    nominal = droop.nominal((wanted.over_hz + wanted.under_hz) / 2.0, nominal_hz)
-    return code.model_copy(
-        update={
-            "over": _side(wanted.over_hz - nominal, wanted.over_droop),
-            "under": _side(nominal - wanted.under_hz, wanted.under_droop),
-            "response_s": wanted.response_s,
-        }
-    )
+    if wanted is not None:
+        nominal = droop.nominal((wanted.over_hz + wanted.under_hz) / 2.0, nominal_hz)
+        update["over"] = _side(wanted.over_hz - nominal, wanted.over_droop)
+        update["under"] = _side(nominal - wanted.under_hz, wanted.under_droop)
+        update["response_s"] = wanted.response_s
+    return code.model_copy(update=update)
 
 
 def _side(deadband_hz: float, per_unit: float) -> Droop:

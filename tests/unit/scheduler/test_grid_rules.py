@@ -421,6 +421,24 @@ def test_rules_reach_the_wire_and_go_again() -> None:
     assert stand.bridge.power_w[1] == pytest.approx(-5000.0, abs=150.0)
 
 
+def test_a_trip_ends_with_its_rule() -> None:
+    """Rules that come later begin anew."""
+    stand = Stand()
+    stand.start()
+    trips = GridRulesRequest(GridRules(trips=(HIGH_HZ,), enter=SOON))
+    stand.cycle.request(trips)
+    stand.setpoint(-5000.0, 3600.0)
+    stand.bridge.hertz = 53.0
+    stand.run(1.0)
+    assert stand.bridge.power_w[1] == 0.0
+    stand.bridge.hertz = 50.0
+    stand.cycle.request(GridRulesRequest(GridRules()))
+    stand.run(1.0)
+    stand.cycle.request(trips)
+    stand.run(5.0)
+    assert stand.bridge.power_w[1] == pytest.approx(-5000.0, abs=150.0)
+
+
 def test_gradients_slow_every_change() -> None:
     stand = Stand()
     stand.start()
