@@ -14,7 +14,7 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Curve:
     """Power over Hz, over a signal's number, or over V. Points ascend in x, W signed.
-    Grid rules (model_grid.py) have shares over Hz, V, power or time in the same form.
+    Grid rules have shares over Hz, V, power or time in the same form.
 
     Straight between two points, flat outside them. Two points with the same x are a
     step: the later one holds at x.

@@ -26,6 +26,7 @@ from chargerd.model import (
     CertificateAsk,
     Decision,
     DispatchSignal,
+    EnergySchedule,
     EvseReport,
     FaultNotice,
     Flexibility,
@@ -124,7 +125,7 @@ class Runner:
         self._vehicle_said: heed.Said = None  # of its wish
         self._asked_number: int | None = None  # of the last certificate question
         self._certificate: CertificateAnswer | None = None
-        self._central: VehicleSchedule | None = None  # of this session
+        self._central: EnergySchedule | None = None  # of this session
         self._awaited_mono = 0.0
         self._discharged_wh = 0.0  # of the session, as last counted
         self.split = share.split(evse.ac_phases, evse.ac_phase)
@@ -228,21 +229,21 @@ class Runner:
         for request in requests:
             if isinstance(request, VehicleSchedule):
                 self._awaited_mono = request.awaited_until_mono
-                self._central = tariff.inside(
-                    request,
+                self._central = request.schedule and tariff.inside(
+                    request.schedule,
                     min(self.unit.charge_w, around.site.import_limit_w),
                     max(-self.unit.discharge_w, around.site.export_limit_w),
                 )
 
     def _tell_vehicle(self, offer: VehicleOffer, around: Surroundings) -> VehicleOffer:
         """What the vehicle may know beyond power."""
-        wish, central = self.state.session.promise, self._central
+        wish = self.state.session.promise
         return replace(
             offer,
             contract_refused=self.state.shown.refused,
             certificate_service=around.certificate_service,
             certificate_answer=self._certificate,
-            schedule=around.schedule if central is None else central.schedule,
+            schedule=self._central or around.schedule,
             schedule_awaited=self._awaited_mono > offer.at_mono,
             promise=None if wish is not None and wish.by_vehicle else wish,
             both_ways=self.state.session.discharge_authorised,
@@ -573,7 +574,7 @@ class Runner:
             open_grid=self._open_grid,
             form_grid=self.context.islanded,
             setpoint_var=verdict.setpoint_var or 0.0,
-            sleep=verdict.sleep and decision.power_w == 0.0,
+            sleep=decision.asleep,
             charge_factor=self.unit.code.charge_power_factor,
             over=held.phase is SessionPhase.FINISHED,
             unplugged=self.state.gone or held.phase is SessionPhase.IDLE,

@@ -11,7 +11,7 @@ from datetime import timedelta, tzinfo
 
 from chargerd.clock import Now
 from chargerd.config import Tariff, TariffPart
-from chargerd.model import EnergySchedule, SchedulePart, VehicleSchedule
+from chargerd.model import EnergySchedule, SchedulePart
 from chargerd.plan import PricePart, PriceSeries
 
 HORIZON_S = 86_400.0
@@ -66,17 +66,9 @@ def plan(
 
 
 def inside(
-    told: VehicleSchedule, charge_w: float, discharge_w: float
-) -> VehicleSchedule | None:
-    """The central system's schedule within these bounds; None when it has none."""
-    if told.schedule is None:
-        return None
-    return replace(told, schedule=_inside(told.schedule, charge_w, discharge_w))
-
-
-def _inside(
     schedule: EnergySchedule, charge_w: float, discharge_w: float
 ) -> EnergySchedule:
+    """The central system's schedule within these bounds."""
     parts = tuple(
         replace(
             part,
@@ -85,7 +77,7 @@ def _inside(
         )
         for part in schedule.parts
     )
-    others = tuple(_inside(o, charge_w, discharge_w) for o in schedule.others)
+    others = tuple(inside(o, charge_w, discharge_w) for o in schedule.others)
     return replace(schedule, parts=parts, others=others)
 
 
