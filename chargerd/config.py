@@ -120,6 +120,12 @@ class Evse(Section):
     battery: Battery | None = None  # of a pack that is wired here; or a file's name
     inverter: Inverter = Inverter()
 
+    @property
+    def max_va(self) -> float:
+        """The inverter's apparent power."""
+        given = self.inverter.max_va
+        return max(self.charge_w, self.discharge_w) if given is None else given
+
 
 class Ocpp(Section):
     """The central system. `device_model` presets: "Component.Variable" = value."""

@@ -41,7 +41,7 @@ def of(
         code=site.grid_code,
         nominal_hz=site.nominal_hz,
         mains_v=evse.ac_voltage_v,
-        plate=_plate(evse),
+        plate=Plate(evse.max_va, evse.inverter.min_power_factor),
     )
     ratings = Ratings(
         charge_w=evse.charge_w,
@@ -65,13 +65,6 @@ def ruled(plain: Unit, rules: GridRules) -> Unit:
     """With the network operator's rules in the place of the grid code's own."""
     code = grid_rules.overlaid(plain.code, rules, plain.nominal_hz)
     return replace(plain, code=code)
-
-
-def _plate(evse: config.Evse) -> Plate:
-    inverter = evse.inverter
-    most_va = max(evse.charge_w, evse.discharge_w)
-    max_va = most_va if inverter.max_va is None else inverter.max_va
-    return Plate(max_va, inverter.min_power_factor)
 
 
 def talking(evse: config.Evse) -> hlc.Settings:

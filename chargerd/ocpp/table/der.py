@@ -49,23 +49,17 @@ def _ac_modes(place: Place) -> str:
     return ",".join(name for name in ACTIVE if name not in left_out)
 
 
-def max_va(place: Place) -> float:
-    evse = place.one_evse
-    given = evse.inverter.max_va
-    return max(evse.charge_w, evse.discharge_w) if given is None else given
-
-
-def max_var(place: Place) -> float:
-    factor = place.one_evse.inverter.min_power_factor
-    return max_va(place) * math.sqrt(1.0 - factor * factor)
-
-
 def _text(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
+def _max_var(place: Place) -> str:
+    factor = place.one_evse.inverter.min_power_factor
+    return _text(place.one_evse.max_va * math.sqrt(1.0 - factor * factor))
+
+
 def _factor_w(place: Place) -> str:
-    rating = max_va(place) * place.one_evse.inverter.min_power_factor
+    rating = place.one_evse.max_va * place.one_evse.inverter.min_power_factor
     return _text(min(place.one_evse.discharge_w, rating))
 
 
@@ -89,9 +83,9 @@ ROWS: tuple[Row, ...] = (
     _dc("OverExcitedPF", "decimal", _factor),
     _dc("UnderExcitedW", "decimal", _factor_w, "W"),
     _dc("UnderExcitedPF", "decimal", _factor),
-    _dc("MaxVA", "decimal", lambda p: _text(max_va(p)), "VA"),
-    _dc("MaxVar", "decimal", lambda p: _text(max_var(p)), "var"),
-    _dc("MaxVarNeg", "decimal", lambda p: _text(max_var(p)), "var"),
+    _dc("MaxVA", "decimal", lambda p: _text(p.one_evse.max_va), "VA"),
+    _dc("MaxVar", "decimal", _max_var, "var"),
+    _dc("MaxVarNeg", "decimal", _max_var, "var"),
     _dc("MaxChargeRateW", "decimal", lambda p: _text(p.one_evse.charge_w), "W"),
     _dc("MaxChargeRateVA", "decimal", lambda p: _text(p.one_evse.charge_w), "VA"),
     _dc("VNom", "decimal", lambda p: _text(p.one_evse.ac_voltage_v), "V"),
