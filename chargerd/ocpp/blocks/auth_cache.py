@@ -89,8 +89,7 @@ class AuthCache(Block):
         known = self._entries.get(key)
         if known is not None and "tariff" in known and info["status"] == "Accepted":
             entry["tariff"] = known["tariff"]  # only Authorize brings another
-        if known is None or known["info"] != entry["info"] or known["at"] != at:
-            self._put(key, entry)
+        self._put(key, entry)
         self._make_room(key)
 
     # The driver's tariff, as long as the token is known (I08.FR.05).
@@ -110,13 +109,15 @@ class AuthCache(Block):
 
     def forget_tariffs(self, ids: Iterable[str] | None) -> None:
         """ClearTariffs (I10); None = all."""
-        for key in self._entries:
+        for key in list(self._entries):
             told = self.tariff(key)
             if told is not None and (ids is None or told["tariffId"] in ids):
                 self.put_tariff(key, None)
 
     def _make_room(self, newest: str) -> None:
         """Refused tokens go first, then the oldest by Policy (C10.FR.07)."""
+        if _size(self._entries[newest]) > CACHE_BYTES:  # nothing could stay beside it
+            self._remove(newest)
         since = "at" if self._policy == "FIFO" else "used"
         while len(self._entries) > CACHE_ENTRIES or self._bytes > CACHE_BYTES:
             others = [key for key in self._entries if key != newest]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chargerd.model import ActiveFault, SessionPhase, Token
+from chargerd.ocpp.blocks import auth_cache
 from tests.unit.ocpp.auth_kit import (
     ACCEPTED,
     OTHER,
@@ -196,6 +197,23 @@ def test_long_answers_do_not_fill_the_disk() -> None:
     told = get_one(rig, item("AuthCacheCtrlr", "Storage"))
     assert 200_000 < int(told["attributeValue"]) <= 250_000
     assert good(rig, Token("249"))
+
+
+@pytest.mark.parametrize("in_the", ["info", "tariff"])
+def test_one_answer_larger_than_the_cache_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, in_the: str
+) -> None:
+    """Lists in an answer have no bound; the others stay."""
+    monkeypatch.setattr(auth_cache, "CACHE_BYTES", 2_000)
+    rig = Rig().boot()
+    learn(rig, CARD, ACCEPTED)
+    ask(rig, OTHER)
+    evses = {"evseId": list(range(1_000))} if in_the == "info" else {}
+    prices = [{"priceKwh": 0.25} for _ in range(200)]
+    tariff = {"tariffId": "t", "currency": "EUR", "energy": {"prices": prices}}
+    more = {"tariff": tariff} if in_the == "tariff" else {}
+    reply(rig, {**ACCEPTED, **evses}, **more)
+    assert entries(rig) == [ACCEPTED]
 
 
 def test_its_size_is_told() -> None:
