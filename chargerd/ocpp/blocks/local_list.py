@@ -101,7 +101,7 @@ class LocalList(Block):
         if full and any(info is None for _, info in rows):
             return refusal("MissingParam", "idTokenInfo", REFUSED)
         more = sum(
-            info is not None and (full or key not in self._shard(key))
+            (info is not None) - (not full and key in self._shard(key))
             for key, info in rows
         )
         if more + (0 if full else self._size) > LIST_ENTRIES:

@@ -148,6 +148,9 @@ def test_the_list_is_bounded() -> None:
     assert send(rig, 6, row(), kind="Differential") == "Failed"
     assert (number(rig), count(rig)) == (5, 5000)
     assert send(rig, 6, row(Token("0-0"), BLOCKED), kind="Differential") == "Accepted"
+    others = row(Token("0-1"), None), row(OTHER)  # one goes, one comes
+    assert send(rig, 7, *others, kind="Differential") == "Accepted"
+    assert (number(rig), count(rig)) == (7, 5000)
 
 
 @BOTH
