@@ -77,7 +77,7 @@ class RemoteControl(Block):
             view = known
         if view.status in BLOCKED:
             return refusal("UnsupportedRequest", f"EVSE is {view.status} (F01.FR.23)")
-        if view.transaction_authorised or view.runs:
+        if view.taken:
             return refusal("TxInProgress", "F01.FR.24")
         if self._reservations.refuses(view.config.id, token):
             return refusal("UnsupportedRequest", "reserved for somebody else")
@@ -122,7 +122,7 @@ class RemoteControl(Block):
             view
             for view in self._desk.evses.values()
             if view.status not in BLOCKED
-            and not view.runs
+            and not view.taken
             and not self._reservations.refuses(view.config.id, token)
         ]
         return next((view for view in free if view.plugged), free[0] if free else None)

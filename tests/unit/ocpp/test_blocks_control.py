@@ -98,6 +98,18 @@ def test_remote_start_without_evse_takes_the_plugged_one(version: str) -> None:
     assert rig.asked()[0].evse_id == 2
 
 
+def test_a_vehicle_whose_transaction_has_yet_to_end_is_not_the_waiting_one() -> None:
+    presets = {"TxCtrlr.TxStopPoint": "EVConnected"}
+    rig = Rig(config(evses=2, device_model=presets)).boot()
+    rig.observe(P.ENERGY, authorised=True)
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.LOCAL)
+    rig.observe(evse_id=2)
+    rig.clear()
+    request = {"remoteStartId": 7, "idToken": TOKEN}
+    assert rig.call("RequestStartTransaction", request) == {"status": "Accepted"}
+    assert rig.asked()[0].evse_id == 2
+
+
 @BOTH
 @pytest.mark.parametrize(
     "seen",
