@@ -33,9 +33,10 @@ class Cardless(Block):
         if not self._desk.may_begin():
             return
         if not self._desk.model.flag("AuthCtrlr", "Enabled"):
+            if self._reservations.refuses(evse_id, NOBODY):
+                return  # it may end while the vehicle waits
             self._begun[evse_id] = session.id
-            if not self._reservations.refuses(evse_id, NOBODY):
-                self._desk.ask(StartRequest(evse_id, NOBODY))
+            self._desk.ask(StartRequest(evse_id, NOBODY))
         elif self._desk.config.ocpp.autocharge and report.snapshot.vehicle.vehicle_id:
             self._begun[evse_id] = session.id
             token = _named(report.snapshot.vehicle.vehicle_id)

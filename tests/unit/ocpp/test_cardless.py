@@ -93,3 +93,6 @@ def test_a_reserved_evse_waits_for_its_card() -> None:
     assert rig.call("ReserveNow", request) == {"status": "Accepted"}
     rig.observe(P.CONNECTED)
     assert starts(rig) == []
+    assert rig.call("CancelReservation", {"reservationId": 1})["status"] == "Accepted"
+    rig.observe(P.CONNECTED)
+    assert len(starts(rig)) == 1
