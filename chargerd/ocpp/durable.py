@@ -70,6 +70,7 @@ class Durable:
         self._thinned = thinned
         self._unwritten: deque[tuple[Send, bytes]] = deque()
         self._removals: list[int] = []
+        self._is_counted = False
         self._answered: set[int] | None = None  # while the backlog is counted
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -112,13 +113,12 @@ class Durable:
 
     async def run(self) -> None:
         """For ever. Disk trouble is logged and tried again."""
-        is_counted = False
         while True:
             self._work.clear()
             try:
-                if not is_counted:
+                if not self._is_counted:
                     await self._count_waiting()
-                    is_counted = True
+                    self._is_counted = True
                 async with asyncio.timeout(DISK_TIMEOUT_S):
                     await self._remove()
                     await self._load()
@@ -164,7 +164,8 @@ class Durable:
             self.lost += thinned
             log.warning("ocpp.outbox_thinned", messages=thinned)
             self._thinned(thinned)
-            await self._count_waiting()
+            self._is_counted = False
+            self.nudge()
 
     async def _count_waiting(self) -> None:
         """Tell which transactions have messages here (E14): after a start, and when

@@ -224,13 +224,24 @@ async def test_the_station_learns_what_an_earlier_run_left(
     assert told == [Counter(a=2, c=1)]
 
 
+class Failing(Counting):
+    """The first look after thinning fails."""
+
+    async def batch(self, after: int, limit: int) -> list[FakeEntry]:
+        if len(self.kept) == 1:
+            self.kept.append(0)
+            raise StoreError("disk busy")
+        return await super().batch(after, limit)
+
+
 @pytest.mark.asyncio
 async def test_after_thinning_it_is_counted_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(durable, "COUNT_EVERY", 4)
     monkeypatch.setattr(durable, "MAX_STORED", 3)
-    outbox = Counting()
+    monkeypatch.setattr(durable, "RETRY_S", 0.001)
+    outbox = Failing()
     told: list[Counter[str]] = []
     one = Durable(outbox, Queue(), lambda: None, unwanted, told.append)
     for name in ("a", "b", "a", "a"):
