@@ -129,15 +129,6 @@ class DeviceModel:
         """The value as text. Raises OcppError for a name that is not in the table."""
         return self.variable(component, variable, instance, evse_id).value
 
-    def only_instance(self, component: str, variable: str) -> str:
-        """The instance of a station variable that has exactly one; "" otherwise."""
-        found = {
-            v.row.instance
-            for v in self
-            if (v.row.component, v.row.variable, v.evse_id) == (component, variable, 0)
-        }
-        return found.pop() if len(found) == 1 else ""
-
     def flag(
         self, component: str, variable: str, evse_id: int = 0, *, instance: str = ""
     ) -> bool:
@@ -260,7 +251,10 @@ def covers(item: Payload, variable: Variable) -> bool:
         and at.get("id", variable.evse_id) == variable.evse_id
         and at.get("connectorId", variable.connector_id) == variable.connector_id
         and (not named or named["name"].lower() == row.variable.lower())
-        and (not named or named.get("instance", row.instance) == row.instance)
+        and (
+            not named
+            or named.get("instance", row.instance).lower() == row.instance.lower()
+        )
     )
 
 

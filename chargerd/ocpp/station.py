@@ -37,7 +37,6 @@ from chargerd.ocpp.effects import (
     Payload,
 )
 from chargerd.ocpp.v2 import dialect
-from chargerd.ocpp.variable import split_name
 
 SECOND_S = 1.0
 START = "RequestStartTransaction"
@@ -62,6 +61,7 @@ class OcppStation:
         self._blocks = self._parts.in_order
         self._handlers = _routes(self._blocks)
         self._observers = _overriding(self._blocks, "observe")
+        self._timed = _overriding(self._blocks, "next_timer")
         self._durable = {
             action: block for block in self._blocks for action in block.durable
         }
@@ -259,12 +259,12 @@ class OcppStation:
         """When `on_timer` is due, monotonic; None = nothing waits."""
         if not self._begun:
             return 0.0
-        due = min(block.next_timer() for block in self._blocks)
+        due = min(block.next_timer() for block in self._timed)
         return None if due == math.inf else due
 
     def on_timer(self, now: Now) -> None:
         self._begin(now)
-        for block in self._blocks:
+        for block in self._timed:
             block.on_timer(now)
 
     def to_send(self) -> list[Effect]:
@@ -286,16 +286,6 @@ class OcppStation:
         self._begin(now)
         self._parts.certificates.unreachable(event)
         self._parts.network.unreachable(now)
-
-    def variable(self, component: str, variable: str) -> str:
-        """A device model value for the shell, e.g. ("OCPPCommCtrlr",
-        "MessageAttempts[TransactionEvent]"); the instance may be left out where there
-        is one only. Raises OcppError for a name that is not in the table.
-        """
-        name, instance = split_name(variable)
-        return self._desk.model.text(
-            component, name, instance or self._desk.model.only_instance(component, name)
-        )
 
     def number(self, component: str, variable: str, instance: str = "") -> int:
         """An integer of the device model, for the link's settings."""

@@ -65,8 +65,7 @@ class Variables(Block):
         self._desk.keep(found, value, attribute)
         for block in self._blocks:
             block.variable_set(found, now)
-        status = "RebootRequired" if found.row.reboot else "Accepted"
-        return result(item, Refused(status, "", ""))
+        return result(item, Refused("Accepted", "", ""))
 
     def get_variables(self, request: Payload, now: Now) -> Answer:
         """GetVariables (B06)."""

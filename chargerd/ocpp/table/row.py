@@ -63,7 +63,6 @@ class Row:
     low: Bound = None
     high: Bound = None
     values: tuple[str, ...] = ()
-    reboot: bool = False
     live: bool = False
     summary: bool = False  # B07: part of the SummaryInventory
     monitored: bool = False  # N04: monitors can be set on it

@@ -317,9 +317,6 @@ def test_taking_slots_away_is_always_possible() -> None:
 
 def test_a_slot_that_lacks_certificates_cannot_be_chosen() -> None:
     rig = station()
-    rig.station._parts.network_settings.lacks = lambda profile: (
-        "no root" * (profile >= 2)
-    )
     set_profile(rig, 2, url="wss://two", profile=2)
     assert prioritise(rig, "2,1") == ("Rejected", "InvalidNetworkConf")
 
@@ -435,7 +432,7 @@ def test_the_profile_in_use_shows_in_the_old_names() -> None:
         ("SecurityCtrlr", "SecurityProfile", "1"),
     ):
         assert get_one(rig, item(component, variable))["attributeValue"] == value
-    assert rig.station.variable("SecurityCtrlr", "BasicAuthPassword") == secret
+    assert rig.station._desk.model.text("SecurityCtrlr", "BasicAuthPassword") == secret
     assert rig.station.number(COMM, "MessageTimeout", "Default") == 7
 
 

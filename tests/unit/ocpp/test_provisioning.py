@@ -64,7 +64,7 @@ def test_boot_comes_first_and_accepted_opens_the_gate(version: str) -> None:
     interval = get_one(rig, item(COMM, "HeartbeatInterval"))
     assert interval["attributeValue"] == "120"
     again = rig.restarted()
-    assert again.station.variable(COMM, "HeartbeatInterval") == "120"
+    assert again.station._desk.model.text(COMM, "HeartbeatInterval") == "120"
 
 
 @req("B01.FR.01")

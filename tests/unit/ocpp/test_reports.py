@@ -194,7 +194,7 @@ def test_without_instance_every_instance_of_the_variable() -> None:
     rows = get_report(Rig().boot(), item("DeviceDataCtrlr", "ItemsPerMessage"))
     instances = {r["variable"]["instance"] for r in rows}
     assert {"GetReport", "GetVariables", "SetVariables"} <= instances
-    wanted = item("DeviceDataCtrlr", "ItemsPerMessage", instance="GetReport")
+    wanted = item("devicedatactrlr", "itemspermessage", instance="getreport")
     (row,) = get_report(Rig().boot(), wanted)
     assert row["variable"]["instance"] == "GetReport"
 

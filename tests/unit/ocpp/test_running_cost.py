@@ -262,7 +262,7 @@ def test_what_cannot_be_calculated_is_a_problem() -> None:
     assert cost["failureToCalculate"] is True
     assert cost["totalCost"]["total"]["exclTax"] == 1.0  # as far as known
     assert problems(rig) == ["true"]
-    assert rig.station.variable("TariffCostCtrlr", "Problem") == "true"
+    assert rig.station._desk.model.text("TariffCostCtrlr", "Problem") == "true"
 
 
 @pytest.mark.req("I12.FR.43", "I12.FR.44")
@@ -272,7 +272,7 @@ def test_the_next_good_calculation_ends_the_problem() -> None:
     charge(rig, session_id="s2")
     stop(rig, session_id="s2")
     assert problems(rig) == ["true", "false"]
-    assert rig.station.variable("TariffCostCtrlr", "Problem") == "false"
+    assert rig.station._desk.model.text("TariffCostCtrlr", "Problem") == "false"
 
 
 @pytest.mark.req("E16.FR.16")
