@@ -440,8 +440,7 @@ def held(whole: Whole, number: int = 10) -> Any:
     return values, found["dynUpdateTime"]
 
 
-@pytest.mark.req("K29.FR.03")
-@req("Q05.FR.01", "Q05.FR.03", "Q05.FR.05")
+@req("K29.FR.03", "Q05.FR.01", "Q05.FR.03", "Q05.FR.05")
 def test_an_external_setpoint_is_followed_and_kept_in_the_profile() -> None:
     whole = Whole()
     whole.start()
@@ -460,7 +459,6 @@ def test_an_external_setpoint_is_followed_and_kept_in_the_profile() -> None:
     assert later > first
 
 
-@pytest.mark.req("K29.FR.03", "K29.FR.05", "K29.FR.06")
 @req("Q05.FR.01")
 def test_an_external_setpoint_comes_before_the_profile_s_own() -> None:
     """In a schedule, which no external system changes."""
@@ -477,7 +475,7 @@ def test_an_external_setpoint_comes_before_the_profile_s_own() -> None:
     assert whole.power_w == pytest.approx(1000.0, abs=NEAR)
 
 
-@req("Q05.FR.02", "Q05.FR.04", "Q05.FR.06")
+@req("K29.FR.03", "K29.FR.05", "K29.FR.06", "Q05.FR.02", "Q05.FR.04", "Q05.FR.06")
 def test_external_limits_are_kept_in_the_profile() -> None:
     whole = Whole()
     whole.start()
