@@ -25,7 +25,6 @@ from chargerd.model import (
     AuthQuestion,
     CertificateAsk,
     DispatchSignal,
-    DriverLimits,
     EvseReport,
     Request,
     Revocable,
@@ -71,6 +70,7 @@ from chargerd.ocpp.workers import Worker, Workers
 log = structlog.get_logger(__name__)
 
 LARGE_BYTES = 32 * 1024  # from here on parsed in a thread: law 7
+MAX_OWED = 32  # requests whose answer waits for a job
 
 
 class Station(people.Station, Protocol):
@@ -84,11 +84,9 @@ class Station(people.Station, Protocol):
     ) -> None: ...
     def observe(self, report: EvseReport, now: Now) -> None: ...
     def ask(self, question: AuthQuestion | CertificateAsk, now: Now) -> None: ...
-    def use_priority(self, evse_id: int, activate: bool, now: Now) -> str: ...
     def chain_status(
         self, chain: Sequence[Revocable], told: Callable[[bool], None], now: Now
     ) -> None: ...
-    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str: ...
     @property
     def certificate_service(self) -> bool: ...
     def link(self, up: bool, version: str, now: Now) -> None: ...
@@ -169,20 +167,6 @@ class OcppClient:
         now = self._clock.now()
         self._station.ask(question, now)
         self._drain(now)
-
-    def set_limits(self, evse_id: int, wish: DriverLimits) -> str:
-        """Where the driver wants the energy to stop; "" or why that cannot be."""
-        now = self._clock.now()
-        why = self._station.set_limits(evse_id, wish, now)
-        self._drain(now)
-        return why
-
-    def use_priority(self, evse_id: int, activate: bool) -> str:
-        """The driver's wish at the station (K22): "" or why it cannot be."""
-        now = self._clock.now()
-        why = self._station.use_priority(evse_id, activate, now)
-        self._drain(now)
-        return why
 
     def chain_status(
         self, chain: Sequence[Revocable], told: Callable[[bool], None]
@@ -327,6 +311,8 @@ class OcppClient:
             self._station.security_event("InvalidMessages", why, self._clock.now())
 
     def _answer(self, call: CallIn, now: Now) -> Answer | Later:
+        if len(self._owed) >= MAX_OWED:
+            return CallError("GenericError", f"{MAX_OWED} requests are not done yet")
         try:
             return self._station.call(call.action, call.payload, now)
         except OcppError as error:
@@ -352,9 +338,8 @@ class OcppClient:
         if item.entry_id:
             self._durable.remove(item.entry_id)
         send = item.send
-        if (
-            send.handle or item.entry_id
-        ):  # an earlier run's handle is gone, its event not
+        # An earlier run's handle is gone, its event is not.
+        if send.handle or item.entry_id:
             self._station.result(
                 send.handle, send.action, send.payload, done.answer, now
             )

@@ -16,6 +16,8 @@ class Station(Protocol):
     """The part of `station.OcppStation` that is meant for people."""
 
     def texts(self, now: Now) -> list[DisplayText]: ...
+    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str: ...
+    def use_priority(self, evse_id: int, activate: bool, now: Now) -> str: ...
     def refuse_tariff(self, evse_id: int, now: Now) -> str: ...
     def wish_web_payment(self, evse_id: int, limits: DriverLimits, now: Now) -> str: ...
     def terminal(self) -> dict[str, Any]: ...
@@ -41,6 +43,16 @@ class People:
 
     def terminal(self) -> dict[str, Any]:
         return self._station.terminal()
+
+    def set_limits(self, evse_id: int, wish: DriverLimits) -> str:
+        """Where the driver wants the energy to stop (E16)."""
+        return self._done(lambda now: self._station.set_limits(evse_id, wish, now))
+
+    def use_priority(self, evse_id: int, activate: bool) -> str:
+        """The driver's wish at the station (K22)."""
+        return self._done(
+            lambda now: self._station.use_priority(evse_id, activate, now)
+        )
 
     def refuse_tariff(self, evse_id: int) -> str:
         return self._done(lambda now: self._station.refuse_tariff(evse_id, now))

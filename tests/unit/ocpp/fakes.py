@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from chargerd.clock import Clock, Now
 from chargerd.config import Ocpp
-from chargerd.model import AuthQuestion, DriverLimits, EvseReport
+from chargerd.model import AuthQuestion, EvseReport
 from chargerd.ocpp.client import OcppClient
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import Answer, CallError, Effect, Later, Payload
@@ -105,12 +105,6 @@ class FakeStation:
 
     def prepare(self, action: str, payload: Payload) -> None:
         self.prepared.append(action)
-
-    def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:
-        return "no transaction"
-
-    def use_priority(self, evse_id: int, activate: bool, now: Now) -> str:
-        return ""
 
     def chain_status(self, chain: Any, told: Callable[[bool], None], now: Now) -> None:
         told(False)

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from chargerd.clock import Clock
+from chargerd.clock import Clock, Now
 from chargerd.model import AuthQuestion, Token
-from chargerd.ocpp.client import OcppClient
+from chargerd.ocpp.client import MAX_OWED, OcppClient
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import (
     CallError,
     Durability,
     Gate,
+    Later,
+    Payload,
     Reconnect,
     Send,
     SetGate,
@@ -150,6 +152,30 @@ async def test_nothing_new_starts_on_a_link_that_ends() -> None:
         await with_client(bench, body)
 
 
+class Promising(FakeStation):
+    def call(self, action: str, payload: Payload, now: Now) -> Later:
+        self.calls.append((action, payload))
+        return Later(len(self.calls), action)
+
+
+@pytest.mark.asyncio
+async def test_a_flood_of_requests_that_need_a_job_is_refused() -> None:
+    csms = FakeCsms()
+    async with csms.running():
+        station = Promising()
+        bench = make_bench(csms, station=station)
+
+        async def body() -> None:
+            await bench.station.until(lambda: bench.station.links)
+            for number in range(MAX_OWED):
+                await csms.links[0].send(f'[2,"{number}","ClearCache",{{}}]')
+            frame = await csms.ask('[2,"more","ClearCache",{}]')
+            assert frame[:3] == [4, "more", "GenericError"]
+            assert len(station.calls) == MAX_OWED
+
+        await with_client(bench, body)
+
+
 @pytest.mark.req("B10.FR.03")
 @pytest.mark.asyncio
 async def test_a_dead_central_system_gives_way_to_the_next_profile() -> None:
@@ -174,6 +200,6 @@ async def test_a_dead_central_system_gives_way_to_the_next_profile() -> None:
         running = asyncio.create_task(client.run())
         await csms.until(lambda: csms.frames)
         assert csms.frames[0][2] == "BootNotification"
-        assert station.variable("OCPPCommCtrlr", "ActiveNetworkProfile") == "2"
+        assert station._desk.model.text("OCPPCommCtrlr", "ActiveNetworkProfile") == "2"
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
