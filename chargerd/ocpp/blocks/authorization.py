@@ -126,11 +126,8 @@ class Authorization(Block):
 
     def _same_group(self, evse_id: int, group: str) -> bool:
         view = self._desk.evses.get(evse_id)
-        report = view.report if view else None
-        if report is None:
-            return False
-        session = report.snapshot.session
-        starter = session.token if session.authorised else None
+        session = view.session if view else None
+        starter = session.token if session and session.authorised else None
         return starter is not None and starter.group.upper() == group.upper()
 
     # The central system.
