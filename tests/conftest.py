@@ -1,7 +1,7 @@
 """For the whole suite: the stories of real processes first, and the requirement table.
 
-The stories mostly wait, so the two workers of `make test` fill their waits with the
-rest; at the end, one worker alone would wait for them. A whole run fails when a test
+The stories mostly wait, so the workers of `make test` fill their waits with the rest;
+at the end, one worker alone would wait for them. A whole run fails when a test
 that docs/ocpp/requirements.csv names has not run and passed.
 """
 
