@@ -25,6 +25,15 @@ class OcppError(Exception):
         self.description = description[:255]
 
 
+class Refusal(Exception):
+    """What the CSMS wants is not taken: `reason` is an OCPP reason code."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
 class Gate(Enum):
     """What may leave: B01-B03. Answers to the CSMS's CALLs always may."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,10 +29,18 @@ from chargerd.ocpp.blocks.der_controls import (
     to_disk,
 )
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal, stamp
-from chargerd.ocpp.effects import Answer, Durability, OcppError, Payload, Save
+from chargerd.ocpp.effects import (
+    Answer,
+    Durability,
+    OcppError,
+    Payload,
+    Refusal,
+    Save,
+)
 from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.table.der import KINDS, has_ac, has_dc
 from chargerd.ocpp.table.row import Place
+from chargerd.ocpp.variable import Variable
 
 SPACE = "der"
 PER_REPORT = 10  # controls in a ReportDERControl
@@ -46,8 +55,7 @@ class DerControl(Block):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._alarms = Alarms(desk)
-        site = desk.config.site
-        self._nominal_hz = None if site.nominal_hz is None else float(site.nominal_hz)
+        self._nominal_hz = desk.config.site.nominal_hz
         saved = desk.saved.get(SPACE, {}).values()
         found = [c for v in saved if (c := from_disk(v, self._fits)) is not None]
         self._controls = Controls(found)
@@ -70,7 +78,7 @@ class DerControl(Block):
     def _fits(self, control: Control) -> bool:
         try:
             der_rules.check(control.kind, control.body, self._nominal_hz)
-        except der_rules.BadControl:
+        except Refusal:
             return False
         return control.kind in KINDS
 
@@ -98,7 +106,7 @@ class DerControl(Block):
             return refusal("UnsupportedParam", kind, "NotSupported")
         try:
             control = self._parse(request, now)
-        except der_rules.BadControl as bad:
+        except Refusal as bad:
             return refusal(bad.reason, bad.text)
         except OcppError as error:
             return refusal("InvalidValue", str(error))
@@ -116,13 +124,13 @@ class DerControl(Block):
         field = der_rules.FIELDS.get(kind, "curve")
         given = [name for name in der_rules.ALL_FIELDS if name in request]
         if given != [field]:
-            raise der_rules.BadControl("InvalidValue", f"{kind} comes as {field} alone")
+            raise Refusal("InvalidValue", f"{kind} comes as {field} alone")
         body = request[field]
         timed = [name for name in ("startTime", "duration") if name in body]
         if is_default and timed:
-            raise der_rules.BadControl("InvalidValue", f"a default has no {timed[0]}")
+            raise Refusal("InvalidValue", f"a default has no {timed[0]}")
         if not is_default and kind in der_rules.DEFAULT_ONLY:
-            raise der_rules.BadControl("InvalidValue", f"{kind} is a default only")
+            raise Refusal("InvalidValue", f"{kind} is a default only")
         der_rules.check(kind, body, self._nominal_hz)
         control = Control(request["controlId"], kind, field, body, is_default, 0)
         if is_default:
@@ -170,13 +178,13 @@ class DerControl(Block):
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
         self._alarms.observe(view, report, now)
 
+    def variable_set(self, variable: Variable, now: Now) -> None:
+        if variable.row.component == "DCDERCtrlr":  # it may have been switched
+            self._refresh(now)
+
     def on_second(self, now: Now) -> None:
-        """The clock may have been set; a component may have been switched."""
-        stepped = abs(now.utc.timestamp() - now.mono - self._clock_s) > CLOCK_STEP_S
-        if stepped or any(
-            self._rules(view, now) != self._told[evse_id]
-            for evse_id, view in self._desk.evses.items()
-        ):
+        """The clock may have been set."""
+        if abs(now.utc.timestamp() - now.mono - self._clock_s) > CLOCK_STEP_S:
             self._refresh(now)
         self._alarms.on_second(now)
 
@@ -246,14 +254,12 @@ class DerControl(Block):
 
 def _scheduled(control: Control, timed: list[str], now: Now) -> Control:
     if len(timed) < 2:  # only defaults may lack them (2.37 DERCurveType)
-        raise der_rules.BadControl("MissingParam", "startTime and duration")
+        raise Refusal("MissingParam", "startTime and duration")
     start_s = parse_time(control.body["startTime"]).timestamp()
     end_s = start_s + control.body["duration"]
     if not 0.0 <= start_s < end_s <= LATEST_S or end_s <= now.utc.timestamp():
-        raise der_rules.BadControl("InvalidValue", "its time is over already")
-    return Control(
-        control.id, control.kind, control.field, control.body, False, 0, start_s, end_s
-    )
+        raise Refusal("InvalidValue", "its time is over already")
+    return replace(control, start_s=start_s, end_s=end_s)
 
 
 def _as_reported(control: Control) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Reason
-from chargerd.ocpp.blocks.der_rules import PREFIX
+from chargerd.ocpp.blocks.der_rules import PREFIX, nominal
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.effects import Durability, Payload
 
@@ -50,7 +50,7 @@ class Alarms:
     def _alarm(
         self, kind: str, reason: Reason, report: EvseReport, view: EvseView
     ) -> Alarm:
-        fault = _fault(kind, report, view)
+        fault = _fault(kind, report, view, self._desk.config.site.nominal_hz)
         if kind == "EnterService" and self._told is not None:
             fault = self._told.fault  # what it waits for after
         return Alarm(kind, fault, reason.note)
@@ -91,13 +91,15 @@ def _holder(report: EvseReport) -> Reason | None:
     return None
 
 
-def _fault(kind: str, report: EvseReport, view: EvseView) -> str:
+def _fault(
+    kind: str, report: EvseReport, view: EvseView, configured_hz: float | None
+) -> str:
     if kind[:2] in _FIXED:
         return _FIXED[kind[:2]]
     site = report.snapshot.site
     if kind in ("FreqDroop", "FreqWatt") and site.frequency_hz is not None:
-        nominal = min((50.0, 60.0), key=lambda hz: abs(hz - (site.frequency_hz or 0.0)))
-        return "OverFrequency" if site.frequency_hz > nominal else "UnderFrequency"
+        high = site.frequency_hz > nominal(configured_hz, site.frequency_hz)
+        return "OverFrequency" if high else "UnderFrequency"
     if kind == "VoltWatt" and site.voltage_v is not None:
         high = site.voltage_v > view.config.ac_voltage_v
         return "OverVoltage" if high else "UnderVoltage"

@@ -25,7 +25,7 @@ from chargerd.model_grid import (
     Trip,
 )
 from chargerd.ocpp.blocks.der_controls import Control
-from chargerd.ocpp.effects import Payload
+from chargerd.ocpp.effects import Payload, Refusal
 
 FIELDS = {  # R04.FR.16; all others come as `curve`
     "EnterService": "enterService",
@@ -64,15 +64,6 @@ LONGEST_S = 86_400.0
 Points = tuple[tuple[float, float], ...]
 
 
-class BadControl(Exception):
-    """The control is refused: a reason code and a sentence."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-        self.text = text
-
-
 def name_of(kind: str) -> str:
     """The rule's name in decisions: by it the alarms find it again."""
     return PREFIX + kind
@@ -107,7 +98,7 @@ def rules(running: Mapping[str, Control], station_id: str) -> GridRules:
 
 
 def check(kind: str, values: Payload, nominal_hz: float | None) -> None:
-    """Raises BadControl for what cannot be carried out as it is written."""
+    """Raises Refusal for what cannot be carried out as it is written."""
     _BY_KIND.get(kind, _check_curve)(kind, values, nominal_hz)
 
 
@@ -118,10 +109,10 @@ def _each(values: Payload | None, made: Callable[[Payload], Any]) -> Any:
 def _within(values: Payload, name: str, low: float, high: float) -> None:
     value = values.get(name)
     if value is not None and not low <= value <= high:
-        raise BadControl("ValueOutOfRange", f"{name} must be {low:g} to {high:g}")
+        raise Refusal("ValueOutOfRange", f"{name} must be {low:g} to {high:g}")
 
 
-def _nominal(configured_hz: float | None, near_hz: float) -> float:
+def nominal(configured_hz: float | None, near_hz: float) -> float:
     if configured_hz is not None:
         return configured_hz
     return min((50.0, 60.0), key=lambda hertz: abs(hertz - near_hz))
@@ -131,7 +122,7 @@ def _nominal(configured_hz: float | None, near_hz: float) -> float:
 
 
 def _check_droop(kind: str, values: Payload, nominal_hz: float | None) -> None:
-    hertz = _nominal(nominal_hz, values["overFreq"])
+    hertz = nominal(nominal_hz, values["overFreq"])
     _within(values, "overFreq", hertz + 0.001, hertz + 5.0)
     _within(values, "underFreq", hertz - 5.0, hertz - 0.001)
     _within(values, "overDroop", 0.005, 1.0)
@@ -162,20 +153,20 @@ def points(values: Payload) -> Points:
 def _check_curve(kind: str, values: Payload, nominal_hz: float | None) -> None:
     found = points(values)
     if any(b[0] < a[0] for a, b in pairwise(found)):
-        raise BadControl("InvalidCurve", "the points' x must ascend, or descend")
+        raise Refusal("InvalidCurve", "the points' x must ascend, or descend")
     unit, known = values["yUnit"], _UNITS.get(kind, ("Not_Applicable",))
     if unit not in known:
-        raise BadControl("InvalidCurve", f"yUnit of {kind} is {' or '.join(known)}")
+        raise Refusal("InvalidCurve", f"yUnit of {kind} is {' or '.join(known)}")
     _check_extras(kind, values)
     low, high = _x_range(kind)
     y_low, y_high = _y_range(kind)
     for x, y in found:
         if not low <= x <= high:
-            raise BadControl("ValueOutOfRange", f"x must be {low:g} to {high:g}")
+            raise Refusal("ValueOutOfRange", f"x must be {low:g} to {high:g}")
         if not y_low <= y <= y_high:
-            raise BadControl("ValueOutOfRange", f"y must be {y_low:g} to {y_high:g}")
+            raise Refusal("ValueOutOfRange", f"y must be {y_low:g} to {y_high:g}")
     if kind == "WattPF" and any(abs(y) < 0.5 for _, y in found):
-        raise BadControl("ValueOutOfRange", "a power factor is 0.5 to 1, either sign")
+        raise Refusal("ValueOutOfRange", "a power factor is 0.5 to 1, either sign")
     _check_turns(kind, found)
 
 
@@ -186,7 +177,7 @@ def _check_turns(kind: str, found: Points) -> None:
     over = _TRIPS[kind][1]
     times = [y for _, y in found]
     if times != sorted(times, reverse=over):
-        raise BadControl("InvalidCurve", "the time must fall away from nominal")
+        raise Refusal("InvalidCurve", "the time must fall away from nominal")
 
 
 def _check_extras(kind: str, values: Payload) -> None:
@@ -196,27 +187,27 @@ def _check_extras(kind: str, values: Payload) -> None:
         _check_mean(kind, mean)
     _within(values, "responseTime", 0.0, 600.0)
     if values.get("responseTime") and kind not in ("FreqWatt", "VoltVar", "VoltWatt"):
-        raise BadControl("UnsupportedParam", f"responseTime of {kind}")
+        raise Refusal("UnsupportedParam", f"responseTime of {kind}")
     extra = values.get("reactivePowerParams")
     if extra is not None:
         if kind != "VoltVar":
-            raise BadControl("InvalidValue", "reactivePowerParams is for VoltVar")
+            raise Refusal("InvalidValue", "reactivePowerParams is for VoltVar")
         if extra.get("autonomousVRefEnable"):
-            raise BadControl("UnsupportedParam", "autonomousVRefEnable")
+            raise Refusal("UnsupportedParam", "autonomousVRefEnable")
         _within(extra, "vRef", 80.0, 120.0)
     hysteresis = values.get("hysteresis")
     if hysteresis is not None:
         if kind not in ("FreqWatt", "VoltWatt"):
-            raise BadControl("UnsupportedParam", f"hysteresis of {kind}")
+            raise Refusal("UnsupportedParam", f"hysteresis of {kind}")
         for name in ("hysteresisDelay", "hysteresisGradient"):
             _within(hysteresis, name, 0.0, LONGEST_S)
 
 
 def _check_mean(kind: str, values: Payload) -> None:
     if kind != "HVMustTrip" or "powerDuringCessation" in values:
-        raise BadControl("UnsupportedParam", f"voltageParams of {kind}")
+        raise Refusal("UnsupportedParam", f"voltageParams of {kind}")
     if len(values) != len(_MEAN):
-        raise BadControl("MissingParam", " and ".join(_MEAN))
+        raise Refusal("MissingParam", " and ".join(_MEAN))
     _within(values, _MEAN[0], 100.0, PERCENT[1])
     _within(values, _MEAN[1], 0.0, LONGEST_S)
 
@@ -297,7 +288,7 @@ def _check_limit(kind: str, values: Payload, nominal_hz: float | None) -> None:
     if nested is not None:
         _check_curve("PowerMonitoringMustTrip", nested, nominal_hz)
     elif "pctMaxDischargePower" not in values:
-        raise BadControl("MissingParam", "pctMaxDischargePower")
+        raise Refusal("MissingParam", "pctMaxDischargePower")
 
 
 def _watch(values: Payload | None, limit: Payload | None) -> PowerWatch | None:
@@ -315,7 +306,7 @@ def _watch(values: Payload | None, limit: Payload | None) -> PowerWatch | None:
 
 
 def _check_enter(kind: str, values: Payload, nominal_hz: float | None) -> None:
-    hertz = _nominal(nominal_hz, values["highFreq"])
+    hertz = nominal(nominal_hz, values["highFreq"])
     _within(values, "lowFreq", HERTZ[0], hertz)
     _within(values, "highFreq", hertz, HERTZ[1])
     _within(values, "lowVoltage", PERCENT[0], 100.0)
@@ -352,7 +343,7 @@ def _check_factor(kind: str, values: Payload, nominal_hz: float | None) -> None:
 def _check_var(kind: str, values: Payload, nominal_hz: float | None) -> None:
     _within(values, "setpoint", -100.0, 100.0)
     if values["unit"] not in ("PctMaxVar", "PctVarAvail"):
-        raise BadControl("InvalidValue", "unit of FixedVar is PctMaxVar or PctVarAvail")
+        raise Refusal("InvalidValue", "unit of FixedVar is PctMaxVar or PctVarAvail")
 
 
 _BY_KIND: dict[str, Callable[[str, Payload, float | None], None]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chargerd.model import Band, OperationMode
 from chargerd.ocpp.blocks.desk import Desk, EvseView
-from chargerd.ocpp.effects import Payload
+from chargerd.ocpp.effects import Payload, Refusal
 from chargerd.ocpp.profiles import PHASE_KEYS, Period
 
 MAX_W = 2_000_000.0  # beyond any station: a value above it is an error, not a limit
@@ -32,15 +32,6 @@ _OF_PURPOSE = {
     "LocalGeneration": {OperationMode.CHARGING_ONLY, OperationMode.EXTERNAL_LIMITS},
 }
 _BALANCING = ("LowerThreshold", "LowerOffset", "UpperThreshold", "UpperOffset")
-
-
-class Refusal(Exception):
-    """The profile is not taken: `reason` is an OCPP reason code."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
-        self.text = text
 
 
 def modes(desk: Desk, purpose: str, views: list[EvseView]) -> set[OperationMode]:
