@@ -72,6 +72,7 @@ class EvseView:
     transaction_id: str = ""
     transaction_authorised: bool = False
     ready_mono: float | None = None  # authorised and connected since (K01.FR.42)
+    priority: bool = False  # the transaction has priority charging (K21)
     status: str = ""  # the last known connector status, "" = not seen yet
     reserved: bool = False  # for somebody who has not come yet
     ended_reservation_id: int | None = None  # the next TransactionEvent tells it, once
@@ -84,7 +85,6 @@ class EvseView:
     web_payment_until_mono: float | None = None  # somebody pays: nobody else begins
     needs_due: bool = False  # the vehicle has yet to say what it needs (K15.FR.17)
     needs_told: bool = False  # NotifyEVChargingNeeds went out for this session
-    needs_phases: bool = False  # with powers of single phases
     accepted_plan: VehiclePlan | None = None  # the CSMS knows that it takes no more
 
     @property
@@ -292,6 +292,11 @@ class Desk:
         return number
 
     # Known.
+
+    def supply_of(self, evse_id: int) -> Supply:
+        """Of the whole station (0), or an EVSE that is not here, the first one's."""
+        view = self.evses.get(evse_id) or next(iter(self.evses.values()))
+        return view.supply
 
     def evse_of_transaction(self, transaction_id: str) -> EvseView | None:
         for view in self.evses.values():

@@ -37,11 +37,7 @@ STATION = 0
 
 
 def context(
-    desk: Desk,
-    evse_id: int,
-    now: Now,
-    dyn_mono: Mapping[int, float],
-    priority: bool = False,
+    desk: Desk, evse_id: int, now: Now, dyn_mono: Mapping[int, float]
 ) -> Context:
     """The composite's context of an EVSE (0 = the station) at `now`."""
     posix = now.utc.timestamp()
@@ -53,7 +49,7 @@ def context(
         now_s=posix,
         relative_s=_posix(now, view.ready_mono if view else None),
         transaction_id=view.transaction_id if view else "",
-        priority_charging=priority,
+        priority_charging=view is not None and view.priority,
         soc_pct=soc_of(view),
         offline_since_s=_posix(now, since),
         ignored_offline=frozenset(split(ignored)),
@@ -90,23 +86,21 @@ class Dispatcher:
         profiles: Iterable[Profile],
         now: Now,
         dyn_mono: Mapping[int, float],
-        priority: Iterable[str],
         suspended: Iterable[int],
         afrr: Afrr | None = None,
     ) -> None:
         """Recompute all signals; sets `next_mono` to when it must happen again.
 
-        `priority` holds transactions with priority charging, `suspended` EVSEs whose
-        token became invalid: no energy either way (E05.FR.01-04).
+        `suspended` holds EVSEs whose token became invalid: no energy either way
+        (E05.FR.01-04).
         """
-        profiles, priority = list(profiles), set(priority)
+        profiles = list(profiles)
         self.next_mono = math.inf
         self.takes_signal = False
         station = Composite(profiles, context(self._desk, STATION, now, dyn_mono))
         self._signal(SITE, STATION, station.site, now)
-        for evse_id, view in self._desk.evses.items():
-            first = view.transaction_id in priority
-            ctx = context(self._desk, evse_id, now, dyn_mono, first)
+        for evse_id in self._desk.evses:
+            ctx = context(self._desk, evse_id, now, dyn_mono)
             composite = Composite(profiles, ctx)
             self._signal(SITE, evse_id, composite.site, now)
             demand, _ = composite.tx(ctx.now_s)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, failed, refusal
 from chargerd.ocpp.blocks.profile_store import CSO, ProfileStore
-from chargerd.ocpp.blocks.v2x_check import Refusal, check_power
-from chargerd.ocpp.effects import Answer, Durability, Payload
-from chargerd.ocpp.profiles import Profile, parse_period
+from chargerd.ocpp.blocks.v2x_check import check_power
+from chargerd.ocpp.effects import Answer, Durability, Payload, Refusal
+from chargerd.ocpp.profiles import Profile
 from chargerd.ocpp.v2 import dialect
 
 PULL_RETRY_S = 30.0
@@ -48,19 +47,13 @@ class DynamicProfiles(Block):
         item = self._store.get(number)
         if item is None or item.profile.kind != "Dynamic" or item.source != CSO:
             return Refusal("InvalidProfile", "no such Dynamic profile (K28.FR.11)")
-        schedule = item.payload["chargingSchedule"][0]
-        period = {**schedule["chargingSchedulePeriod"][0], **update}
-        evse_id, unit = item.profile.evse_id, schedule["chargingRateUnit"]
-        view = self._desk.evses.get(evse_id) or next(iter(self._desk.evses.values()))
-        parsed = parse_period(period, unit, view.supply)
+        supply = self._desk.supply_of(item.profile.evse_id)
+        made, period = item.changed(update, supply)
         try:
-            check_power(period, parsed)
+            check_power(period, made.profile.periods[0])
         except Refusal as refused:
             return refused
-        changed = {**schedule, "chargingSchedulePeriod": [period]}
-        payload = {**item.payload, "chargingSchedule": [changed]}
-        profile = replace(item.profile, periods=(parsed,))
-        self._store.update(number, profile, payload, now)
+        self._store.update(made, now)
         self._after_mono.pop(number, None)
         self._refresh(now)
         return None

@@ -95,7 +95,7 @@ class Parts:
         self.faults = FaultEvents(desk)
         self.availability = Availability(desk, self.faults)
         self.charging = SmartCharging(desk, self._store)
-        self.priority = PriorityCharging(desk, self._store, self.charging)
+        self.priority = PriorityCharging(desk, self._store, self.charging.refresh)
         self.transactions = Transactions(
             desk, self.charging, self._cache, self._readings, self._costs,
             self._driver_texts,

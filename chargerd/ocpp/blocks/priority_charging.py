@@ -1,28 +1,27 @@
 """Priority charging (K21, K22): asked for by the CSMS, or by the driver at the station.
 
-Owns which transaction has it and NotifyPriorityCharging. What it does to the power is
+Owns NotifyPriorityCharging and when it begins. What it does to the power is
 `composite.py`: the PriorityCharging profile stands in for the Tx profiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.profile_store import ProfileStore
-from chargerd.ocpp.blocks.smart_charging import SmartCharging
 from chargerd.ocpp.effects import Answer, Payload
 
 
 class PriorityCharging(Block):
     def __init__(
-        self, desk: Desk, store: ProfileStore, charging: SmartCharging
+        self, desk: Desk, store: ProfileStore, refresh: Callable[[Now], None]
     ) -> None:
         self._desk = desk
         self._store = store
-        self._charging = charging
+        self._refresh = refresh
 
     def routes(self) -> Mapping[str, Handler]:
         return {"UsePriorityCharging": self.use_priority}
@@ -57,11 +56,9 @@ class PriorityCharging(Block):
         return any(i.profile.evse_id in places for i in self._store.find(wanted))
 
     def _switch(self, view: EvseView, on: bool, now: Now) -> None:
-        number, active = view.transaction_id, self._charging.priority
-        if on == (number in active):
+        if on == view.priority:
             return  # nothing new, nothing to tell
-        (active.add if on else active.discard)(number)
-        self._charging.refresh(now)
-        self._desk.send(
-            "NotifyPriorityCharging", {"transactionId": number, "activated": on}, now
-        )
+        view.priority = on
+        self._refresh(now)
+        told = {"transactionId": view.transaction_id, "activated": on}
+        self._desk.send("NotifyPriorityCharging", told, now)

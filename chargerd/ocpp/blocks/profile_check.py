@@ -14,12 +14,12 @@ from chargerd.model import OperationMode
 from chargerd.ocpp.blocks import v2x_check
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.schedule_reading import PARTS, Reader, Reading
-from chargerd.ocpp.blocks.v2x_check import MAX_W, Refusal
-from chargerd.ocpp.effects import OcppError, Payload
+from chargerd.ocpp.blocks.v2x_check import MAX_W
+from chargerd.ocpp.composite import CONSTRAINTS, MAXIMUM
+from chargerd.ocpp.effects import OcppError, Payload, Refusal
 from chargerd.ocpp.profiles import Profile, parse_profile, parse_time
 from chargerd.ocpp.table.row import MAX_PERIODS, MAX_PROFILES
 
-_EXTERNAL = "ChargingStationExternalConstraints"
 MAX_SECONDS = 10 * 366 * 86_400
 Found = tuple[int, Refusal]  # and in which period
 
@@ -65,10 +65,10 @@ class ProfileCheck:
 
     def prepare(self, payload: Payload, evse_id: int) -> None:
         """The slow part, for a profile that `parse` gets next; may run in a thread."""
-        view = self._desk.evses.get(evse_id) or next(iter(self._desk.evses.values()))
+        supply = self._desk.supply_of(evse_id)
         for schedule in payload["chargingSchedule"]:
             if len(schedule["chargingSchedulePeriod"]) <= MAX_PERIODS:
-                self._reader.read(schedule, view.supply)
+                self._reader.read(schedule, supply)
 
     def _read(
         self, payload: Payload, evse_id: int, views: list[EvseView]
@@ -141,7 +141,7 @@ class ProfileCheck:
         )
         if purpose in ("PriorityCharging", "LocalGeneration") and purpose not in extra:
             raise Refusal("UnsupportedPurpose", f"{purpose} (K01.FR.120)")
-        if purpose == _EXTERNAL:
+        if purpose == CONSTRAINTS:
             raise Refusal("InvalidProfile", "set by external systems only (K01.FR.22)")
         if origin is Origin.START and (
             purpose != "TxProfile" or "transactionId" in payload
@@ -157,7 +157,7 @@ class ProfileCheck:
         # A choice of schedules is for a vehicle that said what it needs.
         if several and (purpose != "TxProfile" or view is None or not view.needs_told):
             raise Refusal("InvalidSchedule", "one schedule per profile (K01.FR.34)")
-        if purpose == "ChargingStationMaxProfile" and evse_id != 0:
+        if purpose == MAXIMUM and evse_id != 0:
             raise Refusal("InvalidProfile", "ChargingStationMaxProfile needs evseId 0")
 
     def _kind(self, payload: Payload) -> None:
@@ -185,7 +185,7 @@ class ProfileCheck:
             raise Refusal("InvalidSchedule", f"{kind}: startSchedule (K01.FR.40)")
         if kind in ("Relative", "Dynamic") and any(starts):
             raise Refusal("InvalidSchedule", f"{kind}: no startSchedule (K01.FR.41)")
-        if kind == "Relative" and purpose == "ChargingStationMaxProfile":
+        if kind == "Relative" and purpose == MAXIMUM:
             raise Refusal("InvalidProfile", "Max profile is not Relative (K01.FR.38)")
         if purpose == "PriorityCharging" and "duration" in schedule:
             raise Refusal("InvalidSchedule", "no duration with priority (K01.FR.70)")
@@ -274,9 +274,9 @@ def phase_refusals(
     elif found.phases is not None and found.phases[0] < most:
         text = "phases stay connected (K01.FR.43)"
         yield found.phases[1], Refusal("InvalidSchedule", text)
-    # Told of no single phases, the CSMS must not set them (K01.FR.142).
-    unsplit = any(view.needs_told and not view.needs_phases for view in views)
-    if purpose != "TxProfile" or fewest == 1 or unsplit:
+    # Needs are told without single phases: the CSMS must not set them (K01.FR.142).
+    needs_told = any(view.needs_told for view in views)
+    if purpose != "TxProfile" or fewest == 1 or needs_told:
         for name in PARTS:
             if name in found.fields:
                 text = f"{name} is not possible (K01.FR.144)"

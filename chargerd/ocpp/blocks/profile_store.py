@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from chargerd.clock import Now
+from chargerd.model import OperationMode
 from chargerd.ocpp.blocks.desk import Desk, stamp
 from chargerd.ocpp.effects import Payload
-from chargerd.ocpp.profiles import Profile
+from chargerd.ocpp.profiles import Profile, Supply, parse_period
 
 CSO = "CSO"  # ChargingLimitSource of what the CSMS set
+EXTERNAL_MODES = (OperationMode.EXTERNAL_LIMITS, OperationMode.EXTERNAL_SETPOINT)
 ALWAYS_KEPT = ("ChargingStationMaxProfile", "TxDefaultProfile", "PriorityCharging")
 
 
@@ -39,14 +41,24 @@ class Installed:
     @property
     def schedule(self) -> Payload:
         """The ChargingSchedule in force."""
-        schedule: Payload = self.payload["chargingSchedule"][self.index]
+        found = [n for n, one in enumerate(self.choices) if one is self.profile]
+        schedule: Payload = self.payload["chargingSchedule"][found[0] if found else 0]
         return schedule
 
     @property
-    def index(self) -> int:
-        """Of the schedule in force."""
-        found = [n for n, one in enumerate(self.choices) if one is self.profile]
-        return found[0] if found else 0
+    def steers(self) -> bool:
+        """What external systems limit is only told: the heart obeys it itself."""
+        return self.source == CSO or self.profile.purpose == "LocalGeneration"
+
+    def changed(self, values: Payload, supply: Supply) -> tuple[Installed, Payload]:
+        """A Dynamic one with these values in its period, and that period."""
+        schedule = self.payload["chargingSchedule"][0]
+        period = {**schedule["chargingSchedulePeriod"][0], **values}
+        parsed = parse_period(period, schedule["chargingRateUnit"], supply)
+        made = {**schedule, "chargingSchedulePeriod": [period]}
+        payload = {**self.payload, "chargingSchedule": [made]}
+        profile = replace(self.profile, periods=(parsed,))
+        return replace(self, payload=payload, profile=profile), period
 
 
 class ProfileStore:
@@ -57,7 +69,7 @@ class ProfileStore:
         self._desk = desk
         self._items: dict[int, Installed] = {}
         self.dyn_mono: dict[int, float] = {}  # when a Dynamic one was last updated
-        self.version = 0  # another number after each change
+        self.version = 0  # another number after each change of those that steer
 
     # Reading.
 
@@ -69,19 +81,21 @@ class ProfileStore:
 
     def steering(self) -> list[Profile]:
         """What the dispatch signals are made of."""
+        return [item.profile for item in self._items.values() if item.steers]
+
+    def takers(self) -> list[Installed]:
+        """Those of the CSMS whose values external systems give (Q05, K29.FR.03)."""
         return [
-            item.profile
+            item
             for item in self._items.values()
-            if item.source == CSO or item.profile.purpose == "LocalGeneration"
+            if item.source == CSO
+            and item.profile.kind == "Dynamic"
+            and item.profile.periods[0].mode in EXTERNAL_MODES
         ]
 
     def alternative(self, number: int) -> list[Profile]:
         """As `steering`, had the vehicle chosen the schedules of this number."""
-        return [
-            item.choice(number)
-            for item in self._items.values()
-            if item.source == CSO or item.profile.purpose == "LocalGeneration"
-        ]
+        return [item.choice(number) for item in self._items.values() if item.steers]
 
     def all(self) -> list[Profile]:
         return [item.profile for item in self._items.values()]
@@ -114,7 +128,7 @@ class ProfileStore:
             self.dyn_mono.pop(number, None)
         else:
             self.dyn_mono[number] = dyn_mono
-        self._changed(item)
+        self.version += item.steers
         if self._kept(item):
             value = {"evseId": item.profile.evse_id, "profile": item.payload}
             self._desk.save("profile", str(number), value)
@@ -125,11 +139,10 @@ class ProfileStore:
         self._items[item.profile.id] = item
         self._count()
 
-    def update(self, number: int, profile: Profile, payload: Payload, now: Now) -> None:
+    def update(self, item: Installed, now: Now) -> None:
         """New values of a Dynamic profile: not for the disk, they come often."""
-        old = self._items[number]
-        self._items[number] = replace(old, payload=payload, profile=profile)
-        self.dyn_mono[number] = now.mono
+        self._items[item.profile.id] = item
+        self.dyn_mono[item.profile.id] = now.mono
         self.version += 1
 
     def choose(self, transaction_id: str, number: int) -> None:
@@ -144,15 +157,10 @@ class ProfileStore:
     def remove(self, number: int) -> None:
         gone = self._items.pop(number)
         self.dyn_mono.pop(number, None)
-        self._changed(gone)
+        self.version += gone.steers
         if self._kept(gone):
             self._desk.save("profile", str(number), None)
         self._count()
-
-    def _changed(self, item: Installed) -> None:
-        """What is only told leaves all that is made from profiles as it is."""
-        if not item.profile.external or item.profile.purpose == "LocalGeneration":
-            self.version += 1
 
     def _kept(self, item: Installed) -> bool:
         purpose = item.profile.purpose

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chargerd.model import OperationMode
-from chargerd.ocpp.blocks.v2x_check import Refusal, check_power
-from chargerd.ocpp.effects import Payload
+from chargerd.ocpp.blocks.v2x_check import check_power
+from chargerd.ocpp.effects import Payload, Refusal
 from chargerd.ocpp.profiles import PHASE_KEYS, Period, Supply, parse_period
 
 KEPT = 3  # schedules of one profile

@@ -7,7 +7,6 @@ the EVSE's rating stands: the most it can take.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,13 +24,7 @@ MAX_DURATION_S = 31 * 86_400
 Timeline = list[tuple[float, Demand]]
 
 
-def answer(
-    desk: Desk,
-    store: ProfileStore,
-    request: Payload,
-    now: Now,
-    priority: Collection[str],
-) -> Answer:
+def answer(desk: Desk, store: ProfileStore, request: Payload, now: Now) -> Answer:
     """The answer: Rejected for an unknown EVSE or unit (K08.FR.05, .07)."""
     evse_id = request["evseId"]
     unit = request.get("chargingRateUnit", "W")
@@ -45,17 +38,14 @@ def answer(
     length = request["duration"]
     profiles, dyn_mono = store.all(), store.dyn_mono
 
-    def composite(view: EvseView) -> Composite:
-        first = view.transaction_id in priority
-        ctx = context(desk, view.config.id, now, dyn_mono, first)
-        return Composite(profiles, ctx)
+    def composite(at: int) -> Composite:
+        return Composite(profiles, context(desk, at, now, dyn_mono))
 
     views = [desk.evses[evse_id]] if evse_id else list(desk.evses.values())
-    lines = [_line(composite(view), view, begin, length, now) for view in views]
+    lines = [_line(composite(v.config.id), v, begin, length, now) for v in views]
     line, whole = lines[0]
     if not evse_id:
-        station = Composite(profiles, context(desk, 0, now, dyn_mono))
-        line, whole = _sum(lines, station, desk.config.site.import_w)
+        line, whole = _sum(lines, composite(0), desk.config.site.import_w)
     factor = 1.0 if unit == "W" else 1.0 / views[0].supply.watts(1.0)
     schedule = {
         "evseId": evse_id,
@@ -117,9 +107,10 @@ def _sum(
 ) -> tuple[Timeline, float]:
     """The station's expected total, within its own caps (K08.FR.03)."""
     end = min(whole for _, whole in lines)
-    starts = sorted({at_s for line, _ in lines for at_s, _ in line})[:MOST_PERIODS]
+    starts = sorted({at_s for line, _ in lines for at_s, _ in line})
+    end = min([end, *starts[MOST_PERIODS : MOST_PERIODS + 1]])
     result: Timeline = []
-    for at_s in starts:
+    for at_s in starts[:MOST_PERIODS]:
         now_each = [_at(line, at_s) for line, _ in lines]
         caps, _ = station.site(at_s)
         cap = import_w

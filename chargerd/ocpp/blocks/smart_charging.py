@@ -24,9 +24,8 @@ from chargerd.ocpp.blocks.profile_check import (
     check_dyn_time,
 )
 from chargerd.ocpp.blocks.profile_store import CSO, Installed, ProfileStore
-from chargerd.ocpp.blocks.v2x_check import Refusal
 from chargerd.ocpp.composite import Afrr
-from chargerd.ocpp.effects import Answer, OcppError, Payload
+from chargerd.ocpp.effects import Answer, OcppError, Payload, Refusal
 from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.v2 import dialect
 
@@ -54,10 +53,10 @@ class SmartCharging(Block):
         self._check = ProfileCheck(desk)
         self._dispatcher = Dispatcher(desk)
         self._starting: dict[int, _Waiting] = {}  # by EVSE
-        self.priority: set[str] = set()  # transactions with priority charging
         self._suspended: dict[int, set[str]] = {}  # EVSE -> why it has no energy
         self._afrr: Afrr | None = None
-        self._clock_s: float | None = None  # UTC minus monotonic at the last refresh
+        self._clock_s = 0.0  # UTC minus monotonic at the last refresh
+        self._soc_marks: tuple[float, ...] = ()  # limitAtSoC of the profiles
         self._above_soc: dict[int, tuple[bool, ...]] = {}
         self._restore(desk.saved.get("profile", {}))
 
@@ -176,9 +175,7 @@ class SmartCharging(Block):
 
     def composite(self, request: Payload, now: Now) -> Answer:
         """GetCompositeSchedule (K08)."""
-        return schedule_report.answer(
-            self._desk, self._store, request, now, self.priority
-        )
+        return schedule_report.answer(self._desk, self._store, request, now)
 
     def afrr_signal(self, request: Payload, now: Now) -> Answer:
         """AFRRSignal (Q08): added to the baseline from its time on, for 30 s at most.
@@ -229,7 +226,7 @@ class SmartCharging(Block):
         for item in self._store.find({"chargingProfilePurpose": "TxProfile"}):
             if item.profile.transaction_id == transaction_id:
                 self._store.remove(item.profile.id)
-        self.priority.discard(transaction_id)
+        self._desk.evses[evse_id].priority = False
         self._suspended.pop(evse_id, None)
         self.refresh(now)
 
@@ -265,18 +262,16 @@ class SmartCharging(Block):
         self.refresh(now)
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
-        """Refresh when a limitAtSoC threshold is crossed or the clock has stepped."""
-        stepped = self._clock_s is not None and (
-            abs(now.utc.timestamp() - now.mono - self._clock_s) > CLOCK_STEP_S
-        )
+        """Refresh when a limitAtSoC threshold is crossed."""
         soc = soc_of(view)
-        above = tuple(
-            soc is not None and soc >= profile.soc_pct
-            for profile in self._store.steering()
-            if profile.soc_pct is not None
-        )
-        if stepped or above != self._above_soc.get(view.config.id, ()):
+        above = tuple(soc is not None and soc >= mark for mark in self._soc_marks)
+        if above != self._above_soc.get(view.config.id, ()):
             self._above_soc[view.config.id] = above
+            self.refresh(now)
+
+    def on_second(self, now: Now) -> None:
+        """The clock may have been set."""
+        if abs(now.utc.timestamp() - now.mono - self._clock_s) > CLOCK_STEP_S:
             self.refresh(now)
 
     # Time.
@@ -284,11 +279,12 @@ class SmartCharging(Block):
     def refresh(self, now: Now) -> None:
         """Send what the profiles ask now, where it differs from what was sent."""
         self._clock_s = now.utc.timestamp() - now.mono
+        profiles = self._store.steering()
+        self._soc_marks = tuple(p.soc_pct for p in profiles if p.soc_pct is not None)
         self._dispatcher.refresh(
-            self._store.steering(),
+            profiles,
             now,
             self._store.dyn_mono,
-            self.priority,
             self._suspended,
             self._afrr,
         )

@@ -8,19 +8,17 @@ with it. The heart hears the signal itself, at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from chargerd.clock import Now
-from chargerd.model import DispatchSignal, EvseReport, OperationMode
+from chargerd.model import DispatchSignal, EvseReport, OperationMode, Segment
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.external_profiles import OURS
 from chargerd.ocpp.blocks.profile_store import Installed, ProfileStore
 from chargerd.ocpp.effects import Payload
-from chargerd.ocpp.profiles import parse_period
 from chargerd.ocpp.variable import Variable
 
-_MODES = (OperationMode.EXTERNAL_SETPOINT, OperationMode.EXTERNAL_LIMITS)
+Heard = list[tuple[DispatchSignal, Segment]]
 
 
 class ExternalValues(Block):
@@ -42,53 +40,39 @@ class ExternalValues(Block):
             self._refresh(now)
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
-        heard = [
-            signal
-            for signal in report.snapshot.signals
-            if not signal.source.startswith(OURS) and signal.at(now.mono) is not None
+        places = 0, view.config.id
+        items = [i for i in self._store.takers() if i.profile.evse_id in places]
+        heard = _heard(report, now) if items else []
+        if not heard:
+            self._seen.pop(view.config.id, None)
+            return
+        told = [
+            (s.source, s.evse_id, s.received_mono, at.start_mono) for s, at in heard
         ]
-        profiles = [
-            profile
-            for profile in self._store.of_csms()
-            if profile.kind == "Dynamic"
-            and profile.periods[0].mode in _MODES
-            and profile.evse_id in (0, view.config.id)
-        ]
-        told = tuple((s.source, s.evse_id, s.received_mono) for s in heard)
-        seen = told, tuple(profile.id for profile in profiles)
+        seen = told, [item.profile.id for item in items]
         if seen == self._seen.get(view.config.id):
             return
         self._seen[view.config.id] = seen
-        if not heard or not profiles:
-            return
-        for profile in profiles:
-            item = self._store.get(profile.id)
-            if item is not None:
-                self._take(item, heard, now)
+        for item in items:
+            self._take(item, heard, now)
         self._refresh(now)
 
-    def _take(self, item: Installed, heard: list[DispatchSignal], now: Now) -> None:
+    def _take(self, item: Installed, heard: Heard, now: Now) -> None:
         """The newest values, as if the CSMS had sent them (Q05.FR.05, .06)."""
-        mode = item.profile.periods[0].mode
         evse_id = item.profile.evse_id
-        parts = {s.evse_id: self._parts(evse_id, s.evse_id) for s in heard}
-        if mode is OperationMode.EXTERNAL_SETPOINT:
-            watts = _setpoint(heard, parts, now)
+        parts = {s.evse_id: self._parts(evse_id, s.evse_id) for s, _ in heard}
+        if item.profile.periods[0].mode is OperationMode.EXTERNAL_SETPOINT:
+            watts = _setpoint(heard, parts)
         else:
-            watts = _limits(heard, parts, now)
+            watts = _limits(heard, parts)
         if not watts:
             return
-        schedule = item.payload["chargingSchedule"][0]
-        unit = schedule["chargingRateUnit"]
-        view = self._desk.evses.get(evse_id) or next(iter(self._desk.evses.values()))
-        factor = 1.0 if unit == "W" else 1.0 / view.supply.watts(1.0)
+        supply = self._desk.supply_of(evse_id)
+        in_w = item.schedule["chargingRateUnit"] == "W"
+        factor = 1.0 if in_w else 1.0 / supply.watts(1.0)
         values = {name: round(value * factor, 3) for name, value in watts.items()}
-        period = {**schedule["chargingSchedulePeriod"][0], **values}
-        changed = {**schedule, "chargingSchedulePeriod": [period]}
-        payload = {**item.payload, "chargingSchedule": [changed]}
-        parsed = parse_period(period, unit, view.supply)
-        profile = replace(item.profile, periods=(parsed,))
-        self._store.update(profile.id, profile, payload, now)
+        made, _ = item.changed(values, supply)
+        self._store.update(made, now)
 
     def _parts(self, profile_evse: int, signal_evse: int) -> int:
         """What is meant for the station is shared by its EVSEs."""
@@ -96,11 +80,21 @@ class ExternalValues(Block):
         return len(self._desk.evses) if whole else 1
 
 
-def _setpoint(heard: list[DispatchSignal], parts: dict[int, int], now: Now) -> Payload:
+def _heard(report: EvseReport, now: Now) -> Heard:
+    """Each live signal of an external system, with what it says now."""
+    return [
+        (signal, segment)
+        for signal in report.snapshot.signals
+        if not signal.source.startswith(OURS)
+        and (segment := signal.at(now.mono)) is not None
+    ]
+
+
+def _setpoint(heard: Heard, parts: dict[int, int]) -> Payload:
     """Of several, the one that the heart follows: by priority, then the newest."""
-    for signal in sorted(heard, key=lambda s: (s.priority, s.received_mono))[::-1]:
-        segment = signal.at(now.mono)
-        if segment is None or segment.setpoint_w is None or segment.curve is not None:
+    by_rank = sorted(heard, key=lambda h: (h[0].priority, h[0].received_mono))
+    for signal, segment in by_rank[::-1]:
+        if segment.setpoint_w is None or segment.curve is not None:
             continue
         share = parts[signal.evse_id]
         values = {"setpoint": segment.setpoint_w / share}
@@ -110,15 +104,15 @@ def _setpoint(heard: list[DispatchSignal], parts: dict[int, int], now: Now) -> P
     return {}
 
 
-def _limits(heard: list[DispatchSignal], parts: dict[int, int], now: Now) -> Payload:
+def _limits(heard: Heard, parts: dict[int, int]) -> Payload:
     """All of them hold: the lowest limit, the discharge limit nearest to 0."""
     found: Payload = {}
-    for signal in heard:
-        segment, share = signal.at(now.mono), parts[signal.evse_id]
-        if segment is not None and segment.limit_w is not None:
+    for signal, segment in heard:
+        share = parts[signal.evse_id]
+        if segment.limit_w is not None:
             limit = segment.limit_w / share
             found["limit"] = min(limit, found.get("limit", limit))
-        if segment is not None and segment.discharge_limit_w is not None:
+        if segment.discharge_limit_w is not None:
             floor = segment.discharge_limit_w / share
             found["dischargeLimit"] = max(floor, found.get("dischargeLimit", floor))
     return found

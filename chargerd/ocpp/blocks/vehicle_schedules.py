@@ -107,9 +107,8 @@ class VehicleSchedules(Block):
     def _version(self, view: EvseView) -> tuple[object, ...]:
         """What the frame is made from."""
         number = view.transaction_id
-        priority = number in self._charging.priority
         offline = self._desk.offline_since_mono
-        return self._store.version, number, view.ready_mono, priority, offline
+        return self._store.version, number, view.ready_mono, view.priority, offline
 
     def _make(self, view: EvseView, now: Now, *, told: bool = False) -> None:
         """Tell the heart when the frame says something new, or `told` anyhow."""
@@ -131,8 +130,7 @@ class VehicleSchedules(Block):
     def _option(self, view: EvseView, number: int, now: Now) -> EnergySchedule | None:
         """The frame, had the vehicle chosen the schedules of this number."""
         config = view.config
-        priority = view.transaction_id in self._charging.priority
-        ctx = context(self._desk, config.id, now, self._store.dyn_mono, priority)
+        ctx = context(self._desk, config.id, now, self._store.dyn_mono)
         profiles = map(_open, self._store.alternative(number))
         branch = Composite(profiles, ctx).whole
         needs = view.report.snapshot.vehicle.needs if view.report else None

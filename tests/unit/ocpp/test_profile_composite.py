@@ -85,6 +85,21 @@ def test_composite_schedule_shows_setpoints_and_the_station_sum() -> None:
     assert total["setpoint"] == -2000.0
 
 
+def test_a_sum_that_is_cut_says_where() -> None:
+    """Two EVSEs change their limit in turn, each 200 times: 300 fit the answer."""
+    rig = Rig(config(evses=2)).boot()
+    for evse_id in (1, 2):
+        plan = [{"startPeriod": 0, "limit": 1.0}] + [
+            {"startPeriod": 2 * n + evse_id, "limit": 2.0 + n} for n in range(200)
+        ]
+        install(rig, profile(evse_id, periods=plan), evse_id)
+    answer = rig.call("GetCompositeSchedule", {"evseId": 0, "duration": 900})
+    assert isinstance(answer, dict)
+    schedule = answer["schedule"]
+    assert len(schedule["chargingSchedulePeriod"]) == 300
+    assert schedule["duration"] == 300
+
+
 def test_idle_asks_for_nothing_at_all() -> None:
     rig, _ = running()
     install(rig, profile(periods=[{"startPeriod": 0, "operationMode": "Idle"}]))

@@ -284,7 +284,7 @@ def test_a_clock_step_moves_the_schedule() -> None:
     install(rig, profile(periods=plan))
     assert segment(rig).limit_w == 1000.0
     later = rig.now.utc.replace(minute=30)
-    rig.now = type(rig.now)(rig.now.mono, later)
+    rig.now = type(rig.now)(rig.now.mono + 1.0, later)
     rig.observe(P.ENERGY, authorised=True)
     assert segment(rig).limit_w == 2000.0
 

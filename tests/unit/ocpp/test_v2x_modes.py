@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import OperationMode, SessionPhase
+from chargerd.model import (
+    DispatchSignal,
+    OperationMode,
+    Priority,
+    Segment,
+    SessionPhase,
+)
 from firmware_bridge.api import StageMode
 from tests.unit.ocpp.profile_kit import central, install, local, profile, segment
 from tests.unit.ocpp.station_rig import Rig
@@ -491,6 +497,21 @@ def test_external_limits_are_kept_in_the_profile() -> None:
     assert whole.power_w == pytest.approx(4000.0, abs=NEAR)
     values, later = held(whole)
     assert (values["limit"], later > first) == (4000.0, True)
+
+
+def test_the_next_value_of_an_external_schedule_is_taken_in_its_time() -> None:
+    whole = Whole()
+    whole.start()
+    install(whole.rig, dynamic("ExternalLimits"))
+    mono, mode = whole.stand.mono, OperationMode.EXTERNAL_LIMITS
+    parts = Segment(mono, mode, limit_w=2000.0), Segment(mono + 6.0, mode, limit_w=4e3)
+    whole.stand.cycle.signal(
+        DispatchSignal("mqtt", 1, Priority.LOCAL, parts, mono, mono + 60.0)
+    )
+    whole.run(5.0)
+    assert whole.power_w == pytest.approx(2000.0, abs=NEAR)
+    whole.run(5.0)
+    assert whole.power_w == pytest.approx(4000.0, abs=NEAR)
 
 
 @req("Q05.FR.07", "Q05.FR.08")
