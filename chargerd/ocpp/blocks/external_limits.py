@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from chargerd.clock import Now
-from chargerd.model import DispatchSignal, OperationMode
+from chargerd.model import DispatchSignal
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.external_profiles import (
@@ -30,7 +30,6 @@ from chargerd.ocpp.effects import Payload
 from chargerd.ocpp.profiles import parse_profile
 from chargerd.ocpp.v2 import dialect
 
-EXTERNAL_MODES = (OperationMode.EXTERNAL_LIMITS, OperationMode.EXTERNAL_SETPOINT)
 RATE_WAIT_S = 30.0  # so long a change of rate is put down to a changed limit
 Group = tuple[str, int, bool]  # ChargingLimitSource, EVSE, local generation?
 RateChanged = Callable[[EvseView, Now], None]
@@ -72,7 +71,10 @@ class ExternalLimits(Block):
             self._put(item, now)
 
     def on_second(self, now: Now) -> None:
+        self._look(now)  # first: the power of a second ago is the one before
         self._rates(now)
+
+    def _look(self, now: Now) -> None:
         found = {
             (item.signal.source, item.evse_id, item.purpose): item
             for item in self._seen(now)
@@ -109,10 +111,8 @@ class ExternalLimits(Block):
     def _in_profile(self, signal: DispatchSignal) -> bool:
         """A profile of the CSMS takes what external systems say (K29.FR.03, .04)."""
         return any(
-            profile.kind == "Dynamic"
-            and profile.periods[0].mode in EXTERNAL_MODES
-            and (profile.evse_id in (0, signal.evse_id) or not signal.evse_id)
-            for profile in self._store.of_csms()
+            item.profile.evse_id in (0, signal.evse_id) or not signal.evse_id
+            for item in self._store.takers()
         )
 
     def _next(self) -> int:
@@ -128,10 +128,8 @@ class ExternalLimits(Block):
 
     def _put(self, item: External, now: Now) -> None:
         payload = profile(item, now, dynamic=self._dynamic)
-        view = self._desk.evses.get(item.evse_id) or next(
-            iter(self._desk.evses.values())
-        )
-        parsed = parse_profile(payload, item.evse_id, view.supply)
+        supply = self._desk.supply_of(item.evse_id)
+        parsed = parse_profile(payload, item.evse_id, supply)
         since = item.signal.received_mono if parsed.kind == "Dynamic" else None
         parsed = replace(parsed, external=True)
         self._store.put(Installed(payload, parsed, item.source), since)
@@ -156,12 +154,14 @@ class ExternalLimits(Block):
                 cleared = {"chargingLimitSource": group[0], "evseId": group[1]}
                 self._desk.send("ClearedChargingLimit", cleared, now)
 
+    @property
+    def _percent(self) -> float:
+        told = "SmartChargingCtrlr", "LimitChangeSignificance"
+        return float(self._desk.model.text(*told))
+
     def _same(self, told: dict[int, External], items: dict[int, External]) -> bool:
-        percent = float(
-            self._desk.model.text("SmartChargingCtrlr", "LimitChangeSignificance")
-        )
         return told.keys() == items.keys() and all(
-            alike(told[number], item, percent, self._rating_w(item.evse_id))
+            alike(told[number], item, self._percent, self._rating_w(item.evse_id))
             for number, item in items.items()
         )
 
@@ -193,9 +193,6 @@ class ExternalLimits(Block):
                 self._watched[evse_id] = _Rate(power_w, now.mono + RATE_WAIT_S)
 
     def _rates(self, now: Now) -> None:
-        percent = float(
-            self._desk.model.text("SmartChargingCtrlr", "LimitChangeSignificance")
-        )
         for evse_id, view in self._desk.evses.items():
             if view.report is None:
                 continue
@@ -207,7 +204,7 @@ class ExternalLimits(Block):
                 del self._watched[evse_id]
             elif rate is not None and self._settled(evse_id, power_w):
                 before, rating_w = rate.power_w, view.config.charge_w
-                if significant(before, power_w, percent, rating_w):
+                if significant(before, power_w, self._percent, rating_w):
                     del self._watched[evse_id]
                     self._rate_changed(view, now)
             self._power_w[evse_id] = power_w

@@ -12,7 +12,13 @@ LIMITS = OperationMode.EXTERNAL_LIMITS
 PLAN = [{"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": 5000.0}]
 
 
+def rate_changes(whole: Whole) -> int:
+    told = [event["triggerReason"] for event in whole.rig.events()]
+    return told.count("ChargingRateChanged")
+
+
 @pytest.mark.req("K11.FR.01", "K13.FR.01", "K11.FR.02", "K13.FR.02")
+@pytest.mark.req("K11.FR.04", "K13.FR.03")
 def test_a_limit_narrows_a_running_transaction_until_it_is_gone() -> None:
     whole = Whole()
     whole.start()
@@ -24,9 +30,11 @@ def test_a_limit_narrows_a_running_transaction_until_it_is_gone() -> None:
         whole.run(1.0)
     assert whole.power_w <= 2000.0 + 1.0
     assert len(whole.rig.payloads("NotifyChargingLimit")) == 1
+    assert rate_changes(whole) == 1  # the heart has cut at once
     whole.run(20.0)
     assert whole.power_w == pytest.approx(5000.0, abs=100.0)
     assert len(whole.rig.payloads("ClearedChargingLimit")) == 1
+    assert rate_changes(whole) == 2
 
 
 @pytest.mark.req("K12.FR.01", "K04.FR.05")
