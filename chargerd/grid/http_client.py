@@ -21,7 +21,6 @@ BODY_MAX = 1 << 20
 HEAD_MAX = 16_384
 _CHUNK_BYTES = 16_384
 _TURN = 32  # pieces of a body, then it is others' turn: a piece may be of 1 byte
-_TLS = "tls"
 
 
 class HttpError(GridError):
@@ -59,21 +58,9 @@ class Http:
         try:
             async with asyncio.timeout(CALL_S):
                 return await self._call(method, url, headers, body)
-        except TimeoutError:
+        except (OSError, ValueError, h11.ProtocolError, HttpError) as error:
             await self.close()
-            raise HttpError("timeout") from None
-        except ssl.SSLError as error:
-            await self.close()
-            raise HttpError(_TLS, str(error)) from None
-        except OSError as error:
-            await self.close()
-            raise HttpError("connection", str(error)) from None
-        except h11.ProtocolError as error:
-            await self.close()
-            raise HttpError("malformed", str(error)) from None
-        except HttpError:
-            await self.close()
-            raise
+            raise _named(error) from None
 
     async def _call(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
@@ -157,3 +144,16 @@ class Http:
         self._where = None
         if streams is not None:
             streams[1].transport.abort()
+
+
+def _named(error: Exception) -> HttpError:
+    match error:
+        case HttpError():
+            return error
+        case TimeoutError():
+            return HttpError("timeout")
+        case ssl.SSLError():
+            return HttpError("tls", str(error))
+        case OSError():
+            return HttpError("connection", str(error))
+    return HttpError("malformed", str(error))  # ValueError: a URL that is none

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -146,11 +147,12 @@ class Ven:
 
     def _safe_url(self, url: str) -> str:
         """Our secret goes there: not without TLS."""
-        parts = urlsplit(url)
-        plain_allowed = self._config.insecure or parts.hostname in LOOPBACK
-        if parts.scheme != "https" and not (parts.scheme == "http" and plain_allowed):
-            raise Refused("token url", "the token's URL is not https")
-        return url
+        with suppress(ValueError):  # no URL at all
+            parts = urlsplit(url)
+            plain_allowed = self._config.insecure or parts.hostname in LOOPBACK
+            if parts.scheme == "https" or (parts.scheme == "http" and plain_allowed):
+                return url
+        raise Refused("token url", "the token's URL is not https")
 
     def _take_token(self, body: Json, now: Now) -> None:
         token = words.text(body, "access_token", 8192)

@@ -123,12 +123,13 @@ async def test_no_server_and_a_redirect_that_is_not_followed() -> None:
         await http.close()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: 1"])
+@pytest.mark.parametrize("tail", ["/a b", "/\r\nX: 1", "/\u00e9", "99999/", "x/"])
 @pytest.mark.asyncio
-async def test_what_would_break_a_head(url: str) -> None:
+async def test_what_would_break_a_head_or_is_no_url(tail: str) -> None:
     async with server(lambda *_: answer({})) as made:
-        with pytest.raises(HttpError):
-            await Http(None).call("GET", url.replace("127.0.0.1", made.url[7:]), {})
+        with pytest.raises(HttpError) as raised:
+            await Http(None).call("GET", made.url + tail, {})
+        assert raised.value.reason == "malformed"
         assert made.asked == []
 
 

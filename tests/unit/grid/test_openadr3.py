@@ -390,7 +390,9 @@ def test_client_credentials() -> None:
     assert again.kind == "token"
 
 
-@pytest.mark.parametrize("url", ["http://evil.example/token", "ftp://x", "", None])
+@pytest.mark.parametrize(
+    "url", ["http://evil.example/token", "ftp://x", "https://[", "", None]
+)
 def test_the_secret_does_not_go_without_tls(url: Any) -> None:
     stand = Stand(client_id="me", client_secret="x")
     call = stand.next()
