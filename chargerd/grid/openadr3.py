@@ -189,7 +189,7 @@ class Ven:
     def _wait(self, call: Call, now: Now) -> None:
         """Longer each time, until an answer is as it should be."""
         self._rows = []
-        if call.kind == "auth":
+        if call.kind == "token":  # the VTN may tell another place for it
             self._token_url = self._config.token_url
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 8))
         self._failures += 1

@@ -420,6 +420,18 @@ def test_we_make_ourselves_known(version: str, paths: list[str]) -> None:
     stand.tell()
     made = [call.url.removeprefix("http://127.0.0.1:1/v3") for call in stand.calls]
     assert made == ["/vens?venName=charger", *paths, "/events?skip=0&limit=50"]
+def test_a_token_server_that_has_moved_is_found_again() -> None:
+    stand = Stand(client_id="me", client_secret="x")
+    kinds = []
+    for body, status in (({"tokenURL": "https://old.example"}, 200), (None, 404)) * 2:
+        call = stand.next()
+        assert call is not None
+        kinds.append(call.kind)
+        stand.answer(call, body, status)
+        stand.mono += 5.0
+    assert kinds == ["auth", "token"] * 2
+
+
     bodies = [json.loads(call.body) for call in stand.calls if call.method == "POST"]
     words = ["VEN", "RESOURCE", "RESOURCE"]
     if version == "3.1":
