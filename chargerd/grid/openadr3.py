@@ -103,11 +103,12 @@ class Ven:
         now = self._clock.told(now)
         if status == 401 and call.kind != "token":
             self._token_mono = -1.0
+        if status >= 300:
+            self.refused[f"{call.kind} {status}"] += 1
         if call.kind in KINDS and status not in (401, 429):
             self._joined(call, status, body, now)
             return
         if status >= 300:
-            self.refused[f"{call.kind} {status}"] += 1
             if call.kind == "report" and 400 <= status < 500 and status != 401:
                 self._waiting.popleft()  # it will not be better the next time
             self._wait(call, now)
@@ -129,7 +130,7 @@ class Ven:
             self.membership.answered(call, status, body, now.mono)
         except Refused as refused:
             self.refused[refused.reason] += 1
-            self.membership.failed(now.mono)
+            self.membership.leave(now.mono)
         self._poll_mono = min(self._poll_mono, now.mono)  # what it knows may count
 
     def _heed(self, call: Call, body: Any, now: Now) -> None:
@@ -275,7 +276,6 @@ class Ven:
 
     def status(self) -> dict[str, Any]:
         """For people."""
-        refused = self.refused + self.events.refused + self.membership.refused
         return {
             "connected": self._failures == 0 and self._heard_mono is not None,
             "ven_id": self.membership.ven_id,
@@ -284,7 +284,7 @@ class Ven:
             "accepted": self.events.accepted,
             "deleted": self.events.deleted,
             "reports": self.sent,
-            "refused": dict(refused),
+            "refused": dict(self.refused + self.events.refused),
         }
 
     def alerts(self, now: Now) -> dict[str, str]:

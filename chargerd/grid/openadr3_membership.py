@@ -6,7 +6,6 @@ make none, is still followed: then its events are told apart by what they name.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +36,6 @@ class Membership:
         self._targets: dict[str, int] = {}  # given to a resource -> EVSE
         self._missing: list[str] = []
         self._due_mono = 0.0
-        self.refused: Counter[str] = Counter()
 
     @property
     def rules(self) -> Rules:
@@ -91,10 +89,9 @@ class Membership:
     def answered(self, call: Call, status: int, body: Any, now_mono: float) -> None:
         """Raises Refused for what is malformed; the step is left all the same."""
         if status >= 300:
-            self.refused[f"{call.kind} {status}"] += 1
-            self._leave(now_mono)
+            self.leave(now_mono)
             return
-        step, self._step = self._step, "done"
+        self._step = "done"
         if call.kind == "programs":
             self._take_programs(words.listed(body, MOST_ROWS))
         elif call.kind in ("find ven", "make ven"):
@@ -102,18 +99,15 @@ class Membership:
             self._take_ven(rows)
         elif call.kind == "find resources":
             self._take_resources(words.listed(body, MOST_ROWS))
-        elif step == "make resource":
+        else:
             del self._missing[0]
-            self._step = "make resource" if self._missing else "done"
+            self._step = call.kind if self._missing else "done"
         if self._step == "done":
-            self._leave(now_mono)
+            self.leave(now_mono)
 
-    def failed(self, now_mono: float) -> None:
-        """No good answer: the other steps wait for the next time."""
-        self._leave(now_mono)
-
-    def _leave(self, now_mono: float) -> None:
-        """A refusal of the programs is not one of the ven."""
+    def leave(self, now_mono: float) -> None:
+        """Done, or no good answer: the other steps wait for the next time. A refusal of
+        the programs is not one of the ven."""
         if self._step == "programs":
             self._step = "find ven"
             return

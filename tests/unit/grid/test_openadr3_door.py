@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from chargerd.grid import build
 from chargerd.grid.errors import GridError
@@ -101,8 +102,11 @@ async def test_an_event_reaches_the_heart_and_ends_with_its_deletion() -> None:
 
 
 @pytest.mark.asyncio
-async def test_answers_that_are_no_json_are_counted() -> None:
-    async with server(lambda *_: answer(b"<html>")) as made:
+async def test_answers_that_are_no_json_or_refusals_are_counted_and_logged() -> None:
+    def respond(_method: str, path: str, _body: bytes) -> bytes:
+        return answer(b"<html>", "403 No" if path.startswith("/vens") else "200 OK")
+
+    async with server(respond) as made:
         given, told = ports(Told(mono=120.0))
         settings = {"url": made.url, "ven_name": "charger"}
         (door,) = build.build(config(openadr3=settings), given)
@@ -114,7 +118,9 @@ async def test_answers_that_are_no_json_are_counted() -> None:
                 refused: dict[str, int] = door.status()["refused"]
                 return refused.get("malformed", 0) > 1
 
-            await until("two refusals", counted)
+            with capture_logs() as logs:
+                await until("two refusals", counted)
+            assert [log["error"] for log in logs] == ["find ven 403"]
             assert told.signals == []
         finally:
             task.cancel()
