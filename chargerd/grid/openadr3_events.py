@@ -23,6 +23,7 @@ MOST_KEPT = 262_144  # characters of all events: they are written from the loop
 class Listing:
     """What a whole list comes to."""
 
+    rules: Rules | None = None
     told: dict[str, Event] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
@@ -50,11 +51,12 @@ class Events:
         self.refused: Counter[str] = Counter()
         self.accepted = self.deleted = 0
         self._bad: dict[str, str] = {}  # refused ones: when they were last modified
+        self._rules: Rules | None = None  # what those alive were read by
 
     def judge(self, raws: list[Json], rules: Rules, now: datetime) -> Listing:
         """The whole list as the VTN has it now. Changes nothing here: it may take long,
         and runs beside the loop."""
-        listing = Listing()
+        listing = Listing(rules)
         if len(raws) > MOST_EVENTS:
             listing.refused["flood"] += 1
         for raw in raws[:MOST_EVENTS]:
@@ -79,7 +81,8 @@ class Events:
             if now_modified and known.modified and now_modified < known.modified:
                 listing.refused["replayed"] += 1
                 return known
-            return known if raw == known.raw else read(raw, rules, known.seen)
+            same = raw == known.raw and rules == self._rules
+            return known if same else read(raw, rules, known.seen)
         event = read(raw, rules, now)
         if not event.over(now):
             listing.accepted += 1
@@ -92,6 +95,7 @@ class Events:
         self.deleted += len(self.alive.keys() - listing.told.keys())
         changed = listing.told != self.alive
         self.alive, self._bad = listing.told, listing.bad
+        self._rules = listing.rules
         return changed
 
     def drop_over(self, now: datetime) -> bool:

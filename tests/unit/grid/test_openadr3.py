@@ -239,6 +239,23 @@ def test_targets(targets: Any, evse: int | None, refused: dict[str, int]) -> Non
     found = stand.asked(event(targets=targets))
     assert set(found) == (set() if evse is None else {("openadr3.set", evse)})
     assert stand.ven.status()["refused"] == refused
+def test_a_target_that_moves_takes_its_event_along() -> None:
+    stand = Stand()
+    stand.vens = [{"id": "V1", "venName": "charger"}]
+    north = {"id": "R1", "resourceName": "evse1", "targets": ["north"]}
+    stand.resources = [north, {"id": "R2", "resourceName": "evse2"}]
+    always = {"start": "2026-11-25T12:00:00Z", "duration": "P1D"}
+    told = event(targets=["north"], intervalPeriod=always)
+    assert list(stand.asked(told)) == [("openadr3.set", 1)]
+    stand.resources = [{**north, "resourceName": "evse2"}]
+    stand.mono += 600.0  # it is looked at anew
+    found = stand.asked(told)
+    assert found == {
+        ("openadr3.set", 1): [],
+        ("openadr3.set", 2): [(0.0, -3000.0)],
+    }
+
+
 
 
 def test_own_groups_refuse_others() -> None:
