@@ -298,8 +298,6 @@ class App:
             records=self._recorder.look if self._recorder else None,
             past=self._recorder.past if self._recorder else None,
             plans=self._plan.plans,
-            priority=self._ocpp.people.use_priority if self._config.ocpp.url else None,
-            limit=self._ocpp.people.set_limits if self._config.ocpp.url else None,
             people=self._ocpp.people if self._config.ocpp.url else None,
         )
         api = LocalApi(local, ports, on_login=self._login)

@@ -17,6 +17,7 @@ from chargerd.model import DisplayText, DriverLimits, PaymentDone
 MAX_DETAILS = 20
 STATUSES = ("Settled", "Canceled", "Rejected", "Failed")
 WEB_LIMITS = {"energy_wh": 1e7, "time_s": 1e7, "cost": 1e7}
+LIMITS = {**WEB_LIMITS, "soc_pct": 100.0}
 
 
 class People(Protocol):
@@ -24,6 +25,8 @@ class People(Protocol):
 
     def texts(self) -> list[DisplayText]: ...
     def terminal(self) -> dict[str, Any]: ...
+    def set_limits(self, evse_id: int, wish: DriverLimits) -> str: ...
+    def use_priority(self, evse_id: int, activate: bool) -> str: ...
     def refuse_tariff(self, evse_id: int) -> str: ...
     def wish_web_payment(self, evse_id: int, limits: DriverLimits) -> str: ...
     def card_paid(
@@ -40,6 +43,8 @@ class PeopleVerbs:
 
     def table(self) -> dict[str, Callable[[Json], Awaitable[Json]]]:
         return {
+            "priority": self._priority,
+            "limit": self._limit,
             "display": self._display,
             "refuse-tariff": self._refuse_tariff,
             "web-payment": self._web_payment,
@@ -52,8 +57,18 @@ class PeopleVerbs:
     @property
     def _door(self) -> People:
         if self._people is None:
-            raise LocalError("no central system: texts and payments are its own")
+            raise LocalError("no central system: this is a matter of its own")
         return self._people
+
+    async def _priority(self, question: Json) -> Json:
+        """Charging ahead of others, if the central system has set how (OCPP K22)."""
+        on = question.get("off") is not True
+        return _accepted(self._door.use_priority(self._evse(question), on))
+
+    async def _limit(self, question: Json) -> Json:
+        """Stop the session's energy there; the central system is told (OCPP E16)."""
+        wish = _limits(question, LIMITS)
+        return _accepted(self._door.set_limits(self._evse(question), wish))
 
     async def _display(self, question: Json) -> Json:
         """What each display shows now; EVSE 0 = the main one."""
@@ -65,14 +80,7 @@ class PeopleVerbs:
 
     async def _web_payment(self, question: Json) -> Json:
         """What the driver wants before he scans the code (OCPP C25)."""
-        given = {
-            name: number(question, name, 0.0, most)
-            for name, most in WEB_LIMITS.items()
-            if question.get(name) is not None
-        }
-        if not given:
-            raise LocalError(f"give one of {', '.join(WEB_LIMITS)}")
-        wish = DriverLimits(**given)
+        wish = _limits(question, WEB_LIMITS)
         return _accepted(self._door.wish_web_payment(self._evse(question), wish))
 
     async def _terminal(self, question: Json) -> Json:
@@ -107,7 +115,20 @@ class PeopleVerbs:
         return _accepted(self._door.check_vat(evse_id, told))
 
 
+def _limits(question: Json, most: Mapping[str, float]) -> DriverLimits:
+    """At least one of those in `most`, each from 0 to that."""
+    given = {
+        name: number(question, name, 0.0, high)
+        for name, high in most.items()
+        if question.get(name) is not None
+    }
+    if not given:
+        raise LocalError(f"give one of {', '.join(most)}")
+    return DriverLimits(**given)
+
+
 def _accepted(why: str) -> Json:
+    """The answer to a wish; `why`: why it cannot be, "" = it is done."""
     if why:
         raise LocalError(why)
     return {"accepted": True}

@@ -18,7 +18,6 @@ from chargerd.local.values import LocalError, number, text
 from chargerd.model import (
     Decision,
     DispatchSignal,
-    DriverLimits,
     IslandRequest,
     OperationMode,
     Priority,
@@ -64,9 +63,7 @@ class Ports:
     records: Callable[[], Awaitable[Json]] | None = None
     past: Callable[[int, datetime], Awaitable[Json | None]] | None = None
     plans: Callable[[], tuple[Plan, ...]] = tuple
-    priority: Callable[[int, bool], str] | None = None  # "" = done, or why not
-    limit: Callable[[int, DriverLimits], str] | None = None  # the same
-    people: People | None = None  # displays, payment terminals; the same
+    people: People | None = None  # None = no central system
 
 
 class Verbs:
@@ -94,8 +91,6 @@ class Verbs:
             "stop": self._stop,
             "reset": self._reset,
             "island": self._island,
-            "priority": self._priority,
-            "limit": self._limit,
             "help": self._help,
             **PeopleVerbs(ports.people, self._evse).table(),
         }
@@ -239,33 +234,6 @@ class Verbs:
     async def _island(self, question: Json) -> Json:
         """In a blackout: feed the house, where that does not begin by itself."""
         self._ports.request(IslandRequest())
-        return {"accepted": True}
-
-    async def _priority(self, question: Json) -> Json:
-        """Charging ahead of others, if the central system has set how (OCPP K22)."""
-        if self._ports.priority is None:
-            raise LocalError("no central system: there is nobody to set priority")
-        on = question.get("off") is not True
-        why = self._ports.priority(self._evse(question), on)
-        if why:
-            raise LocalError(why)
-        return {"accepted": True}
-
-    async def _limit(self, question: Json) -> Json:
-        """Stop the session's energy there; the central system is told (OCPP E16)."""
-        if self._ports.limit is None:
-            raise LocalError("no central system: limits are part of its transactions")
-        most = {"energy_wh": 1e7, "time_s": 1e7, "soc_pct": 100.0, "cost": 1e7}
-        given = {
-            name: number(question, name, 0.0, high)
-            for name, high in most.items()
-            if question.get(name) is not None
-        }
-        if not given:
-            raise LocalError(f"give one of {', '.join(most)}")
-        why = self._ports.limit(self._evse(question), DriverLimits(**given))
-        if why:
-            raise LocalError(why)
         return {"accepted": True}
 
     def _signal(self, question: Json) -> DispatchSignal:

@@ -357,9 +357,9 @@ def test_commands_ask_the_heart(
     assert heart.requests[4] == ResetRequest(0, immediate=False)
     assert heart.requests[5] == ResetRequest(2, immediate=True)
     assert heart.signals[0].segments[0].setpoint_w == 3000.0
-    assert heart.limits == [(1, DriverLimits(energy_wh=7500.0, time_s=1800.0))]
+    limit = DriverLimits(energy_wh=7500.0, time_s=1800.0)
     paid_for = DriverLimits(energy_wh=20_000.0, time_s=3600.0)
-    assert heart.people.wanted == [(1, "refuse"), (1, paid_for)]
+    assert heart.people.wanted == [(1, "limit", limit), (1, "refuse"), (1, paid_for)]
 
 
 @pytest.mark.parametrize(

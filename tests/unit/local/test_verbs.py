@@ -64,6 +64,12 @@ class Wishes:
         self.wanted.append((evse_id, *what))
         return "not here" if evse_id == 2 else ""
 
+    def set_limits(self, evse_id: int, wish: DriverLimits) -> str:
+        return self._note(evse_id, "limit", wish)
+
+    def use_priority(self, evse_id: int, activate: bool) -> str:
+        return self._note(evse_id, "priority", activate)
+
     def refuse_tariff(self, evse_id: int) -> str:
         return self._note(evse_id, "refuse")
 
@@ -90,7 +96,6 @@ class Heart:
     records: dict[str, Any] | None = field(default_factory=lambda: dict(RECORDS))
     asked: list[tuple[int, datetime]] = field(default_factory=list)
     plans: tuple[Plan, ...] = ()
-    limits: list[tuple[int, DriverLimits]] = field(default_factory=list)
     people: Wishes = field(default_factory=Wishes)
 
     def ports(
@@ -116,14 +121,9 @@ class Heart:
             self.asked.append((evse_id, utc))
             return {"source": "from the disk"} if evse_id == 1 else None
 
-        def limit(evse_id: int, wish: DriverLimits) -> str:
-            self.limits.append((evse_id, wish))
-            return "no transaction" if wish.cost else ""
-
         return Ports(
             read=read,
             now=lambda: at(100.0),
-            limit=limit,
             people=self.people,
             simulate=simulate,
             request=self.requests.append,
@@ -266,43 +266,6 @@ async def test_dispatch_may_be_forbidden() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.req("K22.FR.01")
-async def test_priority_is_switched_or_refused_with_the_reason() -> None:
-    asked: list[tuple[int, bool]] = []
-
-    def priority(evse_id: int, on: bool) -> str:
-        asked.append((evse_id, on))
-        return "" if on else "no transaction"
-
-    verbs = Verbs(replace(Heart().ports(), priority=priority))
-    assert await verbs.answer({"verb": "priority", "evse": 1}) == {"accepted": True}
-    with pytest.raises(LocalError, match="no transaction"):
-        await verbs.answer({"verb": "priority", "off": True})
-    assert asked == [(1, True), (1, False)]
-    with pytest.raises(LocalError, match="no central system"):
-        await Verbs(Heart().ports()).answer({"verb": "priority"})
-
-
-@pytest.mark.asyncio
-async def test_a_driver_may_limit_the_session() -> None:
-    heart = Heart()
-    verbs = Verbs(heart.ports())
-    question = {"verb": "limit", "energy_wh": 9000, "soc_pct": 80.0}
-    assert await verbs.answer(question) == {"accepted": True}
-    assert heart.limits == [(1, DriverLimits(energy_wh=9000.0, soc_pct=80.0))]
-    for bad, why in (
-        ({"cost": 5}, "no transaction"),
-        ({}, "give one of"),
-        ({"soc_pct": 101}, "soc_pct"),
-        ({"time_s": "long"}, "time_s"),
-    ):
-        with pytest.raises(LocalError, match=why):
-            await verbs.answer({"verb": "limit", **bad})
-    with pytest.raises(LocalError, match="no central system"):
-        await Verbs(replace(heart.ports(), limit=None)).answer(question)
-
-
-@pytest.mark.asyncio
 async def test_requests_are_neutral_values() -> None:
     heart = Heart()
     verbs = Verbs(heart.ports(evse_ids=(1, 2)))
@@ -424,6 +387,10 @@ async def test_what_is_shown_and_ordered() -> None:
 
 
 PEOPLE: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
+    ({"verb": "priority"}, (1, "priority", True)),
+    ({"verb": "priority", "off": True}, (1, "priority", False)),
+    ({"verb": "limit", "energy_wh": 9000, "soc_pct": 80.0},
+     (1, "limit", DriverLimits(energy_wh=9000.0, soc_pct=80.0))),
     ({"verb": "refuse-tariff"}, (1, "refuse")),
     ({"verb": "web-payment", "time_s": 60}, (1, DriverLimits(time_s=60.0))),
     ({"verb": "card", "psp_ref": "P1", "details": {"CardBin": "411111"}},
@@ -438,6 +405,7 @@ PEOPLE: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
 
 
 @pytest.mark.asyncio
+@pytest.mark.req("K22.FR.01")
 @pytest.mark.parametrize(("question", "wanted"), PEOPLE)
 async def test_what_people_want(
     question: dict[str, Any], wanted: tuple[Any, ...]
@@ -451,6 +419,11 @@ async def test_what_people_want(
 @pytest.mark.parametrize(
     "question",
     [
+        {"verb": "priority", "evse": 2},
+        {"verb": "limit", "evse": 2, "cost": 5},
+        {"verb": "limit", "evse": 1},
+        {"verb": "limit", "evse": 1, "soc_pct": 101},
+        {"verb": "limit", "evse": 1, "time_s": "long"},
         {"verb": "refuse-tariff", "evse": 2},
         {"verb": "web-payment", "evse": 1},
         {"verb": "web-payment", "evse": 1, "soc_pct": 80},
