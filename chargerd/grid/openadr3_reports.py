@@ -6,7 +6,6 @@ Forecasts are not made. Values that are not known are left out.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,8 +61,6 @@ class Reports:
         self._ven_name, self._resources = ven_name, resources
         self._every_s, self._version = every_s, version
         self._progress: dict[str, _Progress] = {}
-        self.refused: Counter[str] = Counter()
-        self.made = 0
 
     def tick(
         self, events: Iterable[Event], reports: Mapping[int, EvseReport], now: Now
@@ -80,7 +77,6 @@ class Reports:
                 found.append(body)
         for ident in self._progress.keys() - alive:
             del self._progress[ident]
-        self.made += len(found)
         return found
 
     def _asked(self, event: Event) -> _Asked | None:
