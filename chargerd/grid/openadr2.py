@@ -21,7 +21,7 @@ from chargerd.grid.openadr2_opt import Opt
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_words import Call, Json, Refused
 from chargerd.grid.server_clock import ServerClock
-from chargerd.grid.work import Work
+from chargerd.grid.work import Kept, Work
 from chargerd.model import EvseReport
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0  # after a failure, doubled each time
@@ -58,7 +58,7 @@ class Ven:
         self._heard_mono: float | None = None
         self._clock = ServerClock()
         self._dirty = True
-        self._kept: Json = {}
+        self._kept = Kept(config.hold_s)
         self._saved: Mapping[str, Any] | None = saved
         self.refused: Counter[str] = Counter()
 
@@ -287,27 +287,13 @@ class Ven:
     # -- over restarts ---------------------------------------------------------------
 
     def _save(self, now: Now) -> Json | None:
-        """What is to be kept, if it has changed (or the last word is older by much)."""
-        state: Json = {
+        events = self.events.save()
+        state = {
             "ven_id": self.ven_id,
             "registration_id": self._registration,
-            "events": self.events.save(),
+            "events": events,
         }
-        heard_mono = self._heard_mono
-        if heard_mono is not None and state["events"]:
-            third_s = self._config.hold_s / 3.0
-            old_mono = self._kept.get("heard_mono", -third_s)
-            changed = {**self._kept, **state} != self._kept
-            if changed or heard_mono - old_mono >= third_s:
-                old_mono = heard_mono
-            state["heard_mono"] = old_mono
-        if state == self._kept:
-            return None
-        self._kept = state
-        out = {k: v for k, v in state.items() if k != "heard_mono"}
-        if "heard_mono" in state:
-            out["heard_utc"] = now.utc_at(state["heard_mono"]).isoformat()
-        return out
+        return self._kept.changed(state, self._heard_mono if events else None, now)
 
     def _restore(self, saved: Mapping[str, Any], now: Now) -> None:
         """Events of the last run, for what is left of their hold; the VTN's next list

@@ -26,7 +26,7 @@ from chargerd.grid.openadr3_read import ALERTS, Event, horizon
 from chargerd.grid.openadr3_reports import Reports
 from chargerd.grid.openadr3_words import Json, Refused
 from chargerd.grid.server_clock import ServerClock
-from chargerd.grid.work import Work
+from chargerd.grid.work import Kept, Work
 from chargerd.model import EvseReport
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0  # after a failure, doubled each time
@@ -63,7 +63,7 @@ class Ven:
         self._heard_mono: float | None = None
         self._clock = ServerClock()
         self._dirty = True
-        self._kept: Json = {}
+        self._kept = Kept(config.hold_s)
         self._saved: Mapping[str, Any] | None = saved
         self.refused: Counter[str] = Counter()
         self.sent = 0
@@ -233,25 +233,13 @@ class Ven:
     # -- over restarts ---------------------------------------------------------------
 
     def _save(self, now: Now) -> Json | None:
-        """What is to be kept, if it has changed (or the last word is older by much)."""
-        heard_mono = self._heard_mono
-        state: Json = {
-            "events": self.events.save(),
+        events = self.events.save()
+        state = {
+            "events": events,
             "baselines": dict(self._dispatch.baselines),
             "membership": self.membership.save(),
         }
-        if heard_mono is not None and state["events"]:
-            kept_mono = self._kept.get("heard_mono", 0.0)
-            old = heard_mono - kept_mono >= self._config.hold_s / 3.0
-            changed = any(self._kept.get(key) != state[key] for key in state)
-            state["heard_mono"] = heard_mono if old or changed else kept_mono
-        if state == self._kept:
-            return None
-        self._kept = state
-        out = {key: value for key, value in state.items() if key != "heard_mono"}
-        if "heard_mono" in state:
-            out["heard_utc"] = now.utc_at(state["heard_mono"]).isoformat()
-        return out
+        return self._kept.changed(state, self._heard_mono if events else None, now)
 
     def _restore(self, saved: Mapping[str, Any], now: Now) -> None:
         """Events of the last run; the VTN's next list confirms or ends them."""
