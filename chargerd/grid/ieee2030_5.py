@@ -45,7 +45,7 @@ class Controls:
         self._modes: dict[str, Mode] = {}
         self._reports: dict[int, EvseReport] = {}
         self._heard_mono = self._alive_mono = -math.inf
-        self._told: set[str] = set()
+        self._told = windows.Told()
         self._dirty = True
         self._refresh_mono = 0.0
         self.connected, self.lfdi = False, ""
@@ -115,21 +115,11 @@ class Controls:
             del self._modes[name]
         wished_mono = self._heard_mono + self._hold_s
         capped_mono = max(self._heard_mono, self._alive_mono) + self._hold_s
-        found = {}
+        found = {(DROOP, 0): self._droop_signal(wished_mono, now)}
         for source, end_mono in ((SET, wished_mono), (LIMIT, capped_mono)):
             several = [w for w in self._windows(now) if w.caps == (source == LIMIT)]
-            signal = None
-            if several and math.isfinite(end_mono):
-                signal = windows.compose(source, 0, several, end_mono, now)
-            if signal is not None:
-                found[source] = signal
-        droop = self._droop_signal(wished_mono, now)
-        if droop is not None:
-            found[DROOP] = droop
-        for source in self._told - found.keys():
-            found[source] = windows.made(source, 0, (), now.mono, now.mono)
-        self._told = {source for source, s in found.items() if s.segments}
-        return list(found.values())
+            found[source, 0] = windows.compose(source, 0, several, end_mono, now)
+        return self._told.all(found, now)
 
     def _windows(self, now: Now) -> list[Window]:
         """A wish that came later stands above an earlier one."""
@@ -148,10 +138,7 @@ class Controls:
 
     def _droop_signal(self, end_mono: float, now: Now) -> DispatchSignal | None:
         mode = self._modes.get("droop")
-        if mode is None or not math.isfinite(end_mono):
-            return None
-        end_mono = min(end_mono, mode.end_mono)
-        if end_mono <= now.mono:
+        if mode is None or (end_mono := min(end_mono, mode.end_mono)) <= now.mono:
             return None
         segment = Segment(now.mono, OperationMode.LOCAL_FREQUENCY, curve=mode.curve)
         return windows.made(DROOP, 0, (segment,), end_mono, now.mono, Priority.RESERVE)

@@ -14,7 +14,7 @@ from chargerd.config import Evse
 from chargerd.config_grid import Openadr2
 from chargerd.grid import windows
 from chargerd.grid.openadr2_events import Event, Part, Signal
-from chargerd.grid.windows import Priced, Window
+from chargerd.grid.windows import Key, Priced, Window
 from chargerd.grid.work import Work
 from chargerd.model import DispatchSignal, EvseReport
 from chargerd.plan import PriceSeries
@@ -25,13 +25,12 @@ Reports = Mapping[int, EvseReport]
 
 
 class Dispatch:
-    """Keeps what was told last, so that what is over is withdrawn once."""
+    """Of all events together."""
 
     def __init__(self, config: Openadr2, evses: Iterable[Evse]) -> None:
         self._config = config
         self._evses = {evse.id: evse for evse in evses}
-        self._told: set[tuple[str, int]] = set()
-        self._priced = False
+        self._told = windows.Told()
 
     def reckon(
         self,
@@ -51,19 +50,15 @@ class Dispatch:
         self, events: Iterable[Event], until_mono: float, reports: Reports, now: Now
     ) -> list[DispatchSignal]:
         """The newest of each source and EVSE; those that say nothing any more end."""
-        asked: dict[tuple[str, int], list[Window]] = {}
+        asked: dict[Key, list[Window]] = {}
         for evse_id, window in self._windows(events, reports, now):
             kind = "limit" if window.caps else "set"
             asked.setdefault((f"{SOURCE}.{kind}", evse_id), []).append(window)
         found = {
-            key: signal
+            key: windows.compose(*key, several, until_mono, now)
             for key, several in asked.items()
-            if (signal := windows.compose(*key, several, until_mono, now)) is not None
         }
-        for key in self._told - found.keys():
-            found[key] = windows.made(*key, (), now.mono, now.mono)
-        self._told = {k for k, s in found.items() if s.segments}
-        return list(found.values())
+        return self._told.all(found, now)
 
     def discharges(self, event: Event, before_mono: float, now: Now) -> bool:
         """Does it want power out of a vehicle before `before_mono`?"""
@@ -151,8 +146,7 @@ class Dispatch:
         return windows.towards(target_wh, report, end_mono, ratings, now)
 
     def _prices(self, events: Iterable[Event], now: Now) -> PriceSeries | None:
-        """One series without gaps from all price events; None = nothing to say. When
-        the last price event is gone, a series that is over: the tariff counts again."""
+        """One series without gaps from all price events."""
         parts: list[Priced] = []
         currency = ""
         for event in events:
@@ -163,13 +157,7 @@ class Dispatch:
                 if signal.name == "ELECTRICITY_PRICE":
                     currency = signal.unit if len(signal.unit) == 3 else currency
                     parts += _priced(signal, start_mono, event.rank, now)
-        found = windows.series(SOURCE, parts, currency, RANK)
-        if found is None and self._priced:
-            found = windows.no_prices(SOURCE, RANK, now.mono)
-            self._priced = False
-            return found
-        self._priced = found is not None
-        return found
+        return self._told.prices(SOURCE, parts, currency, RANK, now)
 
 
 def _priced(signal: Signal, start_mono: float, rank: int, now: Now) -> Iterator[Priced]:

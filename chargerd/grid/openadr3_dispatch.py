@@ -16,7 +16,7 @@ from chargerd.config_grid_servers import Openadr3
 from chargerd.grid import windows
 from chargerd.grid.openadr3_events import MOST_TOGETHER
 from chargerd.grid.openadr3_read import ALERTS, DAY_S, PRICES, Event, Part, horizon
-from chargerd.grid.windows import MOST_SEGMENTS, Priced, Window
+from chargerd.grid.windows import MOST_SEGMENTS, Key, Priced, Window
 from chargerd.grid.work import Work
 from chargerd.model import DispatchSignal, EvseReport, Priority
 from chargerd.plan import PriceSeries
@@ -30,7 +30,6 @@ _CAPACITY, _RELATIVE = "_CAPACITY_", "DISPATCH_SETPOINT_RELATIVE"
 _FAR_S = 2.0 * DAY_S  # a price that holds for ever is told so far
 Reports = Mapping[int, EvseReport]
 Baselines = dict[str, float]
-Key = tuple[str, int]  # source and EVSE
 Asked = tuple[str, float | None, float | None]  # source, wish, cap
 Spans = list[tuple[Event, list[Part]]]
 
@@ -46,13 +45,12 @@ class Capacity:
 
 
 class Dispatch:
-    """Keeps what was told last, so that what is over is withdrawn once."""
+    """Of all events together."""
 
     def __init__(self, config: Openadr3, evses: Iterable[Evse]) -> None:
         self._config = config
         self._evses = {evse.id: evse for evse in evses}
-        self._told: set[Key] = set()
-        self._priced = False
+        self._told = windows.Told()
         # What the station did before a relative setpoint began, in W.
         self.baselines: Baselines = {}
 
@@ -87,13 +85,8 @@ class Dispatch:
                 end_mono = max(until_mono, now.mono + self._config.hold_s)
             elif key[0] == ALERT:
                 priority = Priority.EMERGENCY
-            signal = windows.compose(*key, several, end_mono, now, priority)
-            if signal is not None:
-                found[key] = signal
-        for key in self._told - found.keys():
-            found[key] = windows.made(*key, (), now.mono, now.mono)
-        self._told = {k for k, s in found.items() if s.segments}
-        return list(found.values())
+            found[key] = windows.compose(*key, several, end_mono, now, priority)
+        return self._told.all(found, now)
 
     def _windows(
         self,
@@ -188,21 +181,14 @@ class Dispatch:
         return windows.towards(target_wh, report, end_mono, ratings, now)
 
     def _prices(self, spans: Spans, now: Now) -> PriceSeries | None:
-        """One series without gaps from all price events; None = nothing to say. When
-        the last price event is gone, a series that is over: the tariff counts again."""
+        """One series without gaps from all price events."""
         parts: list[Priced] = []
         currency = ""
         for event, several in spans:
             if not event.evse_ids:
                 currency = event.currency or currency
                 parts += _priced(event, several, now)
-        found = windows.series(SOURCE, parts, currency, RANK)
-        if found is None and self._priced:
-            found = windows.no_prices(SOURCE, RANK, now.mono)
-            self._priced = False
-            return found
-        self._priced = found is not None
-        return found
+        return self._told.prices(SOURCE, parts, currency, RANK, now)
 
 
 def _power(reports: Reports, evse_id: int) -> float | None:

@@ -57,7 +57,7 @@ class Manager:
         self._constraints: UUID | None = None
         self._report: EvseReport | None = None
         self._teller = Teller(config, evse, self._words)
-        self._signalled: set[str] = set()
+        self._told = windows.Told()
         self._dirty = False
         self.refused: Counter[str] = Counter()
         self.accepted = self.sessions = 0
@@ -271,19 +271,14 @@ class Manager:
         asked: dict[str, list[Window]] = {}
         for window in self.instructions.windows():
             asked.setdefault(LIMIT if window.caps else SET, []).append(window)
-        found = []
-        for source in sorted(asked.keys() | self._signalled):
-            several = asked.get(source, [])
-            signal = None
-            if several:
-                signal = windows.compose(
-                    source, self._evse.id, several, now.mono + FARTHEST_S, now
-                )
-            found.append(
-                signal or windows.made(source, self._evse.id, (), now.mono, now.mono)
+        evse_id, until_mono = self._evse.id, now.mono + FARTHEST_S
+        found = {
+            (source, evse_id): windows.compose(
+                source, evse_id, several, until_mono, now
             )
-        self._signalled = {s.source for s in found if s.segments}
-        return found
+            for source, several in asked.items()
+        }
+        return self._told.all(found, now)
 
     def status(self) -> dict[str, Any]:
         """For people."""

@@ -8,7 +8,7 @@ the end it was given.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Protocol, TypeVar
@@ -26,6 +26,7 @@ from chargerd.plan import PricePart, PriceSeries
 MOST_SEGMENTS = 512
 NO_END_S = 3600.0  # to reach a state of charge that has no time of its own
 GAP_S = 1.0  # between two prices, and still one series
+Key = tuple[str, int]  # source and EVSE
 _NOTHING = OperationMode.EXTERNAL_LIMITS  # without limits: says nothing
 
 
@@ -150,7 +151,7 @@ def series(
     source: str, parts: Iterable[Priced], currency: str, rank: int
 ) -> PriceSeries | None:
     """One series without overlap (the earlier part goes first), until a gap."""
-    chain: list[Priced] = []
+    chain: list[PricePart] = []
     until_mono = 0.0
     for part in sorted(parts, key=lambda p: (p.start_mono, -p.rank)):
         start_mono = part.start_mono
@@ -163,18 +164,39 @@ def series(
         if len(chain) == MOST_SEGMENTS:
             break
         until_mono = part.end_mono
-        chain.append(
-            Priced(start_mono, until_mono, part.rank, part.price, part.sell, part.co2_g)
-        )
+        chain.append(PricePart(start_mono, part.price, part.sell, part.co2_g))
     if not chain:
         return None
-    found = tuple(PricePart(p.start_mono, p.price, p.sell, p.co2_g) for p in chain)
-    return PriceSeries(source, found, until_mono, currency, rank)
+    return PriceSeries(source, tuple(chain), until_mono, currency, rank)
 
 
-def no_prices(source: str, rank: int, now_mono: float) -> PriceSeries:
-    """A series that is over: the next source's prices count again."""
-    return PriceSeries(source, (PricePart(now_mono - 1.0, 0.0),), now_mono, "", rank)
+class Told:
+    """What was told last, so that what is over is withdrawn once."""
+
+    def __init__(self) -> None:
+        self._keys: set[Key] = set()
+        self._priced = False
+
+    def all(
+        self, found: Mapping[Key, DispatchSignal | None], now: Now
+    ) -> list[DispatchSignal]:
+        """What is found, and an end of each that was told and is not any more."""
+        told = {key: signal for key, signal in found.items() if signal is not None}
+        over = self._keys - told.keys()
+        self._keys = set(told)
+        return [*told.values(), *(made(*k, (), now.mono, now.mono) for k in over)]
+
+    def prices(
+        self, source: str, parts: Iterable[Priced], currency: str, rank: int, now: Now
+    ) -> PriceSeries | None:
+        """One series of them; when the last is gone, one that is over: the next
+        source's prices count again. None = nothing to say."""
+        found = series(source, parts, currency, rank)
+        was, self._priced = self._priced, found is not None
+        if found is None and was:
+            over = (PricePart(now.mono - 1.0, 0.0),)
+            return PriceSeries(source, over, now.mono, "", rank)
+        return found
 
 
 def stored_wh(report: EvseReport | None) -> float | None:
