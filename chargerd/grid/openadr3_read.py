@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chargerd.grid import openadr3_words as words
@@ -90,15 +90,7 @@ class Event:
                 start_s = part.start_s + offset_s
                 end_s = min(part.end_s + offset_s, self.length_s)
                 if start_s < end_s and end_s > after_s and start_s < before_s:
-                    yield Part(
-                        part.interval,
-                        start_s,
-                        end_s,
-                        part.kind,
-                        part.value,
-                        part.unit,
-                        part.note,
-                    )
+                    yield replace(part, start_s=start_s, end_s=end_s)
                     left -= 1
                     if not left:
                         return

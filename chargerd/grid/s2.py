@@ -73,7 +73,6 @@ class Manager:
 
     def end(self, now: Now) -> None:
         """The socket is gone: so is all that was asked over it."""
-        self.instructions.clear()
         self.to_send.clear()
         self.instructions = Instructions(self._config.hold_s)
         self._agreed, self.control, self._constraints = False, "", None
@@ -82,24 +81,23 @@ class Manager:
 
     def receive(self, text: str, now: Now) -> None:
         """One message."""
+        about = ""
         try:
             message = words.read(text)
-            about = getattr(message, "message_id", None)
-            if about is None:
-                self._heard_status(message)
-                return
-            try:
+            about = str(getattr(message, "message_id", ""))
+            if about:
                 self._heed(message, now)
-            except Bad as bad:
-                raise Bad(bad.reason, bad.status, str(bad), str(about)) from None
+            else:
+                self._heard_status(message)
         except Bad as bad:
             self.refused[bad.reason] += 1
+            about = bad.about or about
             # What has no id is answered once a session: at a second such answer a CEM
             # made of s2-python 0.11 breaks the session off.
-            if bad.about or not self._answered_nobody:
-                self._answered_nobody = self._answered_nobody or not bad.about
-                about, label = bad.about or _NOBODY, str(bad)[:200]
-                self._send(self._words.reception(about, bad.status, label))
+            if about or not self._answered_nobody:
+                self._answered_nobody = self._answered_nobody or not about
+                label = str(bad)[:200]
+                self._send(self._words.reception(about or _NOBODY, bad.status, label))
 
     def _heard_status(self, message: Any) -> None:
         if message.status is not common.ReceptionStatusValues.OK:
