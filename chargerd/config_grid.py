@@ -8,12 +8,18 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
 from chargerd.config_base import Section, Watts
-from chargerd.config_grid_servers import LOOPBACK, S2, Ieee2030, Openadr3
+from chargerd.config_grid_servers import (
+    LOOPBACK,
+    S2,
+    Ieee2030,
+    Openadr3,
+    Server,
+    Share,
+)
 
 Topic = Annotated[
     str,
@@ -47,7 +53,6 @@ Command = Literal[
     "operative",
 ]
 _XML_SAFE = r"^[^<>&\"'\s]*$"
-Share = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Broker(Section):
@@ -184,27 +189,16 @@ class Sunspec(Section):
     requests_per_s: Annotated[float, Field(ge=1, le=500)] = 50.0
 
 
-class Openadr2(Section):
+class Openadr2(Server):
     """`[grid.openadr2]`: an OpenADR 2.0b VEN that polls its VTN (docs/openadr.md)."""
 
-    url: Annotated[
-        str,
-        Field(
-            min_length=8,
-            max_length=500,
-            pattern=r"^https?://[^\s<>\"']+$",
-            description='e.g. "https://vtn.example/OpenADR2/Simple/2.0b"',
-        ),
-    ]
+    # `url`: e.g. "https://vtn.example/OpenADR2/Simple/2.0b".
     ven_name: Annotated[str, Field(min_length=1, max_length=64, pattern=_XML_SAFE)]
     ven_id: Annotated[str, Field(max_length=64, pattern=_XML_SAFE)] = ""  # "" = given
     vtn_id: Annotated[str, Field(max_length=64)] = ""  # "" = any
     market_contexts: tuple[str, ...] = ()  # () = any
     # What the VTN calls our EVSEs, in their order; () = "evse1" and so on.
     resources: tuple[Annotated[str, Field(pattern=_XML_SAFE)], ...] = ()
-    ca: Path | None = None  # PEM; None = the machine's roots
-    certificate: Path | None = None  # the VEN's, and its key, PEM
-    key: Path | None = None
     sign: bool = False  # our messages, too (high security)
     vtn_fingerprint: Annotated[
         str,
@@ -213,8 +207,6 @@ class Openadr2(Section):
             description="of who signs the VTN's messages; empty = unsigned is accepted",
         ),
     ] = ""
-    # Without TLS a VTN is believed on this machine only, unless this says so.
-    insecure: bool = False
     poll_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # where the VTN names none
     sync_s: Annotated[float, Field(ge=5, le=3600)] = 60.0  # asks for the whole list
     hold_s: Annotated[float, Field(ge=60, le=86_400)] = 900.0  # without a word from it
@@ -225,15 +217,6 @@ class Openadr2(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Openadr2:
-        host = urlsplit(self.url).hostname or ""
-        plain = self.url.startswith("http:")
-        if plain and not self.insecure and host not in LOOPBACK:
-            raise ValueError(
-                f"url: {host!r} without TLS: anybody on the way could command; "
-                "use https, or insecure = true to accept that"
-            )
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together; give both or none")
         if self.sign and self.certificate is None:
             raise ValueError("sign: needs certificate and key")
         if len(set(self.resources)) != len(self.resources):
