@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from chargerd.config_grid import Broker
 from chargerd.grid.errors import GridError
+from chargerd.grid.trust import trust
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,9 @@ class Link:
 
     def __init__(self, broker: Broker, face: Face) -> None:
         self._broker, self._face = broker, face
-        self._tls = _tls(broker) if broker.tls else None
+        self._tls = (
+            trust(broker.ca, broker.certificate, broker.key) if broker.tls else None
+        )
         self._waiting: dict[str, tuple[bytes, bool]] = {}
         self._news = asyncio.Event()
         self.connected = False
@@ -175,16 +177,3 @@ def topics_ok(names: Iterable[str]) -> None:
     for name in names:
         if any(sign in name for sign in "+#/\0"):
             raise GridError(f"station.id: {name!r} cannot be part of an MQTT topic")
-
-
-def _tls(broker: Broker) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=broker.ca)
-        if broker.certificate is not None:
-            context.load_cert_chain(broker.certificate, broker.key)
-    except (OSError, ssl.SSLError) as error:
-        raise GridError(
-            f"MQTT certificates of {broker.host}: {error}; check ca, certificate, key"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

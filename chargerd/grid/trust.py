@@ -20,5 +20,7 @@ def trust(
             context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(path) for path in (ca, certificate, key) if path)
-        raise GridError(f"{files}: cannot be loaded: {error}") from error
+        raise GridError(
+            f"{files}: cannot be loaded: {error}; check ca, certificate, key"
+        ) from error
     return context
