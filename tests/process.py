@@ -94,11 +94,21 @@ class Plant:
     async def discharge(self, power_w: float = -5000.0) -> None:
         """Ask for power from the vehicle and wait until it flows."""
         await set_setpoint(self.peer, 1, power_w, 600)
+        await self.flows(power_w - 300.0, power_w + 300.0, 10.0)
 
-        async def flows() -> bool:
-            return abs(await self.power_w() - power_w) < 300.0
+    async def flows(self, low_w: float, high_w: float, limit_s: float = 40.0) -> None:
+        """Wait until a power between these flows."""
 
-        await until(f"{power_w} W at the terminals", flows, 10.0)
+        async def there() -> bool:
+            return low_w < await self.power_w() < high_w
+
+        await until(f"{low_w}..{high_w} W at the terminals", there, limit_s)
+
+    async def grid(self, door: str) -> dict[str, Any]:
+        """What a grid door says of itself."""
+        answer = await self.stand.local.ask(verb="status")
+        found: dict[str, Any] = answer["station"]["grid"][door]
+        return found
 
 
 def patient_bench(folder: Path) -> Path:

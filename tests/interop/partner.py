@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.process import until
+
 OUT = Path(__file__).parents[2] / "out" / "interop"
 LINE_MAX = 1 << 20
 
@@ -56,6 +58,15 @@ class Partner:
         if not line:
             raise AssertionError(f"{verb}: the partner has died")
         return json.loads(line)
+
+    async def seen(self, key: str, count: int = 1) -> Any:
+        """All that it has seen of a kind, once there are so many."""
+
+        async def there() -> Any:
+            found = (await self.ask("seen")).get(key, [])
+            return len(found) >= count and found
+
+        return await until(f"{count} of {key}", there, 30.0)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """A customer energy manager made of PyPI `s2-python`: its connection, parser, messages.
 
 Runs in s2-python's own venv. Verbs by lines (see partner.py): seen, select, power,
-envelope, revoke, raw, drop. Owns no judgement; s2-python's own shows in "wrong".
+envelope, revoke, raw, drop. Owns no judgement.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Cem:
         self.connection: S2AsyncConnection | None = None
         self.medium: Medium | None = None
         self.seen: dict[str, list[Any]] = {}
-        self.wrong: list[str] = []
         self.refused = 0
 
     async def serve(self, socket: ServerConnection) -> None:

@@ -4,14 +4,13 @@ GridAPPS-D's models (PyPI `gridappsd-2030-5`) are the server's documents."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hil.stand import free_port
 from tests.interop.partner import Partner, install, partner
 from tests.interop.test_openadr2_openleadr import pki
-from tests.process import Plant, patient_bench, station, until
+from tests.process import patient_bench, station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
@@ -32,19 +31,6 @@ def environment(port: int, ca: Path, certificate: Path, key: Path) -> dict[str, 
         "HOLD_S": "60",
     }
     return {prefix + key: value for key, value in values.items()}
-
-
-async def grid(plant: Plant) -> dict[str, Any]:
-    status = await plant.stand.local.ask(verb="status")
-    found: dict[str, Any] = status["station"]["grid"]["ieee2030_5"]
-    return found
-
-
-async def flows(plant: Plant, low_w: float, high_w: float) -> None:
-    async def there() -> bool:
-        return low_w < await plant.power_w() < high_w
-
-    await until(f"{low_w}..{high_w} W at the terminals", there, 40.0)
 
 
 async def seen(server: Partner, key: str, word: str = "") -> list[str]:
@@ -74,26 +60,26 @@ async def test_a_utility_commands_the_vehicle(tmp_path: Path) -> None:
         await server.ask("default", {"opModMaxLimW": 1500})
 
         async def up() -> bool:
-            return bool((await grid(plant))["connected"])
+            return bool((await plant.grid("ieee2030_5"))["connected"])
 
         await until("the server is known", up, 60.0)
         await plant.start_session()
 
         # opModTargetW: 2.5 kW out of the DER. Its reception and start are told.
         first = await server.ask("control", {"opModTargetW": 2500, "seconds": 600})
-        await flows(plant, -2700.0, -2200.0)
+        await plant.flows(-2700.0, -2200.0)
         await seen(server, "DERControlResponse", first.upper())
 
         # It supersedes: 2 kW into it.
         second = await server.ask("control", {"opModTargetW": -2000, "seconds": 20})
-        await flows(plant, 1800.0, 2200.0)
+        await plant.flows(1800.0, 2200.0)
 
         # Cancelled by the server: it ends. Then the default's cap stands above a wish.
         await server.ask("clear")
-        await flows(plant, 2300.0, 20_000.0)
+        await plant.flows(2300.0, 20_000.0)
         await server.ask("control", {"opModTargetW": 6000, "seconds": 600})
-        await flows(plant, -3300.0, -2700.0)
-        assert (await grid(plant))["modes"] == ["p_lim", "target_w"]
+        await plant.flows(-3300.0, -2700.0)
+        assert (await plant.grid("ieee2030_5"))["modes"] == ["p_lim", "target_w"]
         assert second != first
 
         await seen(server, "DERStatus")

@@ -42,12 +42,6 @@ PRICE = {
 }
 
 
-async def grid(plant: Plant) -> dict[str, Any]:
-    status = await plant.stand.local.ask(verb="status")
-    found: dict[str, Any] = status["station"]["grid"]["openadr2"]
-    return found
-
-
 async def flows(plant: Plant, power_w: float) -> None:
     async def there() -> bool:
         return abs(await plant.power_w() - power_w) < 300.0
@@ -60,14 +54,6 @@ async def let_go(plant: Plant, power_w: float) -> None:
         return abs(await plant.power_w() - power_w) > 1000.0
 
     await until(f"{power_w} W is over", gone, 30.0)
-
-
-async def seen(vtn: Partner, key: str, count: int = 1) -> Any:
-    async def there() -> Any:
-        found = (await vtn.ask("seen"))[key]
-        return len(found) >= count and found
-
-    return await until(f"{count} of {key}", there, 30.0)
 
 
 async def opted(vtn: Partner, *answer: str) -> None:
@@ -100,7 +86,7 @@ async def test_a_vtn_commands_the_vehicle(tmp_path: Path) -> None:
         ) as plant,
     ):
         await vtn.ask("start")
-        await seen(vtn, "registrations")
+        await vtn.seen("registrations")
         await plant.start_session()
 
         await vtn.ask("events", DISCHARGE, PRICE)
@@ -114,7 +100,7 @@ async def test_a_vtn_commands_the_vehicle(tmp_path: Path) -> None:
         await flows(plant, 1500.0)
         await vtn.ask("events", PRICE)
         await let_go(plant, 1500.0)
-        assert (await grid(plant))["cancelled"] == {"implied": 1}
+        assert (await plant.grid("openadr2"))["cancelled"] == {"implied": 1}
 
         # What is not for us, or not understood, is refused.
         other = {**DISCHARGE, "id": "E2", "resource": "somebody"}
@@ -123,7 +109,7 @@ async def test_a_vtn_commands_the_vehicle(tmp_path: Path) -> None:
         await opted(vtn, "E2", "optOut")
         await opted(vtn, "E3", "optOut")
 
-        values = await seen(vtn, "values", 2)
+        values = await vtn.seen("values", 2)
         assert set(values) >= {
             "evse1/RealPower/W",
             "evse1/RealEnergy/Wh",
@@ -136,7 +122,7 @@ async def test_a_vtn_commands_the_vehicle(tmp_path: Path) -> None:
         await flows(plant, -3000.0)
         await vtn.ask("stop")
         await vtn.ask("start")
-        assert len(await seen(vtn, "registrations", 2)) == 2
+        assert len(await vtn.seen("registrations", 2)) == 2
         await let_go(plant, -3000.0)
 
 
@@ -208,11 +194,11 @@ async def test_both_sides_show_and_sign(tmp_path: Path, right: bool) -> None:
         await vtn.ask("start")
 
         async def judged() -> bool:
-            status = await grid(plant)
+            status = await plant.grid("openadr2")
             return bool(status["registered"] or status["refused"].get("signature"))
 
         await until("the VTN is believed or not", judged, 30.0)
-        status = await grid(plant)
+        status = await plant.grid("openadr2")
         assert status["registered"] is right
         assert bool(status["refused"].get("signature")) is not right
 
@@ -229,7 +215,7 @@ async def test_the_drivers_need_and_a_restart(tmp_path: Path) -> None:
         station(tmp_path, bench=patient_bench(tmp_path), **ours) as plant,
     ):
         await vtn.ask("start")
-        await seen(vtn, "registrations")
+        await vtn.seen("registrations")
         await plant.start_session()
         later = {**DISCHARGE, "id": "E2", "in_s": 7200}
         await vtn.ask("events", DISCHARGE, later)
@@ -245,11 +231,11 @@ async def test_the_drivers_need_and_a_restart(tmp_path: Path) -> None:
         await plant.stand.start_daemon(**ours)
 
         async def kept() -> bool:
-            events = (await grid(plant))["events"]
+            events = (await plant.grid("openadr2"))["events"]
             return set(events) == {"E1", "E2"}
 
         await until("the events of the last run", kept, 20.0)
-        status = await grid(plant)
+        status = await plant.grid("openadr2")
         assert not status["registered"]
         assert status["events"]["E1"].startswith("opted out")
         assert status["events"]["E2"].startswith("followed")

@@ -9,33 +9,12 @@ from typing import Any
 import pytest
 
 from hil.stand import free_port
-from tests.interop.partner import Partner, install, partner
-from tests.process import Plant, patient_bench, station, until
+from tests.interop.partner import install, partner
+from tests.process import patient_bench, station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 VTN = Path(__file__).with_name("openadr3_vtn.py")
-
-
-async def grid(plant: Plant) -> dict[str, Any]:
-    status = await plant.stand.local.ask(verb="status")
-    found: dict[str, Any] = status["station"]["grid"]["openadr3"]
-    return found
-
-
-async def flows(plant: Plant, low_w: float, high_w: float) -> None:
-    async def there() -> bool:
-        return low_w < await plant.power_w() < high_w
-
-    await until(f"{low_w}..{high_w} W at the terminals", there, 30.0)
-
-
-async def seen(vtn: Partner, key: str, count: int = 1) -> Any:
-    async def there() -> Any:
-        found = (await vtn.ask("seen"))[key]
-        return len(found) >= count and found
-
-    return await until(f"{count} of {key}", there, 30.0)
 
 
 @pytest.mark.asyncio
@@ -56,9 +35,9 @@ async def test_business_logic_commands_the_vehicle(tmp_path: Path) -> None:
         station(tmp_path, bench=patient_bench(tmp_path), **ours) as plant,
     ):
         await vtn.ask("seen")
-        (ven,) = await seen(vtn, "vens")
+        (ven,) = await vtn.seen("vens")
         assert ven["venName"] == "chargerd"
-        resources = await seen(vtn, "resources")
+        resources = await vtn.seen("resources")
         assert resources[0]["resourceName"] == "evse1"
         await plant.start_session()
 
@@ -66,8 +45,8 @@ async def test_business_logic_commands_the_vehicle(tmp_path: Path) -> None:
         wanted += [{"payloadType": "STORAGE_CHARGE_LEVEL", "frequency": 0}]
         discharge = {"kind": "DISPATCH_SETPOINT", "value": -3.0, "seconds": 3600}
         await vtn.ask("event", {**discharge, "reportDescriptors": wanted})
-        await flows(plant, -3300.0, -2700.0)
-        reports = await seen(vtn, "reports", 2)
+        await plant.flows(-3300.0, -2700.0)
+        reports = await vtn.seen("reports", 2)
         values = {
             p["type"]: p["values"][0]
             for p in reports[-1]["resources"][0]["intervals"][0]["payloads"]
@@ -77,21 +56,21 @@ async def test_business_logic_commands_the_vehicle(tmp_path: Path) -> None:
         # A capacity stands above the wish.
         cap = {"kind": "EXPORT_CAPACITY_LIMIT", "value": 1.5, "seconds": 3600}
         await vtn.ask("event", cap)
-        await flows(plant, -1700.0, -1000.0)
+        await plant.flows(-1700.0, -1000.0)
 
         # What is not understood is refused and the others go on.
         await vtn.ask("event", {**discharge, "kind": "SIMPLE", "value": 7})
         await vtn.ask("event", {**discharge, "kind": "OLS", "value": 0.5})
 
         async def refused() -> Any:
-            return (await grid(plant))["refused"].get("range")
+            return (await plant.grid("openadr3"))["refused"].get("range")
 
         await until("SIMPLE 7 is refused", refused, 10.0)
-        await flows(plant, -1700.0, -1000.0)
+        await plant.flows(-1700.0, -1000.0)
 
         # Deleted: it ends. The VTN refuses our token: a new one is asked for.
         await vtn.ask("clear")
-        await flows(plant, -500.0, 20_000.0)
+        await plant.flows(-500.0, 20_000.0)
         before = (await vtn.ask("seen"))["tokens"]
         await vtn.ask("forbid", True)
 
@@ -101,5 +80,5 @@ async def test_business_logic_commands_the_vehicle(tmp_path: Path) -> None:
         await until("a new token", renewed, 30.0)
         await vtn.ask("forbid", False)
         await vtn.ask("event", discharge)
-        await flows(plant, -3300.0, -2700.0)
+        await plant.flows(-3300.0, -2700.0)
         assert (await vtn.ask("seen"))["wrong"] == []

@@ -4,13 +4,12 @@ revoked, a dropped session ends what it asked, bad words are answered."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hil.stand import free_port
 from tests.interop.partner import Partner, install, partner
-from tests.process import Plant, patient_bench, station, until
+from tests.process import patient_bench, station, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
@@ -26,24 +25,9 @@ def environment(port: int, right: bool = True) -> dict[str, str]:
     return {prefix + key: value for key, value in values.items()}
 
 
-async def flows(plant: Plant, low_w: float, high_w: float) -> None:
-    async def there() -> bool:
-        return low_w < await plant.power_w() < high_w
-
-    await until(f"{low_w}..{high_w} W at the terminals", there, 30.0)
-
-
-async def seen(cem: Partner, key: str, count: int = 1) -> Any:
-    async def there() -> Any:
-        found = (await cem.ask("seen")).get(key, [])
-        return len(found) >= count and found
-
-    return await until(f"{count} of {key}", there, 30.0)
-
-
 async def ended(cem: Partner, ident: str, status: str) -> None:
     async def there() -> bool:
-        told = await seen(cem, "InstructionStatusUpdate")
+        told = await cem.seen("InstructionStatusUpdate")
         mine = [m["status_type"] for m in told if m["instruction_id"] == ident]
         return status in mine
 
@@ -58,7 +42,7 @@ async def test_a_cem_commands_the_vehicle(tmp_path: Path) -> None:
         partner(python, CEM, str(port)) as cem,
         station(tmp_path, bench=patient_bench(tmp_path), **environment(port)) as plant,
     ):
-        (details,) = await seen(cem, "ResourceManagerDetails")
+        (details,) = await cem.seen("ResourceManagerDetails")
         assert details["available_control_types"] == [FRBC, PEBC]
         await plant.start_session()
         await cem.ask("select", FRBC)
@@ -70,17 +54,17 @@ async def test_a_cem_commands_the_vehicle(tmp_path: Path) -> None:
             )
 
         await until("a description of the vehicle", able, 30.0)
-        level = (await seen(cem, "FRBC.StorageStatus"))[-1]["present_fill_level"]
+        level = (await cem.seen("FRBC.StorageStatus"))[-1]["present_fill_level"]
         assert 55.0 < level < 65.0
 
         first = await cem.ask("power", -3000.0)
-        await flows(plant, -3300.0, -2700.0)
+        await plant.flows(-3300.0, -2700.0)
         await ended(cem, first, "STARTED")
-        measured = await seen(cem, "PowerMeasurement", 3)
+        measured = await cem.seen("PowerMeasurement", 3)
         assert measured[-1]["values"][0]["commodity_quantity"] == "ELECTRIC.POWER.L1"
 
         second = await cem.ask("power", 2000.0)
-        await flows(plant, 1800.0, 2200.0)
+        await plant.flows(1800.0, 2200.0)
         await ended(cem, first, "SUCCEEDED")
         await cem.ask("revoke", second)
         await ended(cem, second, "REVOKED")
@@ -89,21 +73,20 @@ async def test_a_cem_commands_the_vehicle(tmp_path: Path) -> None:
         await cem.ask("raw", "no json")
         await cem.ask("raw", '{"message_type": "FRBC.Instruction", "x": 1e999}')
         await cem.ask("power", -2000.0)
-        await flows(plant, -2300.0, -1700.0)
-        status = await plant.stand.local.ask(verb="status")
-        grid = status["station"]["grid"]["s2"]
-        assert grid["refused"] == {"malformed": 1, "range": 1}
+        await plant.flows(-2300.0, -1700.0)
+        refused = (await plant.grid("s2"))["refused"]
+        assert refused == {"malformed": 1, "range": 1}
 
         # An envelope that leaves no way but out.
         await cem.ask("select", PEBC)
-        await seen(cem, "PEBC.PowerConstraints")
+        await cem.seen("PEBC.PowerConstraints")
         await cem.ask("envelope", -4000.0, -1000.0)
-        await flows(plant, -1300.0, -800.0)
+        await plant.flows(-1300.0, -800.0)
 
         # The session is gone: so is what it asked. Then it is taken up anew.
         await cem.ask("drop")
-        await flows(plant, -300.0, 20_000.0)
-        assert len(await seen(cem, "ResourceManagerDetails", 2)) == 2
+        await plant.flows(-300.0, 20_000.0)
+        assert len(await cem.seen("ResourceManagerDetails", 2)) == 2
 
 
 @pytest.mark.asyncio
@@ -119,5 +102,4 @@ async def test_without_the_pairing_s_token_there_is_no_session(tmp_path: Path) -
             return bool((await cem.ask("seen"))["refused"])
 
         await until("the CEM turns us away", turned_away, 30.0)
-        status = await plant.stand.local.ask(verb="status")
-        assert not status["station"]["grid"]["s2"]["agreed"]
+        assert not (await plant.grid("s2"))["agreed"]
