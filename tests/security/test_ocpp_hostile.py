@@ -224,7 +224,8 @@ def old_cipher(server: ssl.SSLContext) -> None:
     ("weaken", "event"),
     [
         pytest.param(old_protocol, "InvalidTLSVersion",
-                     marks=pytest.mark.req("A00.FR.316", "A00.FR.419")),
+                     marks=pytest.mark.req("A00.FR.314", "A00.FR.316", "A00.FR.417",
+                                           "A00.FR.419")),
         pytest.param(old_cipher, "InvalidTLSCipherSuite",
                      marks=pytest.mark.req("A00.FR.323", "A00.FR.426")),
     ],

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import AvailabilityRequest, EvseReport
 from chargerd.ocpp.blocks.block import Block, Handler, Trigger
@@ -27,7 +26,7 @@ def status_of(view: EvseView, connector_id: int) -> str:
     if view.report is None:
         return "Unavailable"
     snapshot = view.report.snapshot
-    if any(faults.lookup(fault.name).stops_power for fault in snapshot.faults):
+    if view.faulted:
         return "Faulted"
     session = snapshot.session
     if session.id and session.connector_id == connector_id:  # a kept one, too (E10)

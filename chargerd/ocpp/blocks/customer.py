@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.auth_cache import AuthCache
 from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, refusal, stamp
+from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.local_list import LocalList
 from chargerd.ocpp.blocks.tokens import digest_of
 from chargerd.ocpp.effects import Answer, Payload
@@ -72,21 +72,10 @@ class Customer(Block):
 
     def _tell(self, request_id: int, text: str, now: Now) -> None:
         slices = [text[at : at + SLICE] for at in range(0, len(text), SLICE)]
-        for number, part in enumerate(slices):
-            self._waiting += 1
-            self._desk.send(
-                "NotifyCustomerInformation",
-                {
-                    "data": part,
-                    "tbc": number + 1 < len(slices),
-                    "seqNo": number,
-                    "generatedAt": stamp(now.utc),
-                    "requestId": request_id,
-                },
-                now,
-                answered=self._told,
-                while_gated=True,
-            )
+        self._waiting = len(slices)
+        self._desk.report(
+            "NotifyCustomerInformation", request_id, "data", slices, now, self._told
+        )
 
     def _told(self, request: Payload, answer: Answer, now: Now) -> None:
         self._waiting -= 1

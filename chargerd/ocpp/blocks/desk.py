@@ -6,11 +6,12 @@ EVSE. Knows no OCPP use case: those are the other modules of this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from chargerd import faults
 from chargerd.clock import Now
 from chargerd.config import Config, Evse
 from chargerd.faults import Severity
@@ -108,6 +109,12 @@ class EvseView:
         """Somebody may charge there, and nobody has ended it."""
         session = self.session
         return bool(session and session.authorised and session.stop_reason is None)
+
+    @property
+    def faulted(self) -> bool:
+        """A fault that is present keeps its power at 0 W."""
+        found = self.report.snapshot.faults if self.report else ()
+        return any(faults.lookup(fault.name).stops_power for fault in found)
 
     @property
     def taken(self) -> bool:
@@ -284,6 +291,27 @@ class Desk:
         payload = {"generatedAt": stamp(now.utc), "seqNo": 0, "eventData": [made]}
         self.send("NotifyEvent", payload, now, durability, while_gated=while_gated)
         return event_id
+
+    def report(
+        self,
+        action: str,
+        request_id: int,
+        name: str,
+        parts: Sequence[Any],
+        now: Now,
+        answered: OnAnswer | None = None,
+    ) -> None:
+        """What the CSMS has asked for, in messages of one part each; `name`: its field.
+        A Pending station may be asked, too (B02)."""
+        for number, part in enumerate(parts):
+            payload = {
+                "requestId": request_id,
+                "generatedAt": stamp(now.utc),
+                "seqNo": number,
+                "tbc": number + 1 < len(parts),
+                name: part,
+            }
+            self.send(action, payload, now, answered=answered, while_gated=True)
 
     def next_number(self, name: str) -> int:
         """0, 1, 2, ... per name, since the start."""

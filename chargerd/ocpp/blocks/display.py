@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import DisplayText, EvseReport, SessionPhase
 from chargerd.ocpp.blocks.block import Block, Handler
@@ -247,7 +246,7 @@ def _states(view: EvseView) -> Iterator[str]:
     report = view.report
     if report is None:
         return
-    if any(faults.lookup(f.name).stops_power for f in report.snapshot.faults):
+    if view.faulted:
         yield "Faulted"
     if not report.snapshot.operative:
         yield "Unavailable"

@@ -17,7 +17,6 @@ from chargerd.ocpp.blocks.availability import Availability
 from chargerd.ocpp.blocks.block import Block, Handler, Trigger
 from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.firmware_update import Step, Update, version_problem
-from chargerd.ocpp.blocks.reset import Reset
 from chargerd.ocpp.effects import Answer, Durability, Later, OcppError, Payload, Save
 from chargerd.ocpp.jobs.address import read_url
 from chargerd.ocpp.jobs.firmware import (
@@ -43,7 +42,7 @@ BUSY = "FwUpdateInProgress", "an installation cannot be cancelled"  # L01.FR.27
 
 
 class Firmware(Block):
-    def __init__(self, desk: Desk, availability: Availability, reset: Reset) -> None:
+    def __init__(self, desk: Desk, availability: Availability) -> None:
         self._desk = desk
         self._availability = availability
         self._config = desk.config.ocpp.firmware
@@ -52,7 +51,6 @@ class Firmware(Block):
         self._work = 0
         self._due_mono = math.inf
         self._checking = False  # a request's certificate
-        reset.blocked = self._blocks_reset
 
     def routes(self) -> Mapping[str, Handler]:
         return {"UpdateFirmware": self.update}
@@ -60,7 +58,7 @@ class Firmware(Block):
     def triggers(self) -> Mapping[str, Trigger]:
         return {"FirmwareStatusNotification": self.trigger}
 
-    def _blocks_reset(self) -> str:
+    def blocks_reset(self) -> str:
         """A reset now could leave half a system (B11.FR.06)."""
         update = self._update
         if update is not None and update.step in FIXED:
@@ -78,7 +76,7 @@ class Firmware(Block):
             read_url(update.url, self._desk.config.ocpp.transfer.protocols)
         except OcppError as error:
             return refusal("InvalidValue", error.description)
-        if self._blocks_reset() or self._checking:
+        if self.blocks_reset() or self._checking:
             return refusal(*BUSY)
         if not update.certificate:
             if not self._config.unsigned or update.signature:
@@ -106,7 +104,7 @@ class Firmware(Block):
 
     def _accept(self, update: Update, now: Now) -> Answer:
         """The update that was under way ends (L01.FR.24)."""
-        if self._blocks_reset():  # it has gone on while the certificate was checked
+        if self.blocks_reset():  # it has gone on while the certificate was checked
             return refusal(*BUSY)
         canceled = self._update is not None and self._update.runs
         self._stop()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Handler
-from chargerd.ocpp.blocks.desk import Desk, refusal, stamp
+from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.monitor import PERIODIC, Monitor
 from chargerd.ocpp.blocks.monitor_store import MonitorStore
 from chargerd.ocpp.blocks.variables import too_much
@@ -40,19 +40,8 @@ class MonitoringReport(Block):
         if not rows:
             return refusal("NotFound", status="EmptyResultSet")
         slices = [rows[at : at + SLICE] for at in range(0, len(rows), SLICE)]
-        for number, part in enumerate(slices):
-            self._desk.send(
-                "NotifyMonitoringReport",
-                {
-                    "requestId": request["requestId"],
-                    "generatedAt": stamp(now.utc),
-                    "seqNo": number,
-                    "tbc": number + 1 < len(slices),
-                    "monitor": part,
-                },
-                now,
-                while_gated=True,
-            )
+        request_id = request["requestId"]
+        self._desk.report("NotifyMonitoringReport", request_id, "monitor", slices, now)
         return {"status": "Accepted"}
 
     def _rows(self, wanted: list[Payload], criteria: list[str]) -> list[Payload]:

@@ -33,12 +33,13 @@ _FIELDS = {  # NetworkConnectionProfileType -> variable
 
 
 class NetworkSettings(Block):
-    def __init__(self, desk: Desk, network: NetworkProfiles) -> None:
+    def __init__(
+        self, desk: Desk, network: NetworkProfiles, lacks: Callable[[int], str]
+    ) -> None:
+        """`lacks`: what a security profile still lacks, "" = nothing (A05.FR.02)."""
         self._desk = desk
         self._network = network
-        # What a security profile still lacks, "" = nothing: who keeps the certificates
-        # replaces it (A05.FR.02, .03).
-        self.lacks: Callable[[int], str] = lambda profile: ""
+        self._lacks = lacks
 
     def routes(self) -> Mapping[str, Handler]:
         return {"SetNetworkProfile": self.set_profile}
@@ -129,7 +130,7 @@ class NetworkSettings(Block):
             if self._downgrades(profile.security_profile):
                 return Refused("Rejected", NO_DOWNGRADE, f"slot {slot}")
             wrong = refused_url(profile.url, profile.security_profile)
-            wrong = wrong or self.lacks(profile.security_profile)
+            wrong = wrong or self._lacks(profile.security_profile)
             if wrong:
                 return Refused("Rejected", BAD_PROFILE, f"slot {slot}: {wrong}")
         return None

@@ -69,7 +69,6 @@ class Parts:
         self._store = ProfileStore(desk)
         self._readings = Readings(desk)
         self.network = NetworkProfiles(desk)
-        self.network_settings = NetworkSettings(desk, self.network)
         self.provisioning = Provisioning(desk, self.network, boot_reason)
         self._cache = AuthCache(desk)
         self.local_list = LocalList(desk)
@@ -87,11 +86,8 @@ class Parts:
         )
         self.ev_certificates = EvCertificates(desk)
         self.certificates = Certificates(desk, self.network)
-        self.network_settings.lacks = self.certificates.lacks
         self.security = Security(desk)
-        self._renewal = Renewal(desk, self.certificates)
         self.chain_status = ChainStatus(desk)
-        self._certificate_status = CertificateStatus(desk, self.certificates)
         self.faults = FaultEvents(desk)
         self.availability = Availability(desk, self.faults)
         self.charging = SmartCharging(desk, self._store)
@@ -109,12 +105,15 @@ class Parts:
             self._readings,
             self.provisioning.reason,
         )
-        self.reset = Reset(desk, self.availability, self.resuming)
+        self._firmware = Firmware(desk, self.availability)
+        self._reset = Reset(
+            desk, self.availability, self.resuming, self._firmware.blocks_reset
+        )
         self._variables = Variables(desk)
         self._trigger = TriggerMessages(desk)
         # In this order they are told of anything; those before see it first.
         self.in_order: tuple[Block, ...] = (
-            *self._station(),
+            *self._station(desk),
             *self._sessions(desk),
             *self._power(desk),
             *self._control(desk),
@@ -132,15 +131,16 @@ class Parts:
             RunningCost(desk, self._tariffs, self._costs, transactions),
         )
 
-    def _station(self) -> tuple[Block, ...]:
+    def _station(self, desk: Desk) -> tuple[Block, ...]:
         """Blocks A, B, C, D, G, H and M."""
+        certificates = self.certificates
         return (
-            self.certificates,  # before a link is of another profile
+            certificates,  # before a link is of another profile
             self.network,
-            self.network_settings,
+            NetworkSettings(desk, self.network, certificates.lacks),
             self.security,
-            self._renewal,
-            self._certificate_status,
+            Renewal(desk, certificates),
+            CertificateStatus(desk, certificates),
             self.chain_status,
             self.provisioning,
             self._variables,
@@ -163,7 +163,7 @@ class Parts:
             self.web_payment,
             self.payments,
             self.display,
-            self.reset,
+            self._reset,
             Sampling(desk, self.transactions, self._readings),
         )
 
@@ -201,7 +201,7 @@ class Parts:
             Monitoring(desk, store, streams, self._variables, self.faults),
             streams,  # what is due at the same instant is in
             MonitoringReport(desk, store),
-            Firmware(desk, self.availability, self.reset),
+            self._firmware,
             Logs(desk, self._variables),
             Customer(desk, self._cache, self.local_list),
             DataTransfer(desk),

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chargerd import faults
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Token
 from chargerd.ocpp.blocks.block import Block, Handler
@@ -238,11 +237,8 @@ def _types(view: EvseView) -> list[str]:
 
 def _usable(view: EvseView) -> bool:
     """Neither Faulted nor Unavailable."""
-    if view.report is None:
-        return False
-    snapshot = view.report.snapshot
-    stops = any(faults.lookup(fault.name).stops_power for fault in snapshot.faults)
-    return snapshot.operative and not stops
+    report = view.report
+    return report is not None and report.snapshot.operative and not view.faulted
 
 
 def _is_over(one: Reservation, now: Now) -> bool:

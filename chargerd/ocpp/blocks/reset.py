@@ -21,14 +21,18 @@ HOLD = "reset"
 
 class Reset(Block):
     def __init__(
-        self, desk: Desk, availability: Availability, resuming: Resuming
+        self,
+        desk: Desk,
+        availability: Availability,
+        resuming: Resuming,
+        blocked: Callable[[], str],
     ) -> None:
+        """`blocked`: why nothing may be reset now, "" = it may (B11.FR.06)."""
         self._desk = desk
         self._availability = availability
         self._resuming = resuming
         self._waiting: set[int] = set()  # EVSE, or STATION, until no transaction runs
-        # Why nothing may be reset now, "" = it may (B11.FR.06, B12.FR.10).
-        self.blocked: Callable[[], str] = str
+        self._blocked = blocked
 
     def routes(self) -> Mapping[str, Handler]:
         return {"Reset": self.reset}
@@ -39,7 +43,7 @@ class Reset(Block):
             return refusal("UnknownEvse", f"there is no EVSE {evse_id}")
         if kind == "ImmediateAndResume" and not self._resuming.available:
             return refusal("UnsupportedRequest", "TxCtrlr.ResumptionTimeout is 0")
-        why = self.blocked()
+        why = self._blocked()
         if why:
             return refusal("FwUpdateInProgress", why)
         busy = self._busy(evse_id)

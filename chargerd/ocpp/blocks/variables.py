@@ -135,22 +135,11 @@ class Variables(Block):
     def _report(self, request_id: int, chosen: list[Variable], now: Now) -> Answer:
         if self._waiting >= MAX_WAITING:  # B07.FR.13, B08.FR.16
             return refusal("OutOfMemory", "earlier reports are still on their way")
-        slices = list(_slices(chosen))
-        for number, part in enumerate(slices):
-            self._waiting += 1
-            self._desk.send(
-                "NotifyReport",
-                {
-                    "requestId": request_id,
-                    "generatedAt": stamp(now.utc),
-                    "seqNo": number,
-                    "tbc": number + 1 < len(slices),
-                    "reportData": [variable.report() for variable in part],
-                },
-                now,
-                answered=self._reported,
-                while_gated=True,  # B02: a Pending station may be asked for reports
-            )
+        slices = [[each.report() for each in part] for part in _slices(chosen)]
+        self._waiting += len(slices)
+        self._desk.report(
+            "NotifyReport", request_id, "reportData", slices, now, self._reported
+        )
         return {"status": "Accepted"}
 
     def _reported(self, request: Payload, answer: Answer, now: Now) -> None:

@@ -29,11 +29,14 @@ START_CALL = {"evseId": 1, "remoteStartId": 7, "idToken": TOKEN}
 @BOTH
 @req("F01.FR.02", "F01.FR.06", "F02.FR.10", "F02.FR.14")
 def test_remote_start_asks_the_heart(version: str) -> None:
-    rig = Rig(version=version).boot()
-    rig.observe(P.CONNECTED)
-    assert rig.call("RequestStartTransaction", START_CALL) == {"status": "Accepted"}
+    """At the EVSE that is named, though another one waits as well."""
+    rig = Rig(config(evses=2), version=version).boot()
+    for evse_id in (1, 2):
+        rig.observe(P.CONNECTED, evse_id=evse_id)
+    answer = rig.call("RequestStartTransaction", {**START_CALL, "evseId": 2})
+    assert answer == {"status": "Accepted"}
     (request,) = rig.asked()
-    assert request == StartRequest(1, CARD, 7, authorised=True, connect_s=60.0)
+    assert request == StartRequest(2, CARD, 7, authorised=True, connect_s=60.0)
 
 
 def test_remote_start_may_have_to_be_authorised() -> None:

@@ -127,6 +127,7 @@ def test_token_before_plug_starts_at_authorized() -> None:
         "Authorized", "CablePluggedIn"
     ]  # fmt: skip
     assert rig.events()[0]["transactionInfo"]["chargingState"] == "Idle"
+    assert rig.events()[0]["idToken"]["idToken"] == CARD.value
 
 
 @pytest.mark.req("E03.FR.05")
@@ -263,7 +264,13 @@ def test_a_stop_nobody_asked_for(
     assert "SuspendedEVSE" not in states
 
 
-@pytest.mark.parametrize("stop_point", ["EVConnected", "Authorized", "EnergyTransfer"])
+@pytest.mark.parametrize(
+    "stop_point",
+    [
+        "EVConnected", "Authorized", "EnergyTransfer",
+        pytest.param("PowerPathClosed", marks=pytest.mark.req("E06.FR.06")),
+    ],
+)  # fmt: skip
 def test_a_pulled_plug_ends_it_whatever_the_stop_point(stop_point: str) -> None:
     """TC_E_17, TC_E_37."""
     rig = started(**{"TxCtrlr.TxStopPoint": stop_point})

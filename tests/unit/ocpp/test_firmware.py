@@ -303,7 +303,7 @@ def test_a_newer_request_ends_the_update(signed: bool, stage: str) -> None:
 
 
 @SIGNED
-@req("L01.FR.27", "L02.FR.18")
+@req("L01.FR.27", "L02.FR.18", "B11.FR.06", "B12.FR.10")
 @pytest.mark.parametrize("rebooting", [False, True])
 def test_an_installation_is_not_cancelled(signed: bool, rebooting: bool) -> None:
     station = rig()
@@ -313,9 +313,13 @@ def test_an_installation_is_not_cancelled(signed: bool, rebooting: bool) -> None
     answer = station.call("UpdateFirmware", request(2, signed=signed))
     assert isinstance(answer, dict)
     assert answer["status"] == "Rejected"
-    answer = station.call("Reset", {"type": "Immediate"})
-    assert isinstance(answer, dict)
-    assert answer["statusInfo"]["reasonCode"] == "FwUpdateInProgress"
+    asked = station.asked()
+    for kind in ("Immediate", "OnIdle"):
+        answer = station.call("Reset", {"type": kind})
+        assert isinstance(answer, dict)
+        assert answer["status"] == "Rejected"
+        assert answer["statusInfo"]["reasonCode"] == "FwUpdateInProgress"
+    assert station.asked() == asked
 
 
 @req("L01.FR.27")

@@ -285,11 +285,23 @@ def test_what_cannot_replace_leaves_the_old_one() -> None:
 
 
 @BOTH
-@req("H01.FR.15", "F02.FR.06", "E01.FR.13", "E02.FR.03", "E03.FR.03")
-def test_the_transaction_tells_that_the_reservation_is_over(version: str) -> None:
+@pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param("card", marks=req("E01.FR.13", "E02.FR.03", "E03.FR.03")),
+        pytest.param("remote start", marks=req("F02.FR.06")),
+    ],
+)
+@req("H01.FR.15")
+def test_the_transaction_tells_that_the_reservation_is_over(
+    version: str, by: str
+) -> None:
     rig = rig_of(version=version)
     reserve(rig, 7, 1)
-    assert may_charge(rig, CARD)
+    if by == "card":
+        assert may_charge(rig, CARD)
+    else:
+        assert remote(rig, CARD, 1) == "Accepted"
     rig.observe(P.STARTING, authorised=True)
     rig.observe(P.ENERGY, authorised=True)
     first, *more = rig.events()

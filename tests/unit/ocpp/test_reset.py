@@ -156,15 +156,6 @@ def test_an_unknown_evse(version: str, kind: str) -> None:
     assert rig.asked() == []
 
 
-@req("B11.FR.06", "B12.FR.10")
-def test_a_station_that_cannot_reset_now_says_so() -> None:
-    rig = charging()
-    rig.station._parts.reset.blocked = lambda: "a firmware update is being installed"
-    for kind in ("Immediate", "OnIdle"):
-        assert reset(rig, kind) == "Rejected"
-    assert rig.asked() == []
-
-
 # ImmediateAndResume (2.1).
 
 
