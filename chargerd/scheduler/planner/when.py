@@ -56,9 +56,12 @@ def _why(
     prices: int,
     now_mono: float,
 ) -> str:
-    """What has moved since, "" = nothing."""
-    if set(basis.evses) != {evse.evse_id for evse in site.evses}:
+    """What has moved since, "" = nothing; what a person did comes first."""
+    there = {evse.evse_id: evse.session_id for evse in site.evses}
+    if there != {number: evse.session_id for number, evse in basis.evses.items()}:
         return "plug"
+    if any(_wanted(evse) != _wanted(basis.evses[evse.evse_id]) for evse in site.evses):
+        return "need"
     if prices != basis.prices:
         return "prices"
     if (site.import_w, site.export_w) != (basis.site.import_w, basis.site.export_w):
@@ -70,16 +73,16 @@ def _why(
     return ""
 
 
+def _wanted(evse: Outlook) -> tuple[float, ...] | None:
+    promise = evse.promise
+    if promise is None:
+        return None
+    return promise.departure_mono, promise.target_soc_pct, promise.floor_soc_pct
+
+
 def _moved(
     before: Outlook, evse: Outlook, plans: Mapping[int, Plan], now_mono: float
 ) -> str:
-    old, new = before.promise, evse.promise
-    if (old is None) != (new is None):
-        return "need"
-    if old is not None and new is not None:
-        wanted = (new.departure_mono, new.target_soc_pct, new.floor_soc_pct)
-        if wanted != (old.departure_mono, old.target_soc_pct, old.floor_soc_pct):
-            return "need"
     pairs = (
         (before.charge_w, evse.charge_w),
         (before.discharge_w, evse.discharge_w),
