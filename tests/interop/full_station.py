@@ -68,9 +68,11 @@ class Full:
         await self.stand.rig.ask(verb="plug_out", connector=1)
         await self.phase_is("idle")
 
-    async def plug_out_through_reset(self) -> None:
-        """The daemon is starting over meanwhile: its socket comes back."""
+    async def plug_out_through_reset(self, since: int) -> Payload:
+        """The daemon starts over meanwhile; its BootNotification. The local socket is
+        asked anew after it: until then the one that ends may still answer."""
         await self.stand.rig.ask(verb="plug_out", connector=1)
+        boot = await self.said("BootNotification", since)
         self.stand.local.close()
 
         async def idle() -> bool:
@@ -80,6 +82,7 @@ class Full:
                 return False
 
         await until("idle after the reset", idle, 20.0)
+        return boot
 
     async def swipe(self) -> None:
         await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])

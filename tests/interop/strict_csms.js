@@ -20,6 +20,7 @@ const answers = {
   BootNotification: () => ({ currentTime: now(), interval: 300, status: 'Accepted' }),
   Heartbeat: () => ({ currentTime: now() }),
   Authorize: () => ({ idTokenInfo: { status: 'Accepted' } }),
+  SignCertificate: () => ({ status: 'Accepted' }),
   TransactionEvent: (params) =>
     params.idToken ? { idTokenInfo: { status: 'Accepted' } } : {},
 };

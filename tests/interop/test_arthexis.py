@@ -100,10 +100,16 @@ async def test_whole_transactions(tmp_path: Path) -> None:
         await starts_remotely_and_ends_offline(b)
         await dies_while_charging(b)
         await refuses_a_stranger(b)
-        table = await b.table()
-        assert {row[1] for row in table["inbound"]} == {"result"}, table["inbound"]
+        table = await b.until("every message answered", no_more_than_cut)
         assert table["inbound"][0][0] == "BootNotification"
         assert len(table["transactions"]) == 3
+
+
+def no_more_than_cut(table: Payload) -> bool:
+    """None refused; the two cuts of the story may each have cost one answer."""
+    kinds = [row[1] for row in table["inbound"]]
+    assert set(kinds) <= {"result", ""}, table["inbound"]
+    return kinds.count("") <= 2
 
 
 async def charges_by_card(b: Before) -> None:
@@ -184,6 +190,7 @@ async def dies_while_charging(b: Before) -> None:
 async def refuses_a_stranger(b: Before) -> None:
     await b.full.phase_is("idle")
     await b.full.plug_in()
+    await b.full.phase_is("connected")
     await b.full.stand.rig.ask(verb="swipe", token="DEADBEEF01", connectors=[1])
     await b.until(
         "a refusal", lambda table: ["DEADBEEF01", False] in table["authorizations"]

@@ -16,16 +16,16 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 REMOTE = {"idToken": "REMOTE-1", "type": "Central"}
-TRIGGERS = {  # requestedMessage -> what the station then says, "" = a refusal
+TRIGGERS = {  # requestedMessage -> what the station then says
     "Heartbeat": "Heartbeat",
     "MeterValues": "MeterValues",
     "TransactionEvent": "TransactionEvent",
     "LogStatusNotification": "LogStatusNotification",
     "FirmwareStatusNotification": "FirmwareStatusNotification",
+    "SignChargingStationCertificate": "SignCertificate",
 }
 REFUSED_TRIGGERS = {
     "BootNotification": "Rejected",  # F06.FR.17
-    "SignChargingStationCertificate": "NotImplemented",
     "PublishFirmwareStatusNotification": "NotImplemented",
 }
 
@@ -305,8 +305,7 @@ async def is_started_remotely(full: Full) -> None:
     transaction_id = started["transactionInfo"]["transactionId"]
     await csms.call("RequestStopTransaction", {"transactionId": transaction_id})
     await full.event("Ended", since, transactionId=transaction_id)
-    await full.plug_out_through_reset()
-    boot = await full.said("BootNotification", since)
+    boot = await full.plug_out_through_reset(since)
     assert boot["reason"] == "ScheduledReset"
 
 
@@ -321,11 +320,10 @@ async def starts_over(full: Full) -> None:
     await full.phase_is("energy")
     since = len(csms.calls)
     assert await csms.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}
-    boot = await full.said("BootNotification", since)
-    assert boot["reason"] == "RemoteReset"
     ended = await full.event("Ended", since)
     assert ended["triggerReason"] == "ResetCommand"
     assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
-    await full.plug_out_through_reset()
+    boot = await full.plug_out_through_reset(since)
+    assert boot["reason"] == "RemoteReset"
     assert await full.get("SampledDataCtrlr.TxUpdatedInterval") == "2"  # kept
     assert connector_states(full) == {(1, 1): "Available", (2, 1): "Available"}

@@ -142,8 +142,12 @@ async def test_boot_configuration_and_reports(protocol: str) -> None:
 
         await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
         await csms.until("Heartbeat", lambda: csms.got("Heartbeat"))
-        refused = await csms.call("ClearDisplayMessage", {"id": 1})
-        assert refused["error"] == "NotSupported"
+        unknown = await csms.call("ClearDisplayMessage", {"id": 1})
+        assert unknown == {"status": "Unknown"}
+        if protocol == "ocpp2.1":
+            swap = {"requestId": 1, "idToken": {"idToken": "A1", "type": "Local"}}
+            refused = await csms.call("RequestBatterySwap", swap)
+            assert refused["error"] == "NotSupported"
 
 
 def _status(csms: Referee) -> bool:
