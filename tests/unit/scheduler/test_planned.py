@@ -114,9 +114,11 @@ def test_unknown_energy_means_charge() -> None:
 
 
 def test_a_plan_for_nobody_is_ignored() -> None:
-    s = stand()
+    s, other = stand(), stand()
     s.cycle.plan(Plan(9, (), 0.0, 1e9, "highs", 0.0))
-    s.run(0.1)
+    for each in (s, other):
+        each.run(0.1)
+    assert s.decision() == other.decision()
 
 
 def test_the_outlook_says_what_is_there() -> None:
