@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from chargerd.config import Config
 from chargerd.ocpp.jobs import samples
-from chargerd.ocpp.jobs.certificates import TASKS, CertificateWorker
+from chargerd.ocpp.jobs.certificate_worker import CertificateWorker
+from chargerd.ocpp.jobs.certificates import TASKS
 from chargerd.ocpp.jobs.firmware import TASKS as FIRMWARE_TASKS
 from chargerd.ocpp.jobs.firmware import FirmwareWorker
 from chargerd.ocpp.jobs.logs import LogMaker, PrepareLog

@@ -1,22 +1,15 @@
 """Jobs with certificates and keys: read, install, delete, make, take over, settle.
 
-Owns their tasks and values, and their order: one at a time. The hands are `vault.py`,
-which loads only for the first job: it brings 13 MiB of cryptography along.
+Owns their tasks and values. `certificate_worker.py` carries them out.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-from chargerd.config import Config
 from chargerd.model import CertificateHash
-
-if TYPE_CHECKING:
-    from chargerd.ocpp.jobs.vault import Vault
 
 STATION = "ChargingStationCertificate"
 V2G, V2G20 = "V2GCertificate", "V2G20Certificate"
@@ -175,40 +168,3 @@ Task = (
 )
 TASKS = get_args(Task)
 Value = Inventory | Installed | Deleted | Csr | Taken | Settled
-
-
-class CertificateWorker:
-    """Carries the jobs out, in a thread, one at a time."""
-
-    def __init__(self, config: Config, changed: Callable[[], None]) -> None:
-        """`changed`: files that vehicles' connections depend on are new."""
-        self._config = config
-        self._changed = changed
-        self._lock = asyncio.Lock()
-        self._vault: Vault | None = None
-
-    async def __call__(self, task: Task) -> AsyncIterator[Value]:
-        async with self._lock:
-            values, touched = await asyncio.to_thread(self._do, task)
-        if touched:
-            self._changed()
-        for value in values:
-            yield value
-
-    def _do(self, task: Task) -> tuple[list[Value], bool]:
-        if isinstance(task, ReadCertificates) and not self._any():
-            return [Inventory()], False
-        from chargerd.ocpp.jobs.vault import Vault
-
-        if self._vault is None:
-            self._vault = Vault.of(self._config)
-        return self._vault.do(task)
-
-    def _any(self) -> bool:
-        """Whether there may be a certificate, without loading what could read it."""
-        words, folder = (
-            self._config.vehicle.iso15118,
-            self._config.ocpp.certificates_dir,
-        )
-        named = (words.certificates, words.v2g_roots, words.mo_roots, words.oem_roots)
-        return any(named) or next(folder.rglob("*.pem"), None) is not None

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from chargerd.model import CertificateHash
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.jobs import certificates as work
+from chargerd.ocpp.jobs.certificate_worker import CertificateWorker
 from chargerd.ocpp.jobs.certificates import CSMS_ROOT, STATION, V2G, V2G20, Subject
 from chargerd.ocpp.jobs.vault import Vault
 from chargerd.trust import layout as files
@@ -483,7 +484,7 @@ def test_jobs_are_done_one_after_the_other_and_vehicles_hear_of_changes(
 ) -> None:
     heard: list[int] = []
     made = config(certificates_dir=tmp_path)
-    worker = work.CertificateWorker(made, lambda: heard.append(1))
+    worker = CertificateWorker(made, lambda: heard.append(1))
 
     async def run(task: work.Task) -> list[work.Value]:
         return [value async for value in worker(task)]
@@ -517,9 +518,10 @@ def test_without_certificates_nothing_is_loaded_to_read_them(tmp_path: Path) -> 
 import asyncio, sys
 from pathlib import Path
 from chargerd.ocpp.jobs import certificates as work
+from chargerd.ocpp.jobs.certificate_worker import CertificateWorker
 from tests.unit.ocpp.station_rig import config
 made = config(certificates_dir=Path({str(tmp_path)!r}))
-worker = work.CertificateWorker(made, print)
+worker = CertificateWorker(made, print)
 async def run():
     return [value async for value in worker(work.ReadCertificates())]
 assert asyncio.run(run()) == [work.Inventory()]
@@ -527,7 +529,7 @@ assert not [name for name in sys.modules if name.startswith("cryptography.x509")
 """
     subprocess.run([sys.executable, "-c", text], check=True, timeout=60)
     install(tmp_path, OLD_ROOT)
-    worker = work.CertificateWorker(config(certificates_dir=tmp_path), lambda: None)
+    worker = CertificateWorker(config(certificates_dir=tmp_path), lambda: None)
 
     async def run() -> list[work.Value]:
         return [value async for value in worker(work.ReadCertificates())]
