@@ -280,10 +280,10 @@ class Cycle:
             self._flag(runner, "SchedulerOverrun", now.mono < self._late_until_mono)
             around = self._surroundings(runner, now, reset=evse_id in anew)
             mine = tuple(requests.get(evse_id, ()))
-            closings = runner.wear.total
+            closings = runner.watch.wear.total
             result = runner.tick(now, telemetry, vehicle, mine, around)
-            if runner.wear.total != closings:
-                self._keep_wear(evse_id, wear.pack(runner.wear, now))
+            if runner.watch.wear.total != closings:
+                self._keep_wear(evse_id, wear.pack(runner.watch.wear, now))
             self._bridge.apply(evse_id, result.command)
             if door is not None:
                 door.offer(result.offer)
@@ -295,14 +295,14 @@ class Cycle:
     @staticmethod
     def _flag(runner: Runner, name: str, present: bool) -> None:
         if present:
-            runner.notices[name] = ""
-        elif name in runner.notices:
-            del runner.notices[name]
+            runner.watch.notices[name] = ""
+        elif name in runner.watch.notices:
+            del runner.watch.notices[name]
 
     def _publish(self, evse_id: int, runner: Runner, result: Result) -> None:
-        for name in runner.faults.raised:
+        for name in runner.watch.faults.raised:
             log.warning("fault_raised", evse_id=evse_id, fault=name)
-        for name in runner.faults.cleared:
+        for name in runner.watch.faults.cleared:
             log.info("fault_cleared", evse_id=evse_id, fault=name)
         for event in result.events:
             if isinstance(event, AuthQuestion | CertificateAsk):
@@ -385,7 +385,7 @@ class Cycle:
         for evse_id in ids:
             runner = self._runners.get(evse_id)
             if runner is not None:
-                runner.notice(notice)
+                runner.watch.notice(notice)
 
     def _stop_step(self, now: Now, requests: dict[int, list[Request]]) -> None:
         """After the ramp (or its time), end every session."""

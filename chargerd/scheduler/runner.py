@@ -10,32 +10,18 @@ from dataclasses import replace
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import (
-    causes,
-    faultset,
-    hlc,
-    permanent,
-    pilot,
-    plausibility,
-    session,
-    wear,
-)
+from chargerd.evse import causes, hlc, permanent, pilot, session, wear
 from chargerd.evse.actuate import Intent, Memory, actuate
 from chargerd.model import (
-    CertificateAnswer,
-    CertificateAsk,
     Decision,
     DispatchSignal,
-    EnergySchedule,
     EvseReport,
     FaultNotice,
     Flexibility,
     Request,
     SessionPhase,
     Snapshot,
-    VehicleCertificate,
     VehicleOffer,
-    VehicleSchedule,
     VehicleState,
 )
 from chargerd.model import Promise as PromiseWish
@@ -51,15 +37,16 @@ from chargerd.scheduler import (
     heed,
     ramp,
     share,
-    tariff,
 )
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.blackout import Place
 from chargerd.scheduler.bounds import is_ac, on_ac
 from chargerd.scheduler.decide import decide
+from chargerd.scheduler.fault_watch import FaultWatch
 from chargerd.scheduler.signals import SchedulerError
 from chargerd.scheduler.surroundings import Result, Surroundings
 from chargerd.scheduler.terms import Carry, Context, Verdict
+from chargerd.scheduler.vehicle_words import VehicleWords
 from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
 _METER_FRESH_S = 1.0
@@ -94,19 +81,21 @@ class Runner:
         self._socket = any(c.type.startswith("s") for c in evse.connectors)
         connector = evse.connectors[0].id
         self.state = session.fresh(evse.id, connector_id=connector)
-        self.faults = faultset.EMPTY
-        self.notices: dict[str, str] = {}
         self.track = share.Track()
         self.measured_w = 0.0
         self.power_w = 0.0
         self.current_a = 0.0
-        self._plausible = plausibility.State()
-        self._watch = causes.Watch()
         self._told = StageSetpoint()  # the last command's
-        self._excess_mono: float | None = None
         self._memory = Memory()
-        self.wear = worn
-        self._closings_max = evse.closings_per_hour
+        self.watch = FaultWatch(
+            evse.id,
+            self._fitted,
+            self.unit.efficiency,
+            evse.closings_per_hour,
+            started_mono,
+            worn,
+        )
+        self._words = VehicleWords(evse.id)
         self._open_grid = False
         self._talking = constants.talking(evse)
         self._talk = hlc.State()
@@ -123,10 +112,6 @@ class Runner:
         self._session_id = ""
         self._promised_mono = 0.0
         self._vehicle_said: heed.Said = None  # of its wish
-        self._asked_number: int | None = None  # of the last certificate question
-        self._certificate: CertificateAnswer | None = None
-        self._central: EnergySchedule | None = None  # of this session
-        self._awaited_mono = 0.0
         self._discharged_wh = 0.0  # of the session, as last counted
         self.split = share.split(evse.ac_phases, evse.ac_phase)
         self._flexibility: Flexibility | None = None
@@ -165,12 +150,19 @@ class Runner:
     ) -> Result:
         """Run one tick. The order is the law: session before power, clamp last."""
         vehicle = self._hear(now, telemetry, vehicle)
-        self._find_faults(now, telemetry, vehicle, around)
+        self.watch.look(
+            now,
+            telemetry,
+            vehicle,
+            self._told,
+            (self._memory.dc_closed, self._memory.ac.closed),
+            around,
+            unplugged=self.state.session.phase is SessionPhase.IDLE,
+        )
         self._measure(telemetry, now)
         if self._profiles.other.stationary and not around.ramp_down:
             requests = (*permanent.start(self.state, now), *requests)
-        asks = self._certificates(vehicle, requests)
-        self._frame(requests, around)
+        asks = self._words.hear(vehicle, requests, self.unit, around)
         events = self._step_session(now, telemetry, vehicle, requests, around)
         snap = Snapshot(
             now=now,
@@ -180,7 +172,7 @@ class Runner:
             session=self.state.session,
             site=around.site,
             signals=around.signals,
-            faults=self.faults.active,
+            faults=self.watch.faults.active,
             operative=self.state.operative,
         )
         self._know_battery(snap)
@@ -191,7 +183,7 @@ class Runner:
         verdict = decide(snap, self.unit, self.context)
         decision = self._decide(snap, verdict, around)
         command, offer = self._actuate(snap, verdict, decision)
-        offer = self._tell_vehicle(offer, around)
+        offer = self._words.tell(offer, self.state, around)
         report = EvseReport(snap, decision, self.power_w, self._flexible(verdict))
         self.power_w = decision.power_w
         return Result(command, offer, report, (*events, *asks))
@@ -206,48 +198,6 @@ class Runner:
             told = flex.see(snap, self.unit, self.context, verdict, power_w)
             self._flexibility = told
         return told
-
-    def _certificates(
-        self, vehicle: VehicleState, requests: tuple[Request, ...]
-    ) -> tuple[CertificateAsk, ...]:
-        """A new question goes out once; its answer stays for the door to take."""
-        for request in requests:
-            if isinstance(request, VehicleCertificate):
-                self._certificate = request.answer
-        question = vehicle.certificate_question
-        if question is None:
-            self._asked_number = None
-            return ()
-        if question.number == self._asked_number:
-            return ()
-        self._asked_number, self._certificate = question.number, None
-        return (CertificateAsk(self.evse_id, question),)
-
-    def _frame(self, requests: tuple[Request, ...], around: Surroundings) -> None:
-        """The central system's schedule, inside what EVSE and site have. The owner's
-        prices hold where it has sent none."""
-        for request in requests:
-            if isinstance(request, VehicleSchedule):
-                self._awaited_mono = request.awaited_until_mono
-                self._central = request.schedule and tariff.inside(
-                    request.schedule,
-                    min(self.unit.charge_w, around.site.import_limit_w),
-                    max(-self.unit.discharge_w, around.site.export_limit_w),
-                )
-
-    def _tell_vehicle(self, offer: VehicleOffer, around: Surroundings) -> VehicleOffer:
-        """What the vehicle may know beyond power."""
-        wish = self.state.session.promise
-        return replace(
-            offer,
-            contract_refused=self.state.shown.refused,
-            certificate_service=around.certificate_service,
-            certificate_answer=self._certificate,
-            schedule=self._central or around.schedule,
-            schedule_awaited=self._awaited_mono > offer.at_mono,
-            promise=None if wish is not None and wish.by_vehicle else wish,
-            both_ways=self.state.session.discharge_authorised,
-        )
 
     def what_if(self, signal: DispatchSignal, now: Now) -> Decision:
         """What `signal` would lead to with all else as it is; changes nothing. A signal
@@ -286,7 +236,7 @@ class Runner:
                 vehicle.data_link,
                 vehicle.phase,
                 pilot.offers_energy(self._memory.pwm.duty),
-                self.faults.ends_session is not None or not self.state.operative,
+                self.watch.faults.ends_session is not None or not self.state.operative,
             )
             self._talk = hlc.step(self._talk, inputs, self._talking)
         return hlc.heard(self._talk, vehicle)
@@ -295,63 +245,13 @@ class Runner:
         """A meter in doubt is not listened to: it would turn the house's sign too, and
         the site's caps would stop power before the fault is proven."""
         meter, stage = telemetry.meter, telemetry.stage
-        doubted = self._plausible.wrong_mono is not None
+        doubted = self.watch.doubts_meter
         self.current_a = stage.value.current_a if stage else 0.0
         if meter is not None and meter.age_s(now.mono) < _METER_FRESH_S and not doubted:
             self.measured_w = meter.value.power_w
             self.track.add(meter.at_mono, meter.value.power_w)
         else:
             self.measured_w = self.power_w
-
-    def _find_faults(
-        self,
-        now: Now,
-        telemetry: Telemetry,
-        vehicle: VehicleState,
-        around: Surroundings,
-    ) -> None:
-        up_s = now.mono - self._started_mono
-        found = causes.find(telemetry, vehicle, self._fitted, up_s, now.mono)
-        if up_s >= causes.GRACE_S:
-            stage = telemetry.stage
-            ac_flows = self._memory.ac.closed or not self._fitted.stage
-            self._plausible, doubts = plausibility.step(
-                self._plausible,
-                telemetry.meter,
-                None if ac_flows else stage,
-                self.unit.efficiency,
-                now.mono,
-            )
-            found.update(doubts)
-        self._watch, wrong = causes.contactor(
-            self._watch,
-            (self._memory.dc_closed, self._memory.ac.closed),
-            telemetry,
-            now.mono,
-        )
-        if wrong:
-            found["EVSEContactorFault"] = wrong
-        self._excess_mono, wrong = causes.runaway(
-            self._excess_mono, self._told, telemetry, now.mono
-        )
-        if wrong:
-            found["OverCurrentFailure"] = wrong
-        self.wear = wear.step(self.wear, self.closed, now.mono)
-        most, total = self._closings_max, self.wear.total
-        if len(self.wear.closings_mono) > most:
-            found["ContactorWear"] = f"more than {most} in an hour, {total} in all"
-        if around.place is not Place.GRID:
-            found.pop("PowerLoss", None)  # that is what the island is for
-        found.update(self.notices)
-        self.faults = faultset.step(
-            self.faults,
-            found,
-            self.evse_id,
-            now,
-            station=around.station_faults,
-            unplugged=self.state.session.phase is SessionPhase.IDLE,
-            reset=around.reset,
-        )
 
     def _step_session(
         self,
@@ -371,8 +271,8 @@ class Runner:
             vehicle=vehicle,
             meter=telemetry.meter.value if telemetry.meter else None,
             requests=requests,
-            stop=self.faults.ends_session,
-            faults=self.faults.names,
+            stop=self.watch.faults.ends_session,
+            faults=self.watch.faults.names,
             decided_w=self.power_w,
             vehicle_holds=verdict is not None and verdict.source == vehicle.protocol,
             current_a=self.current_a,
@@ -380,17 +280,10 @@ class Runner:
         self.state, events = session.step(self.state, inputs, now)
         for event in events:
             if isinstance(event, FaultNotice):
-                self.notice(event)
+                self.watch.notice(event)
         if self.state.session.id != self._session_id:
             self._new_session(around)
         return events
-
-    def notice(self, notice: FaultNotice) -> None:
-        """A fault reported by name, present or gone."""
-        if notice.present:
-            self.notices[notice.name] = notice.info
-        else:
-            self.notices.pop(notice.name, None)
 
     def _new_session(self, around: Surroundings) -> None:
         """Nothing of the last vehicle outlives it (#338, #77: stale SoC)."""
@@ -459,9 +352,9 @@ class Runner:
         fitted = replace(self._fitted, stage=False) if no_stage else self._fitted
         return Context(
             fresh=causes.is_fresh(snap.telemetry, fitted, snap.now.mono),
-            stops_power=self.faults.stops_power,
-            no_discharge=self.faults.no_discharge,
-            derated="CableOverTempDerate" in self.faults.names,
+            stops_power=self.watch.faults.stops_power,
+            no_discharge=self.watch.faults.no_discharge,
+            derated="CableOverTempDerate" in self.watch.faults.names,
             battery=self._battery,
             rate=self._rate.value,
             carry=last.carry if last else Carry(),
@@ -533,12 +426,12 @@ class Runner:
         """A promise out of reach is told at once, as a note: to driver, CSMS, CLI."""
         name = "PromiseOutOfReach"
         if wish is None or reach_pct is None or not self.state.session.authorised:
-            self.notices.pop(name, None)
+            self.watch.notices.pop(name, None)
         elif reach_pct < wish.target_soc_pct - _REACH_BAND_PCT:
             text = f"{reach_pct:.0f} % instead of {wish.target_soc_pct:.0f} %"
-            self.notices.setdefault(name, text)
+            self.watch.notices.setdefault(name, text)
         elif reach_pct >= wish.target_soc_pct:
-            self.notices.pop(name, None)
+            self.watch.notices.pop(name, None)
 
     def _actuate(
         self, snap: Snapshot, verdict: Verdict, decision: Decision
@@ -556,7 +449,7 @@ class Runner:
             limited=self._limited
             or ac_path
             or on_ac(snap)
-            or self._plausible.wrong_mono is not None
+            or self.watch.doubts_meter
             or self.context.islanded,
         )
         power_w = follow.apply(self._trim, decision.power_w)
@@ -570,7 +463,7 @@ class Runner:
             offer_high_w=verdict.offer_high_w,
             energise=self.state.energise,
             power_permitted=verdict.power_permitted,
-            fault_stop=self.faults.ends_session is not None,
+            fault_stop=self.watch.faults.ends_session is not None,
             open_grid=self._open_grid,
             form_grid=self.context.islanded,
             setpoint_var=verdict.setpoint_var or 0.0,
