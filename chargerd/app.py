@@ -14,14 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from chargerd import __version__, config_load, log
 from chargerd.clock import Clock
-from chargerd.config import Config, Evse
+from chargerd.config import Config
 from chargerd.evse.outcome import Outcome as SessionOutcome
 from chargerd.grid import build as grid
 from chargerd.grid.errors import GridError
@@ -45,7 +44,6 @@ from chargerd.model import (
     StopRequest,
     Token,
     TokenRead,
-    VehicleDoor,
 )
 from chargerd.notify import Notifier
 from chargerd.ocpp.client import OcppClient
@@ -61,16 +59,10 @@ from chargerd.scheduler.planner.door import PlanDoor
 from chargerd.scheduler.signals import SchedulerError
 from chargerd.store.store import Store
 from chargerd.supervisor import Child, EssentialFailed, Policy, Supervisor
-from chargerd.vehicle.chademo.shell import ChademoDoor
-from chargerd.vehicle.chademo.view import Ratings
+from chargerd.vehicle import build as vehicles
 from chargerd.vehicle.iso15118.errors import V2gError
-from chargerd.vehicle.slac.client import SlacClient
-from chargerd.vehicle.slac.door import SlacDoor
-from firmware_bridge.bridge import StationBridge, build_bridge
+from firmware_bridge.bridge import build_bridge
 from firmware_bridge.units import BridgeError
-
-if TYPE_CHECKING:
-    from chargerd.vehicle.iso15118.door import SeccDoor
 
 logger = structlog.get_logger(__name__)
 
@@ -107,7 +99,12 @@ class App:
         self._outcome = Outcome.STOPPED
         self._started_mono = self._clock.now().mono
         self._bridge = build_bridge(config.evse, config.site.meter)
-        self._vehicles = self._vehicle_doors(self._bridge)
+        buses = {
+            evse.id: bus
+            for evse in config.evse
+            if (bus := self._bridge.vehicle_bus(evse.id)) is not None
+        }
+        self._vehicles = vehicles.build(config, buses, self._clock, self._judge)
         self._recorder = records.recorder(
             config, saved, store.kv.put, lambda now: self._plan.price(now)
         )
@@ -145,7 +142,7 @@ class App:
             notifier=self._notifier,
         )
         self._listen_to_readers()
-        why = self._v2g_problem()
+        why = self._vehicles.problem()
         if why:
             logger.error("v2g_certificates", why=why)
         self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
@@ -159,7 +156,7 @@ class App:
             config.site,
             config.vehicle.promise,
             self._bridge,
-            self._vehicles,
+            self._vehicles.by_evse,
             self._clock.now,
             reporters=(
                 self._ocpp.report,
@@ -213,50 +210,6 @@ class App:
         keep = partial(self._store.kv.put, "scheduler", "prices")
         return prices.Judge(self._cycle.zone, kept, keep)
 
-    def _vehicle_doors(self, bridge: StationBridge) -> dict[int, VehicleDoor]:
-        doors: dict[int, VehicleDoor] = {}
-        for evse in self._config.evse:
-            bus = bridge.vehicle_bus(evse.id)
-            if bus is not None:
-                doors[evse.id] = ChademoDoor(
-                    self._config.vehicle.chademo, dc_ratings(evse), bus, self._clock
-                )
-        self._v2g: dict[int, SeccDoor] = {}
-        self._v2g_problem: Callable[[], str] = str  # with the certificates; "" = none
-        self._reload_v2g: Callable[[], None] = lambda: None
-        if talks_iso15118(self._config):
-            doors |= self._secc_doors()
-        return doors
-
-    def _secc_doors(self) -> dict[int, VehicleDoor]:
-        """Doors of ISO 15118. Codec and TLS are 13 MiB: only who talks loads them."""
-        from chargerd.vehicle.iso15118 import build
-
-        doors: dict[int, VehicleDoor] = {}
-        ocpp = self._config.ocpp
-        security = build.Security(
-            self._config.vehicle.iso15118,
-            self._clock,
-            ocpp.certificates_dir if ocpp.url else None,
-        )
-        self._reload_v2g = security.load
-        self._v2g_problem = security.problem
-        for evse in self._config.evse:
-            port = evse.iso15118
-            if port is not None:
-                door = build.door(
-                    self._config, evse, port, security, self._clock, self._judge
-                )
-                self._v2g[evse.id] = door
-                doors[evse.id] = self._behind_modem(door, port.slac)
-        return doors
-
-    def _behind_modem(self, door: VehicleDoor, unit: Path | None) -> VehicleDoor:
-        """Where there is a power line, its SLAC unit tells of the link."""
-        if unit is None:
-            return door
-        return SlacDoor(door, SlacClient(unit, lambda: self._clock.now().mono))
-
     def _listen_to_readers(self) -> None:
         for evse in self._config.evse:
             reader = self._bridge.reader(evse.id)
@@ -304,7 +257,10 @@ class App:
         children = [
             Child("bridge", self._bridge.run, Policy.ESSENTIAL),
             Child("cycle", self._cycle.run, Policy.ESSENTIAL),
-            *(Child(f"vehicle{n}", door.run) for n, door in self._vehicles.items()),
+            *(
+                Child(f"vehicle{evse_id}", door.run)
+                for evse_id, door in self._vehicles.by_evse.items()
+            ),
             Child("outcomes", self._write_outcomes),
             Child("partners", self._watch_partners),
             Child("ocpp", self._ocpp.run),
@@ -416,7 +372,7 @@ class App:
 
     def _certificates_changed(self) -> None:
         """By OCPP: vehicles' next connections see it. The file work is a thread's."""
-        asyncio.get_running_loop().run_in_executor(None, self._reload_v2g)
+        asyncio.get_running_loop().run_in_executor(None, self._vehicles.reload)
 
     async def _watch_partners(self) -> None:
         """Faults of the station itself: no central system, no store, certificates."""
@@ -432,7 +388,7 @@ class App:
             self._request(FaultNotice(0, "CsmsLost", lost, why))
             fault = self._store.fault
             self._request(FaultNotice(0, "StoreFault", bool(fault), fault))
-            why = self._v2g_problem()
+            why = self._vehicles.problem()
             self._request(FaultNotice(0, "SeccCertificateFault", bool(why), why))
 
     def _login(self, accepted: bool, uid: int) -> None:
@@ -460,7 +416,7 @@ class App:
             "degraded": sorted(self._supervisor.degraded),
             "grid": {door.name: door.status() for door in self._grid},
             "plan": self._plan.status(),
-            "v2g": {evse_id: margins(door) for evse_id, door in self._v2g.items()},
+            "v2g": self._vehicles.margins(),
         }
 
 
@@ -478,28 +434,6 @@ def spread_ms(values_s: Sequence[float]) -> Json:
     last = len(ordered) - 1
     found = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
     return {name: ordered[int(share * last)] * 1e3 for name, share in found.items()}
-
-
-def margins(door: SeccDoor) -> Json:
-    """The least time an answer to a vehicle had left, ms, by request."""
-    found = door.margins()
-    least = {name: round(s * 1e3, 3) for name, s in found.worst_s.items()}
-    return {"late_answers": found.late, "refused": door.refused, "margins_ms": least}
-
-
-def talks_iso15118(config: Config) -> bool:
-    """Whether any EVSE speaks ISO 15118 or DIN 70121."""
-    return any(evse.iso15118 is not None for evse in config.evse)
-
-
-def dc_ratings(evse: Evse) -> Ratings:
-    """The EVSE's DC side as a vehicle door needs it."""
-    return Ratings(
-        voltage_min_v=evse.voltage_min_v,
-        voltage_max_v=evse.voltage_max_v,
-        charge_max_a=evse.current_max_a,
-        discharge_max_a=evse.current_max_a if evse.discharge_w > 0 else 0.0,
-    )
 
 
 def boot_reason(life: Mapping[str, Any]) -> str:
@@ -539,11 +473,7 @@ def problems(config: Config) -> list[str]:
             build()
         except (BridgeError, GridError, OcppError) as error:
             found += str(error).splitlines()
-    if talks_iso15118(config):
-        from chargerd.vehicle.iso15118 import build as secc
-
-        why = secc.Security(config.vehicle.iso15118, Clock()).problem()
-        found += [why] if why else []
+    found += filter(None, [vehicles.problem(config)])
     if not found:  # two devices on one line: only seen together
         try:
             build_bridge(config.evse, config.site.meter)

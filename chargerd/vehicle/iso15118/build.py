@@ -56,6 +56,13 @@ def door(
     )
 
 
+def security_of(config: Config, clock: Clock) -> Security:
+    """With a central system, what it installs counts, too."""
+    ocpp = config.ocpp
+    installed = ocpp.certificates_dir if ocpp.url else None
+    return Security(config.vehicle.iso15118, clock, installed)
+
+
 @dataclass(frozen=True, slots=True)
 class _Files:
     """What the files gave."""
