@@ -67,7 +67,12 @@ def taught(days: int, error: float = 0.0) -> tuple[prices.Judge, list[dict[str, 
 
 
 NOW = 28 * SLOTS  # a Monday, 00:00
-WRONG, WRONG_KEPT = taught(28, 4.0)
+
+
+@cache
+def wrong() -> tuple[prices.Judge, list[dict[str, Any]]]:
+    """Four weeks of forecasts that are off by 4."""
+    return taught(28, 4.0)
 
 
 def off(series: PriceSeries) -> float:
@@ -81,7 +86,7 @@ def test_estimates_are_nearer_to_what_comes_and_as_spread() -> None:
     for slot in range(NOW, NOW + 7):
         now = at(slot, 1.0)
         raw.append(said(slot, 4.0))
-        best.append(WRONG.estimate(raw[-1], now))
+        best.append(wrong()[0].estimate(raw[-1], now))
     assert sum(map(off, best)) < 0.5 * sum(map(off, raw))
     nights = [
         [p.buy_per_kwh for s in rows for p in s.parts[1:] if _is_night(p)]
@@ -98,7 +103,7 @@ def _is_night(part: PricePart) -> bool:
 
 def test_the_running_price_and_all_but_prices_stay() -> None:
     series = said(NOW, 4.0)
-    found = WRONG.estimate(series, at(NOW, 900.0))
+    found = wrong()[0].estimate(series, at(NOW, 900.0))
     assert found.parts[0] == series.parts[0]
     for before, after in zip(series.parts, found.parts, strict=True):
         assert after.start_mono == before.start_mono
@@ -142,8 +147,8 @@ def test_too_little_history_believes_what_is_said(days: int) -> None:
 def test_another_source_and_a_doubtful_clock_are_not_judged() -> None:
     series = said(NOW, 4.0)
     other = replace(series, source="openadr3")
-    assert WRONG.estimate(other, at(NOW)) is other
-    assert WRONG.estimate(series, at(NOW, trusted=False)) is series
+    assert wrong()[0].estimate(other, at(NOW)) is other
+    assert wrong()[0].estimate(series, at(NOW, trusted=False)) is series
 
 
 def test_a_wrong_clock_teaches_nothing() -> None:
@@ -155,7 +160,7 @@ def test_a_wrong_clock_teaches_nothing() -> None:
 
 
 def test_it_knows_the_weekend() -> None:
-    line = prices.read(WRONG_KEPT[-1])["mqtt buy"]
+    line = prices.read(wrong()[1][-1])["mqtt buy"]
     found = prices.usual(line.ring)
     gap = found.shifts[1] - found.shifts[0]
     assert gap == pytest.approx(WEEKEND, abs=0.5)
@@ -164,12 +169,12 @@ def test_it_knows_the_weekend() -> None:
 
 
 def test_it_is_kept_four_times_a_day_and_survives_a_restart() -> None:
-    assert len(WRONG_KEPT) == 4 * 28
-    text = json.dumps(WRONG_KEPT[-1])
+    assert len(wrong()[1]) == 4 * 28
+    text = json.dumps(wrong()[1][-1])
     assert len(text) < 60_000
     again = prices.Judge(TOKYO, json.loads(text), lambda kept: None)
     series = said(NOW, 4.0)
-    one, two = (judge.estimate(series, at(NOW)) for judge in (WRONG, again))
+    one, two = (judge.estimate(series, at(NOW)) for judge in (wrong()[0], again))
     for a, b in zip(one.parts, two.parts, strict=True):
         assert a.buy_per_kwh == pytest.approx(b.buy_per_kwh, abs=0.01)
 
@@ -183,7 +188,7 @@ def test_no_more_sources_than_there_is_room_for() -> None:
     assert f"s{2 * SLOTS - 1} buy" in kept[-1]
 
 
-GOOD = WRONG_KEPT[-1]["mqtt buy"]
+GOOD = taught(1)[1][-1]["mqtt buy"]
 
 
 @pytest.mark.parametrize(
