@@ -96,7 +96,10 @@ def _ids(node: ast.AST) -> Iterator[str]:
 
 def _marks(path: Path) -> Iterator[tuple[str, str]]:
     """(requirement id, test's node id) of one file; a table may be a module's name."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if "req(" not in text:
+        return
+    tree = ast.parse(text)
     tables: dict[str, ast.AST] = {}
     for part in tree.body:
         if isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Name):

@@ -255,6 +255,6 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 AnyOrder.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=60, deadline=None
+    max_examples=60, stateful_step_count=60, deadline=None
 )
 TestAnyOrder = AnyOrder.TestCase

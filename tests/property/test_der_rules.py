@@ -64,7 +64,7 @@ def controls(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.lists(controls(), min_size=1, max_size=6),
     st.floats(44.0, 66.0),

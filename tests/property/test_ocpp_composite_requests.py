@@ -126,7 +126,7 @@ def valid(version: str, action: str, payload: dict[str, Any]) -> bool:
 
 
 @settings(
-    max_examples=120,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

@@ -276,7 +276,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 class TestDelivery(Delivery.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+    settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
     @pytest.fixture(autouse=True)
     def small_window(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ def _power(verdict: Verdict) -> float:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(snapshots(), contexts())
 def test_bounds_are_nested_and_around_zero(snap: Snapshot, ctx: Context) -> None:
     verdict = decide(snap, UNIT, ctx)
@@ -202,7 +202,7 @@ def test_bounds_are_nested_and_around_zero(snap: Snapshot, ctx: Context) -> None
     assert _power(verdict) == verdict.wanted_w
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(snapshots(), contexts())
 def test_a_missing_permission_means_no_discharge(snap: Snapshot, ctx: Context) -> None:
     verdict = decide(snap, UNIT, ctx)
@@ -235,7 +235,7 @@ def test_a_missing_permission_means_no_discharge(snap: Snapshot, ctx: Context) -
         assert verdict.wanted_w >= 0.0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(snapshots(), contexts(), st.booleans(), st.floats(0, 8000))
 def test_tighter_limits_never_give_more(
     snap: Snapshot, ctx: Context, charge: bool, limit: float
