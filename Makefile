@@ -25,7 +25,7 @@ test: $(STAMP)
 
 # pytest's own asserts are off here: it proves that nothing leans on assert.
 test-O: $(STAMP)
-	$(BIN)/python -O -W ignore -m pytest -W ignore::pytest.PytestConfigWarning tests/unit tests/property $(ARGS)
+	PYTHONOPTIMIZE=1 $(BIN)/python -W ignore -m pytest -W ignore::pytest.PytestConfigWarning -n 2 --dist loadfile tests/unit tests/property $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
