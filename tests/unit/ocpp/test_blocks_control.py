@@ -308,9 +308,10 @@ def test_the_transaction_of_a_remote_start(
 
 @BOTH
 @req("F02.FR.07")
-def test_who_does_not_plug_in_ends_it(version: str) -> None:
-    preset = {"TxCtrlr.TxStartPoint": "Authorized"}
-    rig = Rig(config(device_model=preset), version=version).boot()
+@pytest.mark.parametrize("stop_point", ["Authorized", "EVConnected"])
+def test_who_does_not_plug_in_ends_it(version: str, stop_point: str) -> None:
+    points = {"TxCtrlr.TxStartPoint": "Authorized", "TxCtrlr.TxStopPoint": stop_point}
+    rig = Rig(config(device_model=points), version=version).boot()
     rig.observe(P.IDLE, authorised=True, remote_start_id=7)
     rig.observe(P.IDLE, stop=StopReason.TIMEOUT)
     ended = rig.events()[-1]

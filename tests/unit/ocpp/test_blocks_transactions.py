@@ -131,8 +131,10 @@ def test_token_before_plug_starts_at_authorized() -> None:
 
 
 @pytest.mark.req("E03.FR.05")
-def test_held_token_that_times_out_ends_its_transaction() -> None:
-    rig = Rig(config(device_model={"TxCtrlr.TxStartPoint": "Authorized"}))
+@pytest.mark.parametrize("stop_point", ["Authorized", "EVConnected", "EnergyTransfer"])
+def test_held_token_that_times_out_ends_its_transaction(stop_point: str) -> None:
+    points = {"TxCtrlr.TxStartPoint": "Authorized", "TxCtrlr.TxStopPoint": stop_point}
+    rig = Rig(config(device_model=points))
     rig.boot()
     rig.observe(P.IDLE, authorised=True)
     rig.observe(P.IDLE, stop=StopReason.TIMEOUT)

@@ -100,6 +100,7 @@ def test_a_profile_that_cannot_be_kept_fails(version: str) -> None:
     assert set_profile(rig, 2) == ("Accepted", "")
 
 
+@req("B09.FR.09")
 def test_identity_and_password_of_a_profile() -> None:
     rig = station()
     secret = "another password of ours"
@@ -187,9 +188,15 @@ def test_the_slots_are_reported() -> None:
     }
     assert {slot for slot, _ in rows} == {"1", "2", "3"}
     for slot in "123":
-        for name in ("OcppCsmsUrl", "SecurityProfile", "Identity", "MessageTimeout"):
+        for name in (
+            "OcppCsmsUrl", "SecurityProfile", "Identity", "MessageTimeout",
+            "OcppInterface", "OcppTransport", "OcppVersion",
+        ):  # fmt: skip
             (attribute,) = rows[slot, name]["variableAttribute"]
             assert attribute["mutability"] == "ReadWrite"
+        (attribute,) = rows[slot, "BasicAuthPassword"]["variableAttribute"]
+        assert attribute["mutability"] == "WriteOnly"
+        assert "value" not in attribute
         for name in ("ApnEnabled", "VpnEnabled"):
             (attribute,) = rows[slot, name]["variableAttribute"]
             assert (attribute["mutability"], attribute["value"]) == (

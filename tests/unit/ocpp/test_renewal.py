@@ -92,6 +92,17 @@ def test_a_trigger_makes_a_key_and_sends_its_request(version: str) -> None:
     assert (sent["csr"], sent["certificateType"]) == ("a CSR", STATION)
 
 
+@req("A00.FR.511")
+def test_the_serial_number_is_the_name() -> None:
+    made = config(**MUTUAL)
+    station = made.station.model_copy(update={"serial": "SN-0815"})
+    rig = Rig(made.model_copy(update={"station": station})).boot()
+    rig.works.clear()
+    assert trigger(rig) == ACCEPTED
+    (task,) = rig.works.values()
+    assert task.subject.name == "SN-0815"
+
+
 @pytest.mark.parametrize(
     ("use", "domain"),
     [

@@ -151,7 +151,7 @@ def test_the_roaming_id_of_the_evse() -> None:
 @pytest.mark.parametrize(
     "presets",
     [
-        {"WebPaymentsCtrlr.Enabled": False},
+        pytest.param({"WebPaymentsCtrlr.Enabled": False}, marks=req("C25.FR.01")),
         {"WebPaymentsCtrlr.SharedSecret": ""},
         {"WebPaymentsCtrlr.URLTemplate": ""},
     ],
