@@ -143,7 +143,9 @@ def test_a_cable_in_our_socket_stays_locked() -> None:
     assert not command.pins.lock  # E06.FR.10: the session is over
 
 
-@pytest.mark.req("E06.FR.10", "E07.FR.07", "E08.FR.03", "E09.FR.02", "F04.FR.02")
+@pytest.mark.req(
+    "B13.FR.20", "E06.FR.10", "E07.FR.07", "E08.FR.03", "E09.FR.02", "F04.FR.02",
+)  # fmt: skip
 @pytest.mark.parametrize("unplugged", [False, True], ids=["stopped", "unplugged"])
 def test_the_end_of_a_session_unlocks_the_cable(unplugged: bool) -> None:
     """Whoever ended it, with the central system or without."""

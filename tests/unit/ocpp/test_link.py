@@ -95,6 +95,7 @@ def test_basic_authentication_by_profile(
     assert ("Authorization" in headers(Connection.of(config, "CS1"))) is sent
 
 
+@pytest.mark.req("E13.FR.01")
 def test_settings_come_from_the_device_model() -> None:
     asked = []
 

@@ -376,6 +376,27 @@ def test_what_ends_within_a_month_is_renewed(days: float, made: list[str]) -> No
     assert look(rig, held(STATION, "2", days=days)) == made
 
 
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pytest.param("by a bad chain", marks=req("A02.FR.20")),
+        "by the CSMS",
+    ],
+)
+def test_what_has_failed_is_not_renewed_by_date(ended: str) -> None:
+    rig = station()
+    trigger(rig)
+    csr(rig)
+    answer = ACCEPTED if ended == "by a bad chain" else {"status": "Rejected"}
+    rig.answer(rig.last("SignCertificate"), answer)
+    if answer == ACCEPTED:
+        signed(rig, Taken("it ended yesterday"))
+    rig.observe()
+    assert look(rig, held(STATION, "2", days=3)) == []
+    trigger(rig)  # until the CSMS asks for it
+    assert [task.use for task in rig.works.values()] == [STATION]
+
+
 @req("A03.FR.03")
 def test_its_request_is_that_of_the_csms_own_wish() -> None:
     rig = station()

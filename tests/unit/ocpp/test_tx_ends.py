@@ -193,7 +193,10 @@ def test_ended_has_it_all(
     assert all("signedMeterValue" not in sample for sample in samples[:-1])
 
 
-@pytest.mark.req("E09.FR.07", "F03.FR.05", "F03.FR.06", "F04.FR.05", "F04.FR.06")
+@pytest.mark.req(
+    "E06.FR.13", "E07.FR.10", "E09.FR.07", "F03.FR.05", "F03.FR.06", "F04.FR.05",
+    "F04.FR.06",
+)  # fmt: skip
 def test_when_full_every_second_of_the_older_goes() -> None:
     tx = Transaction("t", 1, 1)
     for number in range(MOST_ENDED_VALUES + 1):
