@@ -10,7 +10,14 @@ from chargerd.model import ActiveFault
 from chargerd.ocpp.effects import OcppError
 from tests.unit.ocpp.certificate_kit import held
 from tests.unit.ocpp.station_rig import START, V21, V201, Rig, config
-from tests.unit.ocpp.variable_kit import COMM, get_one, item, reported, set_one
+from tests.unit.ocpp.variable_kit import (
+    COMM,
+    get_one,
+    item,
+    reported,
+    set_one,
+    statuses,
+)
 
 BOTH = pytest.mark.parametrize("version", [V21, V201])
 req = pytest.mark.req
@@ -388,10 +395,12 @@ def test_a_lost_link_is_sought_where_it_was() -> None:
     assert fail(rig, 4) == [1, 1, 1, 2]
 
 
-@req("B10.FR.10")
+@req("B01.FR.05", "B10.FR.10")
 @BOTH
 def test_another_csms_gets_a_boot_notification(version: str) -> None:
+    """And then the state of each connector."""
     rig = station(version)
+    rig.observe()
     set_profile(rig, 2)
     prioritise(rig, "1,2")
     rig.link(up=False)
@@ -403,6 +412,7 @@ def test_another_csms_gets_a_boot_notification(version: str) -> None:
         rig.last("BootNotification"),
         {"currentTime": rig.time(), "interval": 60, "status": "Accepted"},
     )
+    assert statuses(rig) == [(1, "Available")]
     rig.clear()
     rig.link(up=False)
     rig.link()
