@@ -435,6 +435,7 @@ def test_who_comes_uses_it_up(version: str, plugged: bool, status: str) -> None:
         rig.observe(P.CONNECTED)
         assert statuses(rig) == [(1, "Reserved")]
     assert may_charge(rig, CARD)
+    assert updates(rig) == []  # the transaction will tell it
     rig.clear()
     phase = P.STARTING if plugged else P.IDLE
     rig.observe(phase, authorised=True)
