@@ -120,10 +120,7 @@ def test_a_total_of_our_own_is_shown_with_tax() -> None:
         pytest.param(
             True, "de-CH", "bitte fragen", marks=pytest.mark.req("C01.FR.08")
         ),
-        pytest.param(
-            True, "pt", "ask at the desk",
-            marks=pytest.mark.req("C01.FR.12", "C01.FR.13"),
-        ),
+        (True, "pt", "ask at the desk"),
         (False, "", "offline: 0.50"),
     ],
 )  # fmt: skip
@@ -170,6 +167,18 @@ def test_the_csms_may_change_the_text() -> None:
         },
     )
     assert shown(rig, "tariff") == "jetzt 0.40"
+
+
+@pytest.mark.req("C01.FR.12", "C01.FR.13")
+def test_english_for_who_speaks_no_language_of_ours() -> None:
+    english = {"TariffCostCtrlr.TariffFallbackMessage[en]": "please ask"}
+    rig = Rig(config(device_model={**PRESETS, **english}))
+    rig.observe()
+    welcome(rig.boot(), language1="pt", language2="sv")
+    assert shown(rig, "tariff") == "please ask"
+    told = [message("eine kWh", "de"), message("a kWh", "en")]
+    set_default(rig, tariff(description=told))
+    assert shown(rig, "tariff") == "a kWh"
 
 
 @pytest.mark.req("I07.FR.14", "C01.FR.09")

@@ -215,17 +215,16 @@ def test_a_component_by_instance(name: str, instances: set[str]) -> None:
 @pytest.mark.parametrize(
     ("evse", "places"),
     [
-        (None, [(1, 1), (2, 1)]),
-        ({"id": 2}, [(2, 1)]),
-        ({"id": 2, "connectorId": 1}, [(2, 1)]),
+        (None, [(1, 1), (1, 2), (2, 1), (2, 2)]),
+        ({"id": 2}, [(2, 1), (2, 2)]),
+        ({"id": 2, "connectorId": 2}, [(2, 2)]),
         ({"id": 3}, []),
     ],
 )
 def test_a_component_by_place(evse: Element | None, places: list[Any]) -> None:
     more = {"evse": evse} if evse else {}
-    rows = get_report(
-        Rig(config(evses=2)).boot(), item("Connector", "ConnectorType", **more)
-    )
+    made = config(evses=2, evse={"connectors": [{"id": 1}, {"id": 2}]})
+    rows = get_report(Rig(made).boot(), item("Connector", "ConnectorType", **more))
     assert sorted(where(row) for row in rows) == places
 
 
