@@ -16,6 +16,7 @@ from typing import Any
 from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk
+from chargerd.ocpp.blocks.security import RECONFIGURED
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.table import network as table
 
@@ -161,10 +162,17 @@ class NetworkProfiles(Block):
             kept.url,
         )
         if kept != self._last:
+            self._tell_security(kept, now)
             self._last = kept
             self._desk.save("network", "last", asdict(kept))
         self._show(kept)
         self._drop_lower(kept.security_profile)
+
+    def _tell_security(self, kept: Kept, now: Now) -> None:
+        """Into the security log (A04.FR.04): another security profile is in use."""
+        if self._last and self._last.security_profile != kept.security_profile:
+            text = f"security profile {kept.security_profile} is in use"
+            self._desk.security_event(RECONFIGURED, now, text)
 
     def _show(self, kept: Kept) -> None:
         """The variables of the profile in use (B09.FR.28)."""

@@ -13,6 +13,7 @@ from chargerd.clock import Now
 from chargerd.ocpp.blocks.block import Block, Guard, Handler
 from chargerd.ocpp.blocks.desk import Desk, refusal
 from chargerd.ocpp.blocks.network import PRIORITY, NetworkProfiles
+from chargerd.ocpp.blocks.security import RECONFIGURED
 from chargerd.ocpp.connection import TLS_PROFILE, refused_url
 from chargerd.ocpp.effects import Answer, Payload
 from chargerd.ocpp.table import network as table
@@ -68,6 +69,7 @@ class NetworkSettings(Block):
         if self._desk.disk_broken:  # B09.FR.03
             return refusal("OutOfStorage", "the disk takes nothing", "Failed")
         self._network.fill(slot, values)
+        self._desk.security_event(RECONFIGURED, now, f"network profile {slot}")
         return {"status": "Accepted"}
 
     def _misfit(self, slot: str, values: Mapping[str, str]) -> str:

@@ -112,6 +112,8 @@ def test_identity_and_password_of_a_profile() -> None:
     rig = station()
     secret = "another password of ours"
     set_profile(rig, 2, identity="CP9", basicAuthPassword=secret)
+    assert "ReconfigurationOfSecurityParameters" in rig.log[-1]
+    assert secret not in str(rig.log)
     assert prioritise(rig, "2") == ("Accepted", "")
     connection = rig.restarted().station.connection()
     assert (connection.identity, connection.password) == ("CP9", secret)
@@ -462,6 +464,8 @@ def test_once_a_higher_security_profile_works_there_is_no_way_back() -> None:
     rig = rig.restarted()
     assert tried(rig) == (2, "wss://two")
     rig.boot()
+    (line,) = [each for each in rig.log if "ReconfigurationOfSecurity" in each]
+    assert "security profile 2" in line
     assert get_one(rig, item(COMM, PRIORITY))["attributeValue"] == "2"
     assert slot_value(rig, 1, "OcppCsmsUrl") == ""
     value = get_one(rig, item("SecurityCtrlr", "SecurityProfile"))["attributeValue"]

@@ -77,9 +77,10 @@ def test_how_long_a_password_may_be(password: str, status: str) -> None:
 
 
 @req("A01.FR.11", "A01.FR.12")
-def test_the_change_is_logged_without_the_password() -> None:
+@pytest.mark.parametrize("component", [SECURITY, "NetworkConfiguration[2]"])
+def test_the_change_is_logged_without_the_password(component: str) -> None:
     rig = Rig(config(**PLAIN)).boot()
-    set_password(rig)
+    set_one(rig, item(component, "BasicAuthPassword", NEW))
     assert "ReconfigurationOfSecurityParameters" in rig.log[-1]
     assert "BasicAuthPassword" in rig.log[-1]
     assert "ReconfigurationOfSecurityParameters" not in told(rig)
