@@ -53,6 +53,7 @@ def test_a_known_chain_is_asked_about_by_its_hashes(version: str) -> None:
     rows = payload["iso15118CertificateHashData"]
     assert len(rows) == 3
     assert rows[0]["serialNumber"] == "3039"
+    assert rows[0]["responderURL"] == ROW.responder_url
     assert "certificate" not in payload
 
 

@@ -304,6 +304,7 @@ def test_without_cost_the_card_is_released(
     assert told["status"] == "Canceled"
     assert told["transactionId"] == ended.payload["transactionInfo"]["transactionId"]
     assert (told["pspRef"], told["settlementAmount"]) == (PSP, 0.0)
+    assert told["settlementTime"].startswith("2026-11-23T08:00:0")  # now
 
 
 # C21, C22: settlement.

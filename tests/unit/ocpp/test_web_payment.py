@@ -132,11 +132,11 @@ def test_values_cannot_change_the_url() -> None:
 
 @pytest.mark.req("C25.FR.01", "C25.FR.51", "C25.FR.52")
 def test_the_code_shows_station_evse_and_password() -> None:
-    rig = station(2)
+    rig = station(2, **{"NetworkConfiguration[1].Identity": "CP7"})
     password = one_time_password("correct horse battery", START.timestamp(), 30, 8)
-    assert code(rig, 2) == f"https://pay.example/CP1/2/{password}/v1"
+    assert code(rig, 2) == f"https://pay.example/CP7/2/{password}/v1"
     rig.pass_s(30)
-    assert code(rig, 2) != f"https://pay.example/CP1/2/{password}/v1"
+    assert code(rig, 2) != f"https://pay.example/CP7/2/{password}/v1"
 
 
 @pytest.mark.req("C25.FR.53")
