@@ -91,7 +91,7 @@ def _sample(
 ) -> Payload:
     kind = measurand.split(".", maxsplit=1)[0]
     sample: Payload = {
-        "value": round(value, 3),
+        "value": round(value, 3) + 0.0,  # -0.0 becomes 0.0
         "measurand": measurand,
         "context": context,
         "location": "EV" if kind in _OF_VEHICLE else location,

@@ -83,6 +83,12 @@ def test_a_residual_is_positive_where_more_flows_than_was_asked(
     assert found["Power.Active.Residual"] == [(residual_w, "W", "")]
 
 
+def test_nothing_is_0_and_not_minus_0() -> None:
+    found = sampled(replace(DISCHARGE, power_w=0.0, current_a=(0.0,) * 3))
+    for values in found.values():
+        assert not [value for value, _, _ in values if str(value) == "-0.0"]
+
+
 def test_charge_is_import() -> None:
     found = sampled(MeterReading(3000.0, 1.0, 2.0))
     assert found["Power.Active.Import"] == [(3000.0, "W", "")]
