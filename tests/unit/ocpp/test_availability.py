@@ -45,6 +45,7 @@ def test_connector_status_follows_the_session(version: str) -> None:
     rig.observe()
     rig.boot()
     rig.observe(P.CONNECTED)
+    assert statuses(rig)[-1] == (1, "Occupied")
     rig.observe(P.ENERGY, authorised=True)
     rig.observe(P.IDLE)
     rig.observe(P.IDLE, operative=False)
