@@ -180,12 +180,12 @@ def _column(rows: Iterable[tuple[int]]) -> list[int]:
 
 
 def thinned(ids: Sequence[int], excess: int) -> list[int]:
-    """Which of `ids` (oldest first) go when `excess` must: every second, repeatedly."""
+    """Which of `ids` (oldest first) go when `excess` must: the 1st, 3rd, 5th and so on
+    (E12.FR.05); then of those that are left, too."""
     dropped: list[int] = []
     left = list(ids)
     while left and len(dropped) < excess:
-        taken = left[1::2] or left
-        taken = taken[: excess - len(dropped)]
+        taken = left[0::2][: excess - len(dropped)]
         dropped += taken
         gone = set(taken)
         left = [i for i in left if i not in gone]
