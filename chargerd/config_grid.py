@@ -204,7 +204,8 @@ class Openadr2(Server):
         str,
         Field(
             pattern=r"^(([0-9A-F]{2}:){9}[0-9A-F]{2})?$",
-            description="of who signs the VTN's messages; empty = unsigned is accepted",
+            description='ten pairs of hex digits, "00:AB: ... :FF", of the certificate '
+            'that signs the VTN\'s messages; "" = unsigned is accepted',
         ),
     ] = ""
     poll_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # where the VTN names none

@@ -78,6 +78,8 @@ class Openadr3(Server):
     def _consistent(self) -> Openadr3:
         if self.client_id and not self.client_secret.get_secret_value():
             raise ValueError("client_id: needs client_secret")
+        if self.client_secret.get_secret_value() and not self.client_id:
+            raise ValueError("client_secret: needs client_id")
         if len(set(self.resources)) != len(self.resources):
             raise ValueError("resources: a name is used twice")
         if self.poll_s > self.hold_s / 3.0:
@@ -96,7 +98,13 @@ class Ieee2030(Server):
     SCHEMES: ClassVar[tuple[str, str]] = ("https", "")  # the standard knows no other
 
     # `url`: the server itself, e.g. "https://utility.example:8443".
-    device_capability: Annotated[str, Field(pattern=r"^/[\x21-\x7e]{0,200}$")] = "/dcap"
+    device_capability: Annotated[
+        str,
+        Field(
+            pattern=r"^/[\x21-\x7e]{0,200}$",
+            description='a path that begins with /, e.g. "/dcap"',
+        ),
+    ] = "/dcap"
     pin: Annotated[int, Field(ge=0, le=999_999)] | None = None  # None = not compared
     edition: Literal[2018, 2023] = 2023  # of the standard, as the server has it
     post_s: Annotated[float, Field(ge=5, le=3600)] = 300.0  # readings and DER status

@@ -23,6 +23,11 @@ from chargerd.log import REDACTED, is_secret
 
 PREFIX = "CHARGERD__"
 MAX_BYTES = 1_000_000
+_IN_TOML = {  # where pydantic speaks of Python's types
+    "tuple_type": "must be a list",
+    "path_type": "must be a path in quotes",
+    "too_short": "needs at least {min_length} value that is right",
+}
 
 
 class ConfigError(Exception):
@@ -190,12 +195,18 @@ def _explain(item: Any) -> tuple[str, str]:
         return key, f"unknown key{hint}"
     if item["type"] == "missing":
         return key, "is missing"
-    reason = str(item["msg"])
+    reason = _IN_TOML.get(item["type"], "").format(**item.get("ctx", {})) or item["msg"]
     field = _table(location[:-1]).get(str(location[-1]))
     if item["type"] == "string_pattern_mismatch" and field and field.description:
         reason = f"write {field.description}"
+    if item["type"] == "value_error":  # a table's own check; most begin with the key
+        reason = reason.removeprefix("Value error, ")
+        name, _, rest = reason.partition(": ")
+        if rest and name in _table(location):
+            key, reason = f"{key}.{name}", rest
     value = item.get("input")
-    if "password" not in key and isinstance(value, str | int | float | bool):
+    secret = any(is_secret(str(step)) for step in location)
+    if not secret and isinstance(value, str | int | float | bool):
         reason += f" (is {value!r})"
     return key, reason[:1].lower() + reason[1:]
 

@@ -225,6 +225,58 @@ def test_what_would_fail_later_is_said_now(
     assert expected in problem
 
 
+VTN = '[grid.openadr3]\nven_name = "v"\nurl = "https://vtn.example/3"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (VTN + "poll_s = 600", "grid.openadr3.poll_s: at most a third of hold_s"),
+        (VTN + 'key = "/x"', "grid.openadr3: certificate and key belong together"),
+        (VTN + 'client_secret = "x"', "grid.openadr3.client_secret: needs client_id"),
+        (VTN + 'programs = "a"', "grid.openadr3.programs: must be a list"),
+        (VTN + "ca = 5", "grid.openadr3.ca: must be a path in quotes (is 5)"),
+        (
+            VTN.replace("adr3", "adr2") + 'vtn_fingerprint = "00ff"',
+            'grid.openadr2.vtn_fingerprint: write ten pairs of hex digits, "00:',
+        ),
+        (
+            '[grid.ieee2030_5]\nurl = "https://u.example"\ndevice_capability = "d"',
+            "grid.ieee2030_5.device_capability: write a path that begins with /",
+        ),
+    ],
+)
+def test_a_wrong_door_of_the_grid_is_said_in_words(
+    tmp_path: Path, table: str, expected: str
+) -> None:
+    (problem,) = _problems(tmp_path, GOOD + table)
+    assert problem.startswith(expected)
+
+
+def test_of_a_list_the_wrong_value_is_named(tmp_path: Path) -> None:
+    text = GOOD + 'versions = ["ocpp1.6"]'
+    assert _problems(tmp_path, text) == [
+        "ocpp.versions[0]: input should be 'ocpp2.1' or 'ocpp2.0.1' (is 'ocpp1.6')",
+        "ocpp.versions: needs at least 1 value that is right",
+    ]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        VTN + "client_id = 'c'\nclient_secret = 4711",
+        '[grid.s2]\nurl = "wss://cem.example"\ntoken = 4711',
+        "[grid.mqtt]\npassword = 4711",
+        '[ocpp.device_model]\n"SecurityCtrlr.BasicAuthPassword" = [4711]',
+        '[ocpp.device_model]\n"WebPaymentsCtrlr@1.SharedSecret" = [4711]',
+    ],
+)
+def test_a_secret_of_a_wrong_type_is_not_shown(tmp_path: Path, table: str) -> None:
+    lines = _problems(tmp_path, GOOD + table)
+    assert lines
+    assert "4711" not in "".join(lines)
+
+
 def test_two_evses_of_one_id(tmp_path: Path) -> None:
     second = GOOD[GOOD.index("[[evse]]") : GOOD.index("[ocpp]")]
     second = second.replace("ttyS1", "ttyS2").replace("127.0.0.1", "127.0.0.2")
