@@ -465,14 +465,14 @@ def problems(config: Config) -> list[str]:
         *(partial(build_bridge, (evse,)) for evse in config.evse),
         partial(build_bridge, (), config.site.meter),
         partial(OcppStation, config, {}),
-        partial(grid.build, config, unheard_ports()),
     ]
     found: list[str] = []
     for build in builders:
         try:
             build()
-        except (BridgeError, GridError, OcppError) as error:
+        except (BridgeError, OcppError) as error:
             found += str(error).splitlines()
+    found += grid.problems(config, unheard_ports())
     found += filter(None, [vehicles.problem(config)])
     if not found:  # two devices on one line: only seen together
         try:

@@ -10,6 +10,7 @@ import grp
 import ipaddress
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
@@ -238,11 +239,25 @@ def _absent_here(config: Config) -> Iterator[str]:
         yield f"local.group: this machine has no group {group!r}; make it: groupadd"
     needed = {2: ("ca.pem",), 3: ("ca.pem", "station.pem", "station.key")}
     for name in needed.get(ocpp.security_profile, ()) if ocpp.url else ():
-        if not (ocpp.certificates_dir / name).exists():
+        if not _seen(ocpp.certificates_dir / name):
             yield (
                 f"ocpp.certificates_dir: {ocpp.certificates_dir / name} is not to be "
                 f"seen; security profile {ocpp.security_profile} needs it"
             )
+    for door in ("openadr2", "ieee2030_5"):  # their processes read the files, later
+        asked = getattr(config.grid, door)
+        for name in ("ca", "certificate", "key") if asked else ():
+            path = getattr(asked, name)
+            if path is not None and not _seen(path):
+                yield f"grid.{door}.{name}: {path} is not to be seen; it is needed"
+
+
+def _seen(path: Path) -> bool:
+    """Whether it is there for this user: where we may not enter we see nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _v2g_absent(config: Config) -> Iterator[str]:

@@ -6,7 +6,7 @@ its packages need not be installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 
 from chargerd.config import Config
@@ -29,21 +29,33 @@ SOURCES = (
 
 def build(config: Config, ports: Ports) -> list[GridDoor]:
     """Every configured door, none of them connected yet. Raises GridError."""
-    return [maker(config, ports) for maker in _makers(config)]
+    return [_door(*source, config, ports) for source in _asked(config)]
 
 
-def _makers(config: Config) -> Iterator[Callable[[Config, Ports], GridDoor]]:
-    for key, module, extra in SOURCES:
-        if getattr(config.grid, key) is None:
-            continue
+def problems(config: Config, ports: Ports) -> list[str]:
+    """Of each configured door, why it cannot be made."""
+    found = []
+    for source in _asked(config):
         try:
-            maker: Callable[[Config, Ports], GridDoor] = import_module(
-                f"chargerd.grid.{module}"
-            ).build
-        except ModuleNotFoundError as error:
-            package = error.name or "a package"
-            raise GridError(
-                f"grid.{key}: needs {package}, which is not installed; "
-                f"install chargerd[{extra}] or remove the section"
-            ) from error
-        yield maker
+            _door(*source, config, ports)
+        except GridError as error:
+            found.append(str(error))
+    return found
+
+
+def _asked(config: Config) -> list[tuple[str, str, str]]:
+    return [source for source in SOURCES if getattr(config.grid, source[0]) is not None]
+
+
+def _door(key: str, module: str, extra: str, config: Config, ports: Ports) -> GridDoor:
+    try:
+        maker: Callable[[Config, Ports], GridDoor] = import_module(
+            f"chargerd.grid.{module}"
+        ).build
+    except ModuleNotFoundError as error:
+        package = error.name or "a package"
+        raise GridError(
+            f"grid.{key}: needs {package}, which is not installed; "
+            f"install chargerd[{extra}] or remove the section"
+        ) from error
+    return maker(config, ports)

@@ -38,7 +38,7 @@ class MqttDoor:
             greet=self._greet,
             status_topic=core.status_topic,
         )
-        self._link = Link(broker, face)
+        self._link = Link("grid.mqtt", broker, face)
 
     async def run(self) -> None:
         """Until cancelled."""

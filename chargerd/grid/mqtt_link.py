@@ -48,11 +48,11 @@ class Face:
 class Link:
     """Made by a door; `run` is its only task."""
 
-    def __init__(self, broker: Broker, face: Face) -> None:
+    def __init__(self, table: str, broker: Broker, face: Face) -> None:
+        """`table` of the configuration holds the broker."""
         self._broker, self._face = broker, face
-        self._tls = (
-            trust(broker.ca, broker.certificate, broker.key) if broker.tls else None
-        )
+        shown = (broker.ca, broker.certificate, broker.key)
+        self._tls = trust(table, *shown) if broker.tls else None
         self._waiting: dict[str, tuple[bytes, bool]] = {}
         self._news = asyncio.Event()
         self.connected = False

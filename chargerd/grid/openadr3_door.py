@@ -121,5 +121,5 @@ def build(config: Config, ports: Ports) -> GridDoor:
     if asked.resources and len(asked.resources) != len(config.evse):
         raise GridError("grid.openadr3.resources: needs one name for each EVSE")
     saved = ports.saved.get(NAMESPACE, {}).get("state") or {}
-    http = Http(trust(asked.ca, asked.certificate, asked.key))
+    http = Http(trust("grid.openadr3", asked.ca, asked.certificate, asked.key))
     return Openadr3Door(Ven(asked, config.evse, saved), http, ports)

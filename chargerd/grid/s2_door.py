@@ -148,6 +148,6 @@ def build(config: Config, ports: Ports) -> GridDoor:
         raise GridError(f"grid.s2.evse: there is no EVSE {asked.evse}")
     context = None
     if urlsplit(asked.url).scheme == "wss":
-        context = trust(asked.ca, asked.certificate, asked.key)
+        context = trust("grid.s2", asked.ca, asked.certificate, asked.key)
     manager = Manager(asked, config.station.id, evse, uuid4)
     return S2Door(manager, asked, context, ports)

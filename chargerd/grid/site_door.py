@@ -61,7 +61,7 @@ class SiteDoor:
             greet=self._greet,
             status_topic=f"{bus.site}/station/{self._me}/status",
         )
-        self._link = Link(bus, face)
+        self._link = Link("grid.site", bus, face)
 
     def _subscriptions(self) -> tuple[str, ...]:
         topics = [f"{self._bus.site}/coordinator/+/beacon"]

@@ -374,6 +374,17 @@ def test_warnings_name_what_is_probably_not_meant(tmp_path: Path) -> None:
     assert "floor_soc_pct: is over target" in text
 
 
+def test_files_that_are_not_here_are_named(tmp_path: Path) -> None:
+    """The doors' processes read them later; what cannot be looked at is not here."""
+    door = '[grid.ieee2030_5]\nurl = "https://u.example"\n'
+    files = f'ca = "{SHIPPED}"\ncertificate = "/gone.pem"\nkey = "/{"x" * 300}"'
+    found = config_check.warnings(load(_write(tmp_path, GOOD + door + files), {}))
+    assert [line.split(":")[0] for line in found if line.startswith("grid")] == [
+        "grid.ieee2030_5.certificate",
+        "grid.ieee2030_5.key",
+    ]
+
+
 def test_a_modem_without_its_unit_is_named(tmp_path: Path) -> None:
     text = CCS.read_text(encoding="utf-8").replace('"lo"', '"plc0"', 1)
     slac = "evse[0].iso15118.slac"

@@ -15,6 +15,9 @@ from chargerd.grid.errors import GridError
 from chargerd.grid.ports import Ports
 from tests.unit.grid.stand import config, ports
 
+SITE = {"members": ["a", "b"], "coordinators": ["a"], "charge_w": 10_000}
+S2 = {"url": "ws://localhost/s2", "evse": 9}
+
 
 def test_nothing_configured_means_no_door_and_no_import() -> None:
     assert build.build(config(), ports()[0]) == []
@@ -37,6 +40,13 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "SOURCES", (("mqtt", "no_such_door", "mqtt"),))
     with pytest.raises(GridError, match=r"grid\.mqtt: needs .*install chargerd\[mqtt"):
         build.build(config(mqtt={}), ports()[0])
+
+
+def test_each_door_that_cannot_be_made_is_named() -> None:
+    gone = {"ca": "/gone/ca.pem"}
+    asked = config(mqtt=gone, site={**SITE, **gone, "members": ["CS1"]}, s2=S2)
+    tables = [line.split(": ")[0] for line in build.problems(asked, ports()[0])]
+    assert tables == ["grid.mqtt", "grid.site", "grid.s2.evse"]
 
 
 @pytest.mark.parametrize(
@@ -62,9 +72,6 @@ def test_a_broker_that_cannot_be(values: dict[str, Any], word: str) -> None:
 )
 def test_a_broker_that_can(values: dict[str, Any]) -> None:
     Broker.model_validate(values)
-
-
-SITE = {"members": ["a", "b"], "coordinators": ["a"], "charge_w": 10_000}
 
 
 @pytest.mark.parametrize(

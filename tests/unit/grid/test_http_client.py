@@ -136,8 +136,8 @@ async def test_what_would_break_a_head_or_is_no_url(tail: str) -> None:
 def test_files_that_are_no_certificates(tmp_path: Path) -> None:
     bad = tmp_path / "ca.pem"
     with pytest.raises(GridError, match="cannot be loaded"):
-        trust(bad, None, None)
+        trust("grid.x", bad, None, None)
     bad.write_text("x")
     with pytest.raises(GridError, match=r"ca\.pem"):
-        trust(bad, None, None)
-    trust(None, None, None)
+        trust("grid.x", bad, None, None)
+    trust("grid.x", None, None, None)
