@@ -292,6 +292,8 @@ def limit(
 
     A limit that the central system has set cannot be raised, only lowered.
     """
+    if energy is minutes is soc is cost is None:
+        raise typer.BadParameter("give --energy, --minutes, --soc or --cost")
     answer = context.obj.ask(
         "limit",
         evse=evse,

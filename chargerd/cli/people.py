@@ -61,6 +61,8 @@ def web_payment(
     as_json: AsJson = False,
 ) -> None:
     """What a driver wants to pay for, before he scans the code on the display."""
+    if energy is minutes is cost is None:
+        raise typer.BadParameter("give --energy, --minutes or --cost")
     answer = context.obj.ask(
         "web-payment",
         evse=evse,

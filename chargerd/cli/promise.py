@@ -61,7 +61,7 @@ def _standing(row: Json, promise: Json) -> list[str]:
     else:
         found.append(f"OUT OF REACH: {reachable:.0f} % can be reached by then.")
     if missing_wh:
-        found[0] += f" {missing_wh / 1000:.1f} kWh are missing."
+        found[0] += f" {missing_wh / 1000:.1f} kWh are still to be charged."
     if promise["forced"]:
         found.append("Charging now to keep it, whatever the grid asks.")
     elif promise["must_start_utc"] is not None and missing_wh:

@@ -166,7 +166,7 @@ def signatures(ledger: Ledger, keys: list[str], links: int) -> tuple[int, list[s
 
 def _told(count: int, with_keys: bool) -> str:
     if not count:
-        return "no signature of a meter holds or is there"
+        return "no signature of a meter is there, or none holds"
     against = "the keys given" if with_keys else "the keys that the meters told (--key)"
     return f"{count} signatures of meters hold against {against}"
 

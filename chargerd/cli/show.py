@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -47,7 +47,8 @@ def _table(title: str, *columns: str) -> Table:
     )
     for name in columns:
         numeric = name in {"power", "setpoint", "SoC", "in", "out", "low", "high"}
-        table.add_column(name, justify="right" if numeric else "left")
+        side: JustifyMethod = "right" if numeric else "left"
+        table.add_column(name, justify=side, overflow="fold")  # never cut off
     return table
 
 
@@ -398,6 +399,8 @@ def meter(answer: Json) -> RenderableType:
                 row["last_error"],
             )
         parts.append(table)
+    if answer.get("site"):
+        parts.append(_pairs("grid connection (site.meter)", answer["site"]))
     return Group(*parts)
 
 
@@ -430,9 +433,9 @@ def _flatten(prefix: str, value: Any, lines: list[str]) -> None:
         for index, item in enumerate(value):
             _flatten(f"{prefix}[{index}]", item, lines)
     else:
-        if isinstance(value, float):
-            value = round(value, 3)
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        items = value if isinstance(value, list) else [value]
+        items = [round(i, 3) if isinstance(i, float) else i for i in items]
+        shown = ", ".join(map(str, items)) if isinstance(value, list) else items[0]
         lines.append(f"{prefix} = {'-' if shown in (None, '') else shown}")
 
 

@@ -187,6 +187,14 @@ class ReadModel:
             "health": [_plain(device) for device in telemetry.health],
         }
 
+    def connection(self) -> Json | None:
+        """Power at the grid connection once all commands are obeyed, null while the
+        site's meter is silent, and its reading's age; None where there is no meter."""
+        site = next((r.snapshot.site for r in self._newest.values()), None)
+        if site is None or site.meter_age_s is None:
+            return None
+        return {"grid_w": site.grid_w, "age_s": round(site.meter_age_s, 3)}
+
     def _status(self, evse_id: int) -> Json:
         report = self._newest.get(evse_id)
         if report is None:

@@ -167,7 +167,9 @@ class Verbs:
         return self._ports.read.faults(last)
 
     async def _meter(self, question: Json) -> Json:
-        return {"evses": [self._ports.read.meter(i) for i in self._evses(question)]}
+        read = self._ports.read
+        evses = [read.meter(evse_id) for evse_id in self._evses(question)]
+        return {"evses": evses, "site": read.connection()}
 
     async def _config(self, question: Json) -> Json:
         return {"config": self._ports.config()}
@@ -233,6 +235,11 @@ class Verbs:
 
     async def _island(self, question: Json) -> Json:
         """In a blackout: feed the house, where that does not begin by itself."""
+        if self._ports.config()["site"]["blackout"] is None:
+            raise LocalError(
+                "this station feeds no house in a blackout; [site.blackout] in its "
+                "configuration allows it"
+            )
         self._ports.request(IslandRequest())
         return {"accepted": True}
 

@@ -21,6 +21,7 @@ import jsonschema
 import pytest
 from rich.console import Console, RenderableType
 from structlog.testing import capture_logs
+from typer.main import get_command
 
 from chargerd.cli import main as cli
 from chargerd.cli import show
@@ -43,6 +44,8 @@ from chargerd.records.ring import Ring
 from chargerd.records.sample import sample
 from tests.unit.local.test_verbs import Heart
 from tests.unit.local.values import START, a_decision, a_report
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -274,6 +277,33 @@ def test_times_as_people_write_them(written: str, wanted: str) -> None:
     assert instant(written, now).isoformat() == wanted
 
 
+@pytest.mark.parametrize("command", ["status", "session", "settlement"])
+def test_a_narrow_terminal_cuts_no_name_off(command: str) -> None:
+    """A session's id is what `report --session` wants."""
+    name = "1-20261126T061109.293307"
+    evse = {"evse_id": 1, "phase": "suspended_evse", "faults": ["PromiseOutOfReach"]}
+    over = {**evse, "session_id": name, "ended_utc": "2026-11-26T06:12:08.100782+00:00"}
+    times = {"from_utc": over["ended_utc"], "to_utc": over["ended_utc"]}
+    energy = {"import_wh": 33.0, "export_wh": 5.0, "clock_trusted": True}
+    table = {
+        "status": lambda: show.status({"evses": [evse]}),
+        "session": lambda: show.session({"current": [], "finished": [over]}),
+        "settlement": lambda: show.settlement([{**over, **times, **energy}]),
+    }[command]()
+    screen = Console(width=60, record=True, file=io.StringIO())
+    screen.print(table)
+    assert "…" not in screen.export_text()
+
+
+def test_the_meters_numbers_are_short_and_the_connection_is_told() -> None:
+    site = {"age_s": 0.1, "grid_w": 9984.0}
+    meter = {"voltage_v": [230.01951599121094, 229.9]}
+    text = _text(show.meter({"evses": [{"evse_id": 1, "meter": meter}], "site": site}))
+    assert "230.02, 229.9" in text
+    assert "grid connection" in text
+    assert "9984.0" in text
+
+
 def test_why_tells_the_ramp_and_what_flows() -> None:
     now = decision(a_decision(1.0, -2000.0, wanted_w=-7000.0))
     answer = {"evses": [{"evse_id": 1, "now": now, "meter_w": -1960.0, "history": []}]}
@@ -343,7 +373,6 @@ def test_commands_ask_the_heart(
             ["start", "04A2", "--evse", "1"],
             ["reset"],
             ["reset", "--evse", "2", "--now"],
-            ["island"],
             ["limit", "--evse", "1", "--energy", "7.5", "--minutes", "30"],
             ["refuse-tariff", "--evse", "1"],
             ["web-payment", "--evse", "1", "--energy", "20", "--minutes", "60"],
@@ -413,6 +442,9 @@ def test_watch_prints_a_line_per_look(tmp_path: Path) -> None:
         (["promise", "--evse", "1", "--soc", "80"], "one of --in or --by"),
         (["promise", "--evse", "1", "--soc", "80", "--by", "7h"], "HH:MM"),
         (["promise", "--evse", "1", "--soc", "180", "--in", "5"], "equal to 100"),
+        (["limit", "--evse", "1"], "--energy, --minutes, --soc or --cost"),
+        (["web-payment", "--evse", "1"], "--energy, --minutes or --cost"),
+        (["island"], "[site.blackout]"),
     ],
 )
 def test_refusals_say_why(
@@ -479,6 +511,22 @@ def test_a_clock_time_is_always_ahead() -> None:
         assert 0 < seconds <= 86_400 + 3_600
         then = datetime.fromtimestamp(time.time() + seconds + 0.5).astimezone()
         assert then.strftime("%H:%M") == clock
+
+
+def test_the_page_names_every_command() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    page = page[: page.index("## The local socket")]
+
+    def names(group: Any, before: str = "") -> Iterator[str]:
+        for name, command in group.commands.items():
+            yield f"{before}{name}"
+            yield from (
+                names(command, f"{name} ") if hasattr(command, "commands") else ()
+            )
+
+    found = list(names(get_command(cli.app)))
+    assert "records verify" in found
+    assert [name for name in found if f"`{name}" not in page] == []
 
 
 def test_the_command_starts_without_the_heavy_imports() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 
 from chargerd.local.read_model import ReadModel, finite_only
 from chargerd.model import ActiveFault
@@ -42,6 +43,17 @@ def test_status_shows_the_newest_values_and_no_token() -> None:
     assert model.session(1)["started_by"] == "ISO14443"
     assert model.meter(1)["stage"]["power_w"] == 350.0 * -15.0
     assert model.meter(1)["stage"]["mode"] == "discharge"
+
+
+def test_the_connection_is_known_by_its_meter_alone() -> None:
+    model = ReadModel((1,))
+    assert model.connection() is None
+    report = a_report(1.0)
+    model.report(report)
+    assert model.connection() is None
+    site = replace(report.snapshot.site, meter_age_s=0.25, grid_w=9984.0)
+    model.report(replace(report, snapshot=replace(report.snapshot, site=site)))
+    assert model.connection() == {"grid_w": 9984.0, "age_s": 0.25}
 
 
 def test_same_decisions_are_one_entry_and_the_ring_is_bounded() -> None:

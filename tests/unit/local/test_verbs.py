@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ from chargerd.model import (
 from chargerd.plan import Plan, PlanPart
 from chargerd.records.errors import RecordsError
 from tests.unit.local.values import START, a_decision, a_report, at
+
+ROOT = Path(__file__).resolve().parents[3]
 
 RECORDS = {
     "folder": "/var/lib/chargerd/records", "fault": "", "waiting": 0, "dropped": 0,
@@ -96,6 +99,7 @@ class Heart:
     records: dict[str, Any] | None = field(default_factory=lambda: dict(RECORDS))
     asked: list[tuple[int, datetime]] = field(default_factory=list)
     plans: tuple[Plan, ...] = ()
+    blackout: dict[str, Any] | None = None
     people: Wishes = field(default_factory=Wishes)
 
     def ports(
@@ -128,7 +132,10 @@ class Heart:
             simulate=simulate,
             request=self.requests.append,
             extra=lambda: {"link": "up", "grid": {"mqtt": {"refused": {"stale": 2}}}},
-            config=lambda: {"ocpp": {"password": "**********"}},
+            config=lambda: {
+                "ocpp": {"password": "**********"},
+                "site": {"blackout": self.blackout},
+            },
             sessions=sessions,
             signal=self.signals.append if dispatch else None,
             records=records,
@@ -150,6 +157,14 @@ async def test_every_reading_verb_answers(verb: str) -> None:
     answer = await Verbs(heart.ports(evse_ids=(1, 2))).answer({"verb": verb})
     assert answer
     assert heart == Heart()  # reading changes nothing
+
+
+@pytest.mark.asyncio
+async def test_the_page_names_every_verb() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    page = page[page.index("## The local socket") :]
+    verbs = (await Verbs(Heart().ports()).answer({"verb": "help"}))["verbs"]
+    assert [verb for verb in verbs if f"`{verb}`" not in page] == []
 
 
 @pytest.mark.asyncio
@@ -267,7 +282,7 @@ async def test_dispatch_may_be_forbidden() -> None:
 
 @pytest.mark.asyncio
 async def test_requests_are_neutral_values() -> None:
-    heart = Heart()
+    heart = Heart(blackout={"automatic": False})
     verbs = Verbs(heart.ports(evse_ids=(1, 2)))
     for question in (
         {"verb": "promise", "evse": 2, "soc": 80, "seconds": 2700},
@@ -318,6 +333,7 @@ async def test_requests_are_neutral_values() -> None:
         ({"verb": "promise", "seconds": 60}, "soc: is missing"),
         ({"verb": "promise", "seconds": -5, "soc": 80}, "seconds"),
         ({"verb": "promise", "seconds": 60, "soc": 101}, "soc"),
+        ({"verb": "island"}, "site.blackout"),
         ({"verb": "start"}, "token"),
         ({"verb": "start", "token": "x" * 37}, "token"),
         ({"verb": "start", "token": "a\nb"}, "printable"),
