@@ -43,7 +43,7 @@ bench: $(STAMP)
 
 # Writes docs/proof.md, with the time it took. Reckoned from the CPU time of its parts, as
 # no whole run of this code was timed: 9 to 10 minutes on two cores that do nothing else.
-# ARGS='--sessions 500 --worlds 4 --out /dev/null' is a look.
+# ARGS='--sessions 500 --worlds 4 --out /dev/stdout' is a look.
 proof: $(STAMP)
 	$(BIN)/python -m tests.proof $(ARGS)
 

@@ -83,10 +83,10 @@ def main() -> int:
     took_s, cpu_s = time.monotonic() - began, cpu_of_children_s()
     found = report.Report(sessions, money, tracked, took_s, cpu_s, args.seed)
     args.out.write_text(report.text(found), encoding="utf-8")
-    for line in report.failures(found):
-        print(f"FAILED: {line}")
+    failed = report.failures(found)
+    print("\n".join(f"FAILED: {line}" for line in failed) or "all goals are met")
     print(f"written: {args.out}")
-    return 1 if report.failures(found) else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
