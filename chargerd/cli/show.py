@@ -115,7 +115,10 @@ def _station(station: Json) -> list[Text]:
     ]
     restarts = station.get("restarts", {}).items()
     wrong = [f"{name} was restarted {count} times" for name, count in restarts if count]
-    wrong += [f"{name} has given up" for name in station.get("degraded", ())]
+    wrong += [
+        f"{name} keeps failing and is tried less often; the log says why"
+        for name in station.get("degraded", ())
+    ]
     wrong += [
         f"{name}: {station[key]}"
         for name, key in (("store", "store_fault"), ("records", "records_fault"))

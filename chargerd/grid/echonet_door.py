@@ -59,13 +59,20 @@ class EchonetDoor:
         self.lost = 0
 
     async def run(self) -> None:
-        """Until cancelled; a network that is not there raises OSError."""
+        """Until cancelled; a network that is not there raises GridError."""
         loop = asyncio.get_running_loop()
         opened: list[asyncio.DatagramTransport] = []
         try:
             for make in (_socket, _group_socket):
+                try:
+                    made = make(self._address, self._port)
+                except OSError as error:
+                    raise GridError(
+                        f"grid.echonet: {self._address}:{self._port}: {error.strerror}"
+                        "; is the network up, and address this machine's own there?"
+                    ) from error
                 transport, _ = await loop.create_datagram_endpoint(
-                    lambda: _Ear(self), sock=make(self._address, self._port)
+                    lambda: _Ear(self), sock=made
                 )
                 opened.append(transport)
             self._out = opened[0]

@@ -7,6 +7,7 @@ does not.
 from __future__ import annotations
 
 import asyncio
+import os
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -42,10 +43,15 @@ class SunspecDoor:
         self.port = 0  # where it listens; 0 = not yet
 
     async def run(self) -> None:
-        """Until cancelled; an address that is taken raises OSError."""
-        listening = await asyncio.start_server(
-            self._accept, str(self._config.address), self._config.port
-        )
+        """Until cancelled; an address that is taken raises GridError."""
+        host, port = str(self._config.address), self._config.port
+        try:
+            listening = await asyncio.start_server(self._accept, host, port)
+        except OSError as error:
+            raise GridError(
+                f"grid.sunspec: {host}:{port}: {os.strerror(error.errno or 0)}; is "
+                "address this machine's, and the port free (below 1024: allowed)?"
+            ) from error
         try:
             async with asyncio.TaskGroup() as self._peers:
                 try:

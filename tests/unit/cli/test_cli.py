@@ -324,7 +324,11 @@ def test_why_tells_the_ramp_and_what_flows() -> None:
             "vehicle1 was restarted 2",
             "ocpp was",
         ),
-        ({"degraded": ["vehicle2"]}, "vehicle2 has given up", "store"),
+        (
+            {"degraded": ["vehicle2"]},
+            "vehicle2 keeps failing and is tried less often",
+            "store",
+        ),
         ({"store_fault": "disk full"}, "store: disk full", "given"),
         ({"records_fault": "disk full"}, "records: disk full", "store"),
         (

@@ -86,7 +86,7 @@ async def test_asked_and_commanded() -> None:
 async def test_an_address_that_is_not_ours_is_an_error() -> None:
     given, _ = ports()
     (door,) = build(config(echonet={"address": "203.0.113.1"}), given)
-    with pytest.raises(OSError, match="assign"):
+    with pytest.raises(GridError, match=r"grid\.echonet: .*assign.*address"):
         await door.run()
 
 

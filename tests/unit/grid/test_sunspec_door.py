@@ -157,6 +157,15 @@ async def test_the_end_of_the_door_is_the_end_of_its_peers() -> None:
     assert door.status()["connections"] == 0
 
 
+@pytest.mark.asyncio
+async def test_an_address_that_is_taken_is_named() -> None:
+    async with running() as (door, _):
+        asked = config(sunspec={"port": door.port})
+        second = build(asked, ports()[0])
+        with pytest.raises(GridError, match=rf"grid\.sunspec: .*:{door.port}: .*port"):
+            await second.run()
+
+
 def test_not_configured() -> None:
     with pytest.raises(GridError, match=r"grid\.sunspec"):
         build(config(), ports()[0])
