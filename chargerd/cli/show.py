@@ -403,7 +403,7 @@ def meter(answer: Json) -> RenderableType:
             )
         parts.append(table)
     if answer.get("site"):
-        parts.append(_pairs("grid connection (site.meter)", answer["site"]))
+        parts.append(_pairs("grid connection", answer["site"]))
     return Group(*parts)
 
 

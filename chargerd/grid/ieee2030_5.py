@@ -49,6 +49,7 @@ class Controls:
         self._dirty = True
         self._refresh_mono = 0.0
         self.connected, self.lfdi = False, ""
+        self.problem = ""  # why there is no connection
         self.refused: Counter[str] = Counter()
         self.accepted = 0
 
@@ -65,11 +66,12 @@ class Controls:
             if modes.is_number(age_s) and age_s >= 0.0:
                 self._heard_mono = max(self._heard_mono, now.mono - age_s)
         elif "error" in message:
-            self.connected = False
+            self.connected, self.problem = False, str(message["error"])[:300]
             self.refused["connection"] += 1
         elif message.get("connected") is True:
             # The process says all that is on anew.
             self.connected, self.lfdi = True, str(message.get("lfdi", ""))[:40]
+            self.problem = ""
             self._clear()
         elif message.get("clear") is True:
             self._clear()
@@ -172,6 +174,7 @@ class Controls:
         return {
             "connected": self.connected,
             "lfdi": self.lfdi,
+            "problem": self.problem,
             "modes": sorted(self._modes),
             "accepted": self.accepted,
             "refused": dict(self.refused),

@@ -288,7 +288,11 @@ async def speak(client: CsipClient, settings: Json, station: Station) -> None:
 async def main() -> None:
     settings = json.loads(sys.stdin.readline())
     station = Station()
-    client = made(settings, station)
+    try:
+        client = made(settings, station)
+    except (OSError, ValueError) as error:  # its files
+        say(error=f"ca, certificate or key: {error}"[:300])
+        return
     try:
         async with asyncio.TaskGroup() as group:
             others = [

@@ -94,7 +94,10 @@ class Ieee2030Door:
                 line = await _line(process)
             if not line:
                 return
+            was = self._controls.problem
             self._controls.receive(json.loads(line), self._ports.now())
+            if self._controls.problem not in ("", was):
+                log.warning("ieee2030_5_failed", why=self._controls.problem)
             self.follow()
 
     async def _tell(self, process: Process) -> None:

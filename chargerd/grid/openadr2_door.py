@@ -52,7 +52,7 @@ class Speaker:
             await self.close(patience_s=0.0)
             return {"error": "process is late"}
         except (OSError, ValueError, RecursionError):
-            await self.close(patience_s=0.0)
+            await self.close()
             return {"error": "process"}
         return answer if isinstance(answer, dict) else {"error": "process"}
 

@@ -26,6 +26,7 @@ from chargerd.grid import openadr2_xml
 
 MAX_BYTES = 1 << 20
 TIMEOUT_S = 15.0
+FILES = ("ca", "certificate", "key")
 Json = dict[str, Any]
 
 
@@ -137,10 +138,16 @@ def unpack(value: Any) -> Any:
 async def serve(lines: asyncio.StreamReader) -> None:
     """Until the daemon closes the pipe."""
     settings = json.loads(await lines.readline())
+    try:
+        trusted = tls(settings)
+    except OSError as error:  # ssl's own, too
+        paths = ", ".join(filter(None, (settings[key] for key in FILES)))
+        say({"error": "files", "text": f"{paths}: cannot be loaded: {error}"})
+        return
     async with aiohttp.ClientSession(
         headers={"content-type": "application/xml"},
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-        connector=aiohttp.TCPConnector(ssl=tls(settings)),
+        connector=aiohttp.TCPConnector(ssl=trusted),
     ) as session:
         ven = Ven(settings, session)
         while line := await lines.readline():
@@ -151,8 +158,13 @@ async def serve(lines: asyncio.StreamReader) -> None:
                 )
             except Failed as failed:
                 answer = {"error": failed.kind, "text": str(failed)}
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
+            say(answer)
+
+
+def say(answer: Json) -> None:
+    """One line to the daemon."""
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 async def main() -> None:

@@ -61,7 +61,7 @@ async def test_words_then_nonsense_then_a_new_process(
 
 @pytest.mark.asyncio
 async def test_the_real_process_says_that_files_are_missing() -> None:
-    """It ends: the door counts that."""
+    """People are told, it ends, and the door counts that."""
     given, _ = ports()
     (door,) = build.build(config(ieee2030_5=URL), given)
     task = asyncio.create_task(door.run())
@@ -71,6 +71,7 @@ async def test_the_real_process_says_that_files_are_missing() -> None:
             return "process" in door.status()["refused"]
 
         await until("the process has ended", counted, 25.0)
+        assert "No such file" in door.status()["problem"]
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

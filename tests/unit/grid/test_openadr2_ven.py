@@ -378,6 +378,17 @@ async def test_a_process_that_is_not_there() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_real_process_says_that_files_are_missing() -> None:
+    files = {"ca": "/gone/ca.pem", "certificate": "", "key": ""}
+    asked = {**SETTINGS, "url": "https://vtn.example/x", **files}
+    speaker = Speaker(asked)
+    found = await speaker.ask({"service": "", "message": "", "payload": {}})
+    await speaker.close()
+    assert found["error"] == "files"
+    assert "/gone/ca.pem" in found["text"]
+
+
+@pytest.mark.asyncio
 async def test_the_door_registers_follows_and_keeps() -> None:
     body = {"code": "200", "request_id": "Q1", "events": [event()]}
     answer = json.dumps({"type": "oadrDistributeEvent", "body": body})
