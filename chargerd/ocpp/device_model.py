@@ -72,14 +72,14 @@ class DeviceModel:
                 errors.append(f"ocpp.device_model: unknown variable {name!r}{hint}")
             for target, attribute in targets:
                 refused = target.check(value)
-                if refused:
-                    errors.append(f"ocpp.device_model: {refused.text}, not {value!r}")
-                elif target.row.live:
+                if target.row.live:
                     errors.append(f"ocpp.device_model: {name!r} is measured, not set")
+                elif refused:
+                    errors.append(f"ocpp.device_model: {refused.text}, not {value!r}")
                 else:
                     target.values[attribute] = value
         if errors:
-            raise OcppError("\n".join(errors))
+            raise OcppError("\n".join(dict.fromkeys(errors)))  # not once an EVSE
 
     def matching(self, name: str) -> list[tuple[Variable, str]]:
         """What a name in the config file means, with its attribute; without "@evse"

@@ -15,7 +15,7 @@ from chargerd.ocpp.blocks.authorization import DIRECT_PAYMENT
 from chargerd.ocpp.blocks.block import Block, Guard, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.transactions import Transactions
-from chargerd.ocpp.effects import Answer, Payload
+from chargerd.ocpp.effects import Answer, OcppError, Payload
 from chargerd.ocpp.payment_url import filled, one_time_password, problem
 from chargerd.ocpp.table.web_payment import CTRLR
 from chargerd.ocpp.v2.dialect import V201
@@ -36,6 +36,10 @@ class WebPayment(Block):
         self._desk = desk
         self._transactions = transactions
         self._wishes: dict[int, Wish] = {}
+        for name, value in desk.config.ocpp.device_model.items():
+            wrong = name.endswith(".URLTemplate") and value and problem(str(value))
+            if wrong:
+                raise OcppError(f"ocpp.device_model: {name}: {wrong}")
 
     def routes(self) -> Mapping[str, Handler]:
         return {"NotifyWebPaymentStarted": self.started}

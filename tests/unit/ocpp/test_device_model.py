@@ -223,11 +223,12 @@ def test_presets() -> None:
 
 def test_all_bad_presets_are_told_at_once_with_near_names() -> None:
     conf = config(
+        evses=2,
         device_model={
             "OCPPCommCtrlr.HeartBeatIntervall": 42,
             "OCPPCommCtrlr.OfflineThreshold": -1,
             "EVSE.Power": 5,
-        }
+        },
     )
     with pytest.raises(OcppError) as error:
         DeviceModel(conf, {})
@@ -235,6 +236,7 @@ def test_all_bad_presets_are_told_at_once_with_near_names() -> None:
     assert "OCPPCommCtrlr.HeartbeatInterval" in text
     assert "at least 0" in text
     assert "measured, not set" in text
+    assert len(set(text.splitlines())) == len(text.splitlines())
 
 
 def test_what_the_csms_set_beats_the_preset() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargerd.model import DriverLimits, SessionPhase, StartRequest, Token
+from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.payment_url import ALPHABET, filled, one_time_password, problem
 from tests.unit.ocpp.auth_kit import ACCEPTED, answers, ask, reply
 from tests.unit.ocpp.station_rig import START, V201, Rig, config
@@ -70,6 +71,11 @@ def start(rig: Rig, evse_id: int = 1) -> None:
     assert answer["status"] == "Accepted"
     for phase in (P.STARTING, P.ENERGY):
         rig.observe(phase, authorised=True, remote_start_id=9, token=PAYER)
+
+
+def test_a_template_of_the_configuration_that_is_none_is_named() -> None:
+    with pytest.raises(OcppError, match=r"URLTemplate: \{version\} is missing"):
+        station(**{"WebPaymentsCtrlr.URLTemplate": TEMPLATE.removesuffix("{version}")})
 
 
 # The password.
