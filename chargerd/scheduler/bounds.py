@@ -235,6 +235,8 @@ def contracts(
         note = "limit of this signal"
         if segment.mode is OperationMode.CHARGING_ONLY:
             low, note = 0.0, "ChargingOnly: no discharge"
+            if high < math.inf:
+                note = "ChargingOnly: limit of this signal, no discharge"
         if low > -math.inf or high < math.inf:
             lasts = signal.evse_id != 0 or not ctx.shared
             ledger.cap("site", signal.source, low, high, note, lasts=lasts)

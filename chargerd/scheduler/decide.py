@@ -104,7 +104,10 @@ def _fit(
     elif wish < power:
         binder = ledger.low_by
     asked = "" if binder == "promise" else choice.source  # lifted past the wish
-    return power, binder, (binder, asked, ledger.bound_at(power))
+    bound = ledger.bound_at(power)
+    if power == ledger.high == 0.0 and choice.want_w == wishes.CHARGE:
+        bound = ledger.high_by  # the plan would charge and may not
+    return power, binder, (binder, asked, bound)
 
 
 def _gate(snap: Snapshot, ctx: Context) -> str:

@@ -38,6 +38,7 @@ PLAN_BAND_PCT = 2.0
 PLANNED = "plan."  # then the solver
 DEADBAND_W = 100.0  # a setpoint nearer to zero is zero: no stage runs well there
 MIN_ON_S = 60.0  # the plan starts, stops and turns no more often
+CHARGE = (0.0, math.inf)  # what the plan wants until the target is reached
 _LATE_S = 0.5  # a signal let go so long before its end has died of age
 _MODES_OF_WISH = (
     OperationMode.CENTRAL_SETPOINT,
@@ -141,7 +142,7 @@ def choose(
     else:
         ledger.say("idle", plan, plan_w, "the target is reached")
         mode = OperationMode.IDLE
-    want = (0.0, 0.0 if done else math.inf)
+    want = (0.0, 0.0) if done else CHARGE
     return Choice(plan_w, plan, mode, Carry(plan_done=done), want_w=want)
 
 

@@ -335,6 +335,9 @@ def test_reasons_name_the_bound_that_the_power_sits_on() -> None:
     cap = ask(None, source="ocpp.site", limit_w=3000.0)
     assert set(won(run(None, more=(cap,)))) == {"plan", "ocpp.site"}
     assert set(won(run(-9000.0))) == {"rating", "ocpp.tx"}
+    only = ask(None, source="limit", limit_w=0.0, mode=OperationMode.CHARGING_ONLY)
+    stopped = won(run(None, more=(only,)))  # the plan would charge
+    assert stopped["limit"] == "ChargingOnly: limit of this signal, no discharge"
     assert won(run(-5000.0)) == {"ocpp.tx": "asks for -5.00 kW (CentralSetpoint)"}
     wish = Promise(MONO + 60.0, 90.0)
     forced = run(-5000.0, session=session(promise=wish), more=(cap,))
