@@ -65,6 +65,7 @@ def test_what_is_known_comes_in_parts(version: str) -> None:
     assert found["authorizationCache"]["info"]["groupIdToken"]["idToken"] == "FLEET"
 
 
+@req("N10.FR.03", "N10.FR.06")
 def test_the_list_and_what_runs_are_told() -> None:
     rig = Rig().boot()
     row = {"idToken": OWNER, "idTokenInfo": {"status": "Accepted"}}
@@ -81,6 +82,7 @@ def test_the_list_and_what_runs_are_told() -> None:
     found = json.loads(told(rig))
     assert found["localAuthorizationList"] == {"status": "Accepted"}
     assert len(found["transactions"]) == 1
+    asked(rig, report=False, clear=True)
     asked(rig)
     assert "localAuthorizationList" in told(rig)  # only the CSMS changes it
 

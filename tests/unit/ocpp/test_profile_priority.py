@@ -38,6 +38,15 @@ def test_without_a_profile_there_is_no_priority(other_evse: bool) -> None:
     assert rig.payloads("NotifyPriorityCharging") == []
 
 
+@pytest.mark.req("K01.FR.27")
+def test_its_profile_survives_a_restart() -> None:
+    again = prepared()[0].restarted().boot()
+    wanted = {"chargingProfilePurpose": "PriorityCharging"}
+    again.call("GetChargingProfiles", {"requestId": 1, "chargingProfile": wanted})
+    (report,) = again.payloads("ReportChargingProfiles")
+    assert report["chargingProfile"][0]["id"] == 2
+
+
 @pytest.mark.req("K21.FR.02")
 def test_a_transaction_that_does_not_run_has_none() -> None:
     rig, _ = prepared()

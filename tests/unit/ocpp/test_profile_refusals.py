@@ -187,8 +187,10 @@ SWITCHED: list[Any] = [  # preset, profile, reason, requirement
      pytest.mark.req("K01.FR.26")),
     ({"MaxExternalConstraintsId": 50}, profile(50), "InvalidProfileId",
      pytest.mark.req("K01.FR.81")),
-    ({"SupportedAdditionalPurposes": ""}, profile(purpose="LocalGeneration"),
-     "UnsupportedPurpose", pytest.mark.req("K01.FR.120")),
+    ({"SupportedAdditionalPurposes": ""}, profile(
+        purpose="LocalGeneration", periods=[
+            {"startPeriod": 0, "operationMode": "ExternalLimits", "limit": 1.0}]),
+     "UnsupportedPurpose", pytest.mark.req("K01.FR.120", "K01.FR.113")),
     ({"SupportedAdditionalPurposes": "LocalGeneration"},
      profile(purpose="PriorityCharging", kind="Relative"), "UnsupportedPurpose",
      pytest.mark.req("K01.FR.120")),
@@ -260,7 +262,8 @@ def test_update_of_what_is_not_dynamic_is_refused(number: int) -> None:
 
 BASE = {"startPeriod": 0, "limit": 10.0}
 OF_AC: list[Any] = [  # phases of the EVSE, period, reason ("" = taken), requirements
-    (3, {**BASE, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule",
+    (3, {**BASE, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule"),
+    (1, {**BASE, "numberPhases": 1, "phaseToUse": 2}, "InvalidSchedule",
      pytest.mark.req("K01.FR.48")),
     (3, {**BASE, "numberPhases": 1}, "InvalidSchedule", pytest.mark.req("K01.FR.43")),
     (3, {**BASE, "numberPhases": 3}, ""),

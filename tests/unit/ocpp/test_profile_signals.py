@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -253,15 +254,19 @@ def test_pull_at_the_interval_and_after_a_failure() -> None:
 
 
 @pytest.mark.req("K01.FR.100")
-def test_limit_at_soc() -> None:
+@pytest.mark.parametrize(
+    ("periods", "name"), [(None, "limit_w"), (central(3000.0), "setpoint_w")]
+)
+def test_limit_at_soc(periods: Any, name: str) -> None:
     rig, _ = running()
-    made = profile(schedule={"limitAtSoC": {"soc": 80, "limit": 500.0}})
+    cap = {"limitAtSoC": {"soc": 80, "limit": 500.0}}
+    made = profile(periods=periods, schedule=cap)
     assert install(rig, made) == {"status": "Accepted"}
-    assert segment(rig).limit_w == 3000.0
+    assert getattr(segment(rig), name) == 3000.0
     rig.observe(P.ENERGY, authorised=True, soc=80.0)
-    assert segment(rig).limit_w == 500.0
+    assert getattr(segment(rig), name) == 500.0
     rig.observe(P.ENERGY, authorised=True, soc=79.0)
-    assert segment(rig).limit_w == 3000.0
+    assert getattr(segment(rig), name) == 3000.0
 
 
 @pytest.mark.req("K01.FR.42")
