@@ -323,7 +323,9 @@ def test_duplicates(version: str) -> None:
     assert install(rig, profile(2, stackLevel=1), 1)["status"] == "Accepted"
     assert install(rig, profile(3, stackLevel=1), 2)["status"] == "Accepted"
     again = profile(4, stackLevel=1)
-    assert install(rig, again, 2)["statusInfo"]["reasonCode"] == "DuplicateProfile"
+    for evse_id in (2, 0):
+        answer = install(rig, again, evse_id)
+        assert answer["statusInfo"]["reasonCode"] == "DuplicateProfile"
     plan = [{"startPeriod": 0, "limit": 1000.0}]
     changed = profile(1, periods=plan)  # the same id replaces
     assert install(rig, changed, 0)["status"] == "Accepted"

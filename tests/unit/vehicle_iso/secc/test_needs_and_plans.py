@@ -195,6 +195,7 @@ def test_a_scheduled_vehicle_waits_for_its_schedule_and_plans_in_it() -> None:
     assert plan.until_mono == pytest.approx(told_mono + 1_200.0, abs=1.0)
 
 
+@pytest.mark.req("K19.FR.10")
 def test_a_dynamic_vehicles_own_profile_is_left_out() -> None:
     car = Car20(6, 1)
     car.to("schedule_dc")
