@@ -85,8 +85,7 @@ def part(name: str, **more: Any) -> dict[str, Any]:
     [
         pytest.param(part("EVSE", evse={"id": 1}), [1, 3, 5, 7, 9, 11, 13, 17],
                      marks=req("N02.FR.16")),
-        pytest.param(item("EVSE", "Power", evse={"id": 1}), [1, 3, 5, 7, 9, 11, 13],
-                     marks=req("N02.FR.17")),
+        (item("EVSE", "Power", evse={"id": 1}), [1, 3, 5, 7, 9, 11, 13]),
         pytest.param(part("Connector", evse={"id": 2}), [16], marks=req("N02.FR.18")),
         pytest.param(part("Connector"), CONNECTORS, marks=req("N02.FR.19")),
         pytest.param(item("EVSE", "AvailabilityState"), EVSES, marks=req("N02.FR.19")),

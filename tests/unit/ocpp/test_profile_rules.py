@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chargerd.model import SessionPhase
+from chargerd.ocpp.profiles import Supply, delayed, parse_profile
 from tests.unit.ocpp.profile_kit import (
     AC_DEVICES,
     BOTH,
@@ -294,3 +295,5 @@ def test_a_period_whose_delay_leads_beyond_the_next_is_skipped() -> None:
     assert told == sorted(told)
     assert 2 <= len(told) < 60
     assert told[-1][1] == 299.0  # nothing later could push the last one out
+    left = delayed(parse_profile(made, 1, Supply(230.0, 1)), "seed").starts_s
+    assert list(left) == sorted(set(left))

@@ -179,6 +179,7 @@ def test_max_offline_duration_and_its_return() -> None:
     assert segment(rig).setpoint_w == -5000.0  # K01.FR.102
 
 
+@pytest.mark.req("K01.FR.102")
 def test_invalid_after_offline_is_deleted() -> None:
     rig, _ = running()
     made = profile(
