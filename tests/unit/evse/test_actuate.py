@@ -231,7 +231,7 @@ def test_fault_stop_takes_energise_away() -> None:
     assert not offer.energise
 
 
-@pytest.mark.req("K01.FR.50", "K02.FR.02")
+@pytest.mark.req("K02.FR.02")
 @pytest.mark.parametrize(
     ("state", "power_w", "duty", "closed"),
     [

@@ -204,6 +204,7 @@ def test_the_fewest_phases_are_told(fewest: str) -> None:
 # Local time (K01.FR.90, .91). Oslo went to summer time on 2026-03-29 at 01:00 UTC.
 
 OSLO = {"promise": {"timezone": "Europe/Oslo"}}
+AT_2_45 = [*limit(1.0), {"startPeriod": 9_900, "limit": 2.0}]
 BY_THE_HOUR = [{"startPeriod": hour * 3600, "limit": float(hour)} for hour in range(24)]
 
 
@@ -223,17 +224,21 @@ def test_local_time_ignores_zones_and_seasons(zone: str, day: str) -> None:
 
 @pytest.mark.req("K01.FR.91")
 @pytest.mark.parametrize(
-    ("begin", "expected"),
-    [
-        ("2026-03-29T00:30:00+00:00", [1.0, 3.0, 4.0]),  # 02:00 is 03:00: skipped
-        ("2026-10-25T00:30:00+00:00", [2.0, 2.0, 3.0]),  # 03:00 is 02:00: again
+    ("begin", "periods", "expected"),
+    [  # 02:00 is 03:00: skipped; 03:00 is 02:00: again
+        ("2026-03-29T00:30:00+00:00", BY_THE_HOUR, [1.0, 3.0, 4.0]),
+        ("2026-10-25T00:30:00+00:00", BY_THE_HOUR, [2.0, 2.0, 3.0]),
+        ("2026-03-29T00:30:00+00:00", AT_2_45, [1.0, 2.0, 2.0]),
+        ("2026-10-25T00:50:00+00:00", AT_2_45, [2.0, 1.0, 2.0]),
     ],
 )
-def test_local_time_follows_the_clock_change(begin: str, expected: Any) -> None:
+def test_local_time_follows_the_clock_change(
+    begin: str, periods: Any, expected: Any
+) -> None:
     rig = Rig(config(vehicle=OSLO), utc=datetime.fromisoformat(begin)).boot()
     plan = {"useLocalTime": True, "startSchedule": "2026-01-01T00:00:00Z"}
-    install(rig, profile(kind="Recurring", periods=BY_THE_HOUR, schedule=plan))
-    assert limits_at(rig, 0, 3600, 7200) == expected
+    install(rig, profile(kind="Recurring", periods=periods, schedule=plan))
+    assert limits_at(rig, 0, 1860, 7200) == expected
 
 
 # Random delays (K01.FR.92 to .97).

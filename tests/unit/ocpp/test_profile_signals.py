@@ -277,7 +277,9 @@ def test_relative_profiles_start_when_power_may_flow() -> None:
     rig.observe(P.CONNECTED)
     rig.run_s(60)
     rig.observe(P.STARTING, authorised=True)
-    rig.pass_s(99)
+    rig.pass_s(50)
+    rig.link(up=False)  # a look at all profiles begins nothing anew
+    rig.pass_s(49)
     assert segment(rig).limit_w == 1000.0
     rig.pass_s(2)
     assert segment(rig).limit_w == 2000.0

@@ -158,6 +158,7 @@ def test_tx_profile_ends_with_its_transaction() -> None:
     assert segment(rig).limit_w == 3000.0
     rig.observe(P.FINISHED, authorised=True, stop=StopReason.LOCAL)
     assert segment(rig) is None
+    assert rig.saved["profile"] == {}
 
 
 @pytest.mark.req("K01.FR.101", "K01.FR.102")

@@ -220,7 +220,7 @@ def test_a_setpoint_is_followed(mode: str, setpoint: float) -> None:
     assert info["operationMode"] == mode
 
 
-@req("V2X.03", "V2X.04")
+@req("V2X.03", "V2X.04", "K08.FR.08")
 @pytest.mark.parametrize(
     ("setpoint", "caps", "power_w"),
     [

@@ -36,7 +36,7 @@ from tests.unit.ocpp.station_rig import V21, Rig
 HOURS = [{"startPeriod": n * 3600, "limit": 4_000.0 - n * 1_000.0} for n in range(3)]
 
 
-@pytest.mark.req("K16.FR.01", "K03.FR.03")
+@pytest.mark.req("K16.FR.01", "K18.FR.20", "K03.FR.03")
 @pytest.mark.parametrize(("vehicle", "needs"), [
     (OLD, NEEDS), (NEW, SCHEDULED), (NEW, V2X),
 ])  # fmt: skip

@@ -93,6 +93,15 @@ def test_an_outlet_without_iso_15118_offers_at_once() -> None:
     assert told.closed
 
 
+@pytest.mark.req("K01.FR.50")
+@pytest.mark.parametrize("phases", [1, 3])
+def test_a_power_is_a_current_on_each_phase(phases: int) -> None:
+    told = story(ac_phases=phases)
+    told.stand.setpoint(10.0 * 230.0 * phases)
+    told.run(5.0)
+    assert told.duties[-1][1] == pytest.approx(10 / 60, abs=0.001)
+
+
 def test_a_sleeper_is_woken_and_charged() -> None:
     told = story(asleep=True)
     told.run(60.0)
