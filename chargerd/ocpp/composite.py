@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
@@ -332,19 +332,21 @@ def _demand(period: Period, extra_w: float) -> Demand:
     )
 
 
-def with_signal(branch: Branch, afrr: Afrr | None) -> Branch:
-    """The branch with the signal's power added to the baseline while it is in force."""
-    if afrr is None:
-        return branch
+def with_signals(branch: Branch, signals: Sequence[Afrr]) -> Branch:
+    """The branch with a signal's power added to the baseline while it is in force: the
+    last one whose time has come."""
 
     def at(at_s: float) -> Answer:
         demand, until = branch(at_s)
-        if demand is None or demand.signal is None or at_s >= afrr.until_s:
+        if demand is None or demand.signal is None:
             return demand, until
-        if at_s < afrr.from_s:
-            return demand, min(until, afrr.from_s)
-        base = (demand.setpoint_w or 0.0) + demand.signal.at(afrr.value)
-        return replace(demand, setpoint_w=base), min(until, afrr.until_s)
+        for afrr in reversed(signals):
+            if at_s < afrr.from_s:
+                until = min(until, afrr.from_s)
+            elif at_s < afrr.until_s:
+                base = (demand.setpoint_w or 0.0) + demand.signal.at(afrr.value)
+                return replace(demand, setpoint_w=base), min(until, afrr.until_s)
+        return demand, until
 
     return at
 

@@ -8,7 +8,7 @@ profile changes, never per tick. A vanished profile's signal is sent once more, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,7 @@ from chargerd.ocpp.composite import (
     Context,
     Demand,
     timeline,
-    with_signal,
+    with_signals,
 )
 from chargerd.ocpp.effects import Dispatch
 from chargerd.ocpp.profiles import Profile
@@ -87,7 +87,7 @@ class Dispatcher:
         now: Now,
         dyn_mono: Mapping[int, float],
         suspended: Iterable[int],
-        afrr: Afrr | None = None,
+        afrr: Sequence[Afrr] = (),
     ) -> None:
         """Recompute all signals; sets `next_mono` to when it must happen again.
 
@@ -105,7 +105,7 @@ class Dispatcher:
             self._signal(SITE, evse_id, composite.site, now)
             demand, _ = composite.tx(ctx.now_s)
             self.takes_signal |= demand is not None and demand.signal is not None
-            branch = with_signal(composite.tx, afrr)
+            branch = with_signals(composite.tx, afrr)
             if evse_id in suspended:
                 branch = _nothing
             self._signal(TX, evse_id, branch, now)

@@ -30,6 +30,7 @@ from chargerd.ocpp.profiles import parse_time
 from chargerd.ocpp.v2 import dialect
 
 AFRR_TTL_S = 30.0  # an AFRRSignal that no other follows is dead after this
+MOST_SIGNALS = 60  # in force or still to come
 START_WAIT_S = 600.0  # a remote start that takes longer does not happen
 CLOCK_STEP_S = 1.0
 NOT_CLEARED = ("ChargingStationExternalConstraints", "LocalGeneration")
@@ -54,7 +55,7 @@ class SmartCharging(Block):
         self._dispatcher = Dispatcher(desk)
         self._starting: dict[int, _Waiting] = {}  # by EVSE
         self._suspended: dict[int, set[str]] = {}  # EVSE -> why it has no energy
-        self._afrr: Afrr | None = None
+        self._afrr: tuple[Afrr, ...] = ()  # in order of time
         self._clock_s = 0.0  # UTC minus monotonic at the last refresh
         self._soc_marks: tuple[float, ...] = ()  # limitAtSoC of the profiles
         self._above_soc: dict[int, tuple[bool, ...]] = {}
@@ -178,7 +179,7 @@ class SmartCharging(Block):
         return schedule_report.answer(self._desk, self._store, request, now)
 
     def afrr_signal(self, request: Payload, now: Now) -> Answer:
-        """AFRRSignal (Q08): added to the baseline from its time on, for 30 s at most.
+        """AFRRSignal (Q08): on the baseline from its time to the next one's, or 30 s.
 
         Without an active v2xSignalWattCurve it is refused: NoSignalWattCurve.
         """
@@ -193,7 +194,9 @@ class SmartCharging(Block):
             )
         if not self._dispatcher.takes_signal:  # Q08.FR.11
             return refusal("NoSignalWattCurve", "no v2xSignalWattCurve is active")
-        self._afrr = Afrr(float(request["signal"]), from_s, from_s + AFRR_TTL_S)
+        made = Afrr(float(request["signal"]), from_s, from_s + AFRR_TTL_S)
+        live = (*(s for s in self._afrr if s.until_s > now_s), made)
+        self._afrr = tuple(sorted(live, key=lambda s: s.from_s)[-MOST_SIGNALS:])
         self.refresh(now)
         return {"status": "Accepted"}
 

@@ -5,6 +5,7 @@ The frequency tables are the specification's examples (Q 2.2); other values are 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -345,6 +346,13 @@ def test_afrr_comes_on_top_of_the_frequency_s_setpoint() -> None:
     assert whole.rig.call("AFRRSignal", asked) == {"status": "Accepted"}
     whole.run(3.0)
     assert whole.power_w == pytest.approx(-1000.0, abs=60.0)
+    for after_s, signal in ((9.0, 0), (5.0, 1)):  # each has its time, and not before
+        at = (whole.rig.now.utc + timedelta(seconds=after_s)).isoformat()
+        asked = {"timestamp": at, "signal": signal}
+        assert whole.rig.call("AFRRSignal", asked) == {"status": "Accepted"}
+    for power_w in (-1000.0, 3000.0, 1000.0):
+        whole.run(4.0)
+        assert whole.power_w == pytest.approx(power_w, abs=60.0)
 
 
 @req("Q08.FR.11")
