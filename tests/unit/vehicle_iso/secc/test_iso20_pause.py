@@ -229,6 +229,7 @@ def listed(car: Car) -> list[int]:
     return [each.ServiceID for each in answer.EnergyTransferServiceList.Service]
 
 
+@pytest.mark.req("Q02.FR.06", "Q02.FR.07")
 def test_a_permission_that_comes_later_leads_to_a_new_choice_of_services() -> None:
     """Charging only first, then both ways (OCPP Q02): the vehicle is asked until it has
     been told of the other services, whatever it chooses then."""
@@ -253,6 +254,7 @@ def test_a_permission_that_comes_later_leads_to_a_new_choice_of_services() -> No
     assert car.state.needs.energies == ("DC", "DC_BPT")
 
 
+@pytest.mark.req("Q01.FR.05")
 def test_a_permission_that_goes_takes_the_services_with_it() -> None:
     car = Car(6, 1)
     car.energise()
