@@ -97,12 +97,17 @@ def test_no_faster_than_a_second_by_notify_event() -> None:
 
 @req("N12.FR.01")
 def test_the_open_streams() -> None:
-    rig, monitor_id = streamed(interval=5, values=2)
+    rig, first = streamed(interval=5, values=2)
+    second = set_one(rig, kind="PeriodicClockAligned", value=1,
+                     periodicEventStream={"values": 3})  # fmt: skip
+    rig.answer(rig.last(OPEN), {"status": "Accepted"})
     answer = rig.call("GetPeriodicEventStream")
-    params = {"interval": 5, "values": 2}
-    stream = {"id": monitor_id, "params": params, "variableMonitoringId": monitor_id}
-    assert answer == {"constantStreamData": [stream]}
-    rig.call("ClearVariableMonitoring", {"id": [monitor_id]})
+    both = (first, {"interval": 5, "values": 2}), (second, {"values": 3})
+    assert answer == {"constantStreamData": [
+        {"id": number, "params": params, "variableMonitoringId": number}
+        for number, params in both
+    ]}  # fmt: skip
+    rig.call("ClearVariableMonitoring", {"id": [first, second]})
     assert rig.call("GetPeriodicEventStream") == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -118,8 +119,7 @@ def test_what_is_no_tariff_any_more_is_left_out() -> None:
     ("first", "second", "after_h", "left"),
     [
         pytest.param(ONE, TWO, 0, ["T2"], marks=pytest.mark.req("I07.FR.22")),
-        pytest.param(ONE, later(TWO, 1), 0.9, ["T1", "T2"],
-                     marks=pytest.mark.req("I07.FR.19")),
+        (ONE, later(TWO, 1), 0.9, ["T1", "T2"]),
         pytest.param(ONE, later(TWO, 1), 1, ["T2"],
                      marks=pytest.mark.req("I07.FR.20", "I07.FR.18")),
         pytest.param(later(ONE, 1), later(TWO, 2), 2, ["T2"],
@@ -151,6 +151,18 @@ def test_only_so_many_wait() -> None:
     assert set_default(rig, later({**ONE, "tariffId": "more"}, 30)) == "Rejected"
 
 
+@pytest.mark.req("I07.FR.19")
+@pytest.mark.parametrize(("after_h", "used"), [(0.9, []), (1.0, ["T1"])])
+def test_a_tariff_is_not_used_before_its_time(after_h: float, used: list[str]) -> None:
+    rig = station()
+    set_default(rig, later(ONE, 1))
+    rig.pass_s(after_h * 3600)
+    welcome(rig)
+    charge(rig)
+    stop(rig, 1000)
+    assert named(rig) == used
+
+
 @pytest.mark.req("I07.FR.14", "I07.FR.32", "I12.FR.01", "I12.FR.42")
 def test_the_default_tariff_counts_without_another() -> None:
     rig = station()
@@ -173,6 +185,7 @@ def test_a_transaction_keeps_the_tariff_it_began_with(how: str) -> None:
         answer = rig.call("ClearTariffs")
         results = [{"tariffId": "T1", "status": "Accepted"}]
         assert answer == {"clearTariffsResult": results}
+        assert tariffs(rig) == {}
     else:
         assert set_default(rig, TWO) == "Accepted"
     event = stop(rig, 2000)
@@ -244,6 +257,10 @@ def test_a_drivers_tariff_is_for_his_transaction_only() -> None:
     charge(rig, token=CARD, session_id="s2")  # the next one, without Authorize
     assert total(stop(rig, 1000, session_id="s2")) == 1.0
     assert named(rig) == ["T1"]
+    welcome(rig, MINE)
+    other = replace(CARD, value="04FFFFFF")  # who comes in his place
+    charge(rig, token=other, session_id="s3")
+    assert total(stop(rig, 1000, session_id="s3")) == 1.0
 
 
 @pytest.mark.req("I08.FR.05")
