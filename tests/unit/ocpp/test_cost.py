@@ -182,6 +182,14 @@ def test_a_change_of_price_is_exact_even_within_a_step() -> None:
     assert walk.excl() == 1.5
 
 
+@pytest.mark.req("I07.FR.17")
+@pytest.mark.parametrize(("hour", "euros"), [(8, 0.0), (9, 2.0)])
+def test_a_fee_goes_by_local_time(hour: int, euros: float) -> None:
+    told = tariff(fixedFee=fee(2.0, startTimeOfDay="10:00"))
+    begin = BEGIN.replace(hour=hour)
+    assert Walk(told, at=begin, zone=BERLIN).excl() == euros
+
+
 @pytest.mark.parametrize(
     ("begin", "hours", "euros"),
     [

@@ -189,6 +189,9 @@ def test_a_stream_is_emptied_and_closed(end: Any) -> None:
     events(rig)
     rig.run_s(3.0)
     assert len(brief(rig)) == (3 if end is replaced else 0)
+    rig.link(up=False)
+    rig.link()
+    assert rig.payloads(OPEN) == []  # not with the next link either
 
 
 @req("N14.FR.03")
