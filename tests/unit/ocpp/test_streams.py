@@ -195,6 +195,17 @@ def test_a_stream_is_emptied_and_closed(end: Any) -> None:
 
 
 @req("N14.FR.03")
+def test_another_interval_holds_at_once() -> None:
+    rig, monitor_id = streamed(interval=3600)
+    charge(rig, 1500)
+    told(rig)
+    params = {"interval": 3}
+    rig.call("AdjustPeriodicEventStream", {"id": monitor_id, "params": params})
+    rig.run_s(3.5)
+    assert len(told(rig)) == 1
+
+
+@req("N14.FR.03")
 def test_a_stream_is_adjusted() -> None:
     rig, monitor_id = streamed(interval=60)
     charge(rig, 1500)
