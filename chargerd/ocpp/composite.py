@@ -196,20 +196,18 @@ def next_jump_s(zone: tzinfo, at_s: float) -> float:
 
 
 def _cap_at_soc(profile: Profile, period: Period, ctx: Context) -> Period:
-    """K01.FR.100: above the state of charge, limit or setpoint are capped."""
+    """K01.FR.100: above the state of charge, limit and setpoint are capped; the limit
+    bounds what a frequency or an external system asks for, too."""
     if profile.soc_pct is None or ctx.soc_pct is None or ctx.soc_pct < profile.soc_pct:
         return period
     cap = profile.soc_limit_w
-    if period.setpoint_w is not None:
-        period = replace(period, setpoint_w=min(period.setpoint_w, cap))
-    if period.limit_w is not None:
-        each = max(1, len(period.limit_phases_w))
-        period = replace(
-            period,
-            limit_w=max(0.0, min(period.limit_w, cap)),
-            limit_phases_w=tuple(min(w, cap / each) for w in period.limit_phases_w),
-        )
-    return period
+    limit, wish, each = period.limit_w, period.setpoint_w, period.limit_phases_w
+    return replace(
+        period,
+        limit_w=cap if limit is None else max(0.0, min(limit, cap)),
+        setpoint_w=None if wish is None else min(wish, cap),
+        limit_phases_w=tuple(min(w, cap / len(each)) for w in each),
+    )
 
 
 def choose(

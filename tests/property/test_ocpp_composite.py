@@ -196,8 +196,9 @@ def best(purpose: str, every: list[Profile], ctx: Context, t: float) -> Any:
     limit, wish = period.limit_w, period.setpoint_w
     soc = ctx.soc_pct is not None and profile.soc_pct is not None
     if soc and ctx.soc_pct >= profile.soc_pct:
-        limit = None if limit is None else min(limit, profile.soc_limit_w)
-        wish = None if wish is None else min(wish, profile.soc_limit_w)
+        cap = profile.soc_limit_w
+        limit = cap if limit is None else min(limit, cap)
+        wish = None if wish is None else min(wish, cap)
     return (period.mode, limit, period.discharge_limit_w, wish), mine
 
 

@@ -269,6 +269,22 @@ def test_limit_at_soc(periods: Any, name: str) -> None:
     assert getattr(segment(rig), name) == 3000.0
 
 
+@pytest.mark.req("K01.FR.100")
+@pytest.mark.parametrize(
+    "periods",
+    [local(*DROOP), [{"startPeriod": 0, "operationMode": "ExternalSetpoint"}]],
+)
+def test_limit_at_soc_bounds_what_others_set(periods: Any) -> None:
+    """A setpoint that a frequency or an external system gives, too."""
+    rig, _ = running()
+    cap = {"limitAtSoC": {"soc": 80, "limit": 500.0}}
+    made = profile(periods=periods, schedule=cap)
+    assert install(rig, made) == {"status": "Accepted"}
+    assert segment(rig).limit_w is None
+    rig.observe(P.ENERGY, authorised=True, soc=80.0)
+    assert segment(rig).limit_w == 500.0
+
+
 @pytest.mark.req("K01.FR.42")
 def test_relative_profiles_start_when_power_may_flow() -> None:
     rig = Rig().boot()
