@@ -180,7 +180,8 @@ def test_a_newer_request_while_the_file_is_made() -> None:
 
 
 @req("N01.FR.13", "F06.FR.14", "F06.FR.15")
-def test_triggered() -> None:
+@pytest.mark.parametrize("end", [Uploaded(), TransferError("403", "PermissionDenied")])
+def test_triggered(end: Any) -> None:
     station = rig()
     trigger = {"requestedMessage": "LogStatusNotification"}
     station.call("TriggerMessage", trigger)
@@ -190,6 +191,12 @@ def test_triggered() -> None:
     station.clear()
     station.call("TriggerMessage", trigger)
     assert statuses(station) == [("Uploading", 9)]
+    station.finished(Upload, end)
+    station.call("TriggerMessage", trigger)
+    assert station.last("LogStatusNotification").payload == {"status": "Idle"}
+    promised = get_log(station, 10)  # nothing is left to cancel
+    station.finished(PrepareLog, FILE)
+    assert station.replied(promised)["status"] == "Accepted"
 
 
 @req("N01.FR.04")
