@@ -204,7 +204,7 @@ def _cap_at_soc(profile: Profile, period: Period, ctx: Context) -> Period:
     limit, wish, each = period.limit_w, period.setpoint_w, period.limit_phases_w
     return replace(
         period,
-        limit_w=cap if limit is None else max(0.0, min(limit, cap)),
+        limit_w=max(0.0, cap if limit is None else min(limit, cap)),
         setpoint_w=None if wish is None else min(wish, cap),
         limit_phases_w=tuple(min(w, cap / len(each)) for w in each),
     )
