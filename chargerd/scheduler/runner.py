@@ -250,8 +250,9 @@ class Runner:
         if meter is not None and meter.age_s(now.mono) < _METER_FRESH_S and not doubted:
             self.measured_w = meter.value.power_w
             self.track.add(meter.at_mono, meter.value.power_w)
-        else:
+        else:  # what is not measured is what was commanded: for the house, too
             self.measured_w = self.power_w
+            self.track.add(now.mono, self.power_w)
 
     def _step_session(
         self,
