@@ -293,6 +293,8 @@ class Runner:
         self._rate = battery.Rate()
         self._verdict = None
         self._vehicle_said = None
+        # Taken up after a restart, it brings energy that was counted in its time.
+        self._discharged_wh = self.state.session.energy_out_wh
         owner, departure = self._owner, around.departure_mono
         if self._session_id and departure is not None:
             wish = PromiseWish(departure, owner.target_soc_pct, owner.floor_soc_pct)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from chargerd import config
-from tests.unit.scheduler.stand import Stand
+from chargerd.model import ResumeRequest
+from chargerd.scheduler import month
+from tests.unit.scheduler.stand import TOKEN, Stand
 
 METER = config.Device(driver="x", at="serial:/dev/null")
 
@@ -21,3 +23,17 @@ def test_an_evse_whose_meter_dies_gives_its_neighbour_no_room_of_the_house() -> 
     stand.bridge.house_w = 6000.0
     stand.run(3.0)
     assert 3500.0 < stand.bridge.power_w[2] <= 4100.0
+
+
+def test_what_a_session_gave_before_a_restart_is_not_counted_twice() -> None:
+    owner = config.Owner(departure="", discharge_kwh_per_month=6.0)
+    stand = Stand(owner=owner, discharged=month.Month("2026-11", 5500.0))
+    stand.run(1.0)
+    stand.plug()
+    stand.run(1.0)
+    stand.cycle.request(ResumeRequest(1, "of before", TOKEN, energy_out_wh=5000.0))
+    stand.run(3.0)
+    stand.setpoint(-3000.0)
+    stand.run(5.0)
+    assert stand.report().snapshot.session.energy_out_wh > 5000.0
+    assert stand.decision().power_w == -3000.0
