@@ -320,7 +320,9 @@ class App:
         self._stop.set()
 
     def _reset(self, request: ResetRequest) -> None:
-        """The cycle says: all sessions are over, start anew."""
+        """The cycle says: all sessions are over, start anew; not after a signal."""
+        if self._leave.is_set():
+            return
         logger.info("reset", immediate=request.immediate)
         self._outcome = Outcome.RESET
         self._store.kv.put("app", "reset", "immediate" if request.immediate else "idle")
