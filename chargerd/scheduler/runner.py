@@ -6,6 +6,7 @@ command, an offer and a report; does no I/O and reads no clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from chargerd import config
@@ -50,6 +51,7 @@ from chargerd.scheduler.vehicle_words import VehicleWords
 from firmware_bridge.api import Command, StageSetpoint, Telemetry
 
 _METER_FRESH_S = 1.0
+_METER_LOST_S = 1.5  # a slow one is still waited for
 _PROMISE_EVERY_S = 1.0
 _REACH_BAND_PCT = 1.0
 _FLEXIBILITY_EVERY_S = 1.0
@@ -245,13 +247,15 @@ class Runner:
         """A meter in doubt is not listened to: it would turn the house's sign too, and
         the site's caps would stop power before the fault is proven."""
         meter, stage = telemetry.meter, telemetry.stage
+        age_s = math.inf if meter is None else meter.age_s(now.mono)
         doubted = self.watch.doubts_meter
         self.current_a = stage.value.current_a if stage else 0.0
-        if meter is not None and meter.age_s(now.mono) < _METER_FRESH_S and not doubted:
+        if meter is not None and age_s < _METER_FRESH_S and not doubted:
             self.measured_w = meter.value.power_w
             self.track.add(meter.at_mono, meter.value.power_w)
-        else:  # what is not measured is what was commanded: for the house, too
-            self.measured_w = self.power_w
+            return
+        self.measured_w = self.power_w
+        if doubted or age_s >= _METER_LOST_S:  # no power of long ago beside the site's
             self.track.add(now.mono, self.power_w)
 
     def _step_session(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chargerd import config
 from chargerd.model import ResumeRequest
 from chargerd.scheduler import month
@@ -10,14 +12,17 @@ from tests.unit.scheduler.stand import TOKEN, Stand
 METER = config.Device(driver="x", at="serial:/dev/null")
 
 
-def test_an_evse_whose_meter_dies_gives_its_neighbour_no_room_of_the_house() -> None:
+@pytest.mark.parametrize("how", ["silent", "frozen"])
+def test_an_evse_without_a_meter_gives_its_neighbour_no_room_of_the_house(
+    how: str,
+) -> None:
     """Its last reading stands still; what the site meter sees is the house alone."""
     site = config.Site(import_w=10_000, meter=METER)
     stand = Stand(2, site=site, with_site=True)
     stand.start(1)
     stand.start(2)
     stand.run(3.0)
-    stand.bridge.silent = {"meter1"}
+    setattr(stand.bridge, how, {"meter1"})
     stand.run(5.0)
     assert stand.decision(1).power_w == 0.0
     stand.bridge.house_w = 6000.0
