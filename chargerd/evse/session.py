@@ -116,8 +116,6 @@ def _plug(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
         return _connect(state, now, events) if is_plugged else state
     if is_plugged:
         return state
-    if state.timed_out:
-        events.append(FaultNotice(state.session.evse_id, "AuthorizationTimeout", False))
     if phase is Phase.FINISHED:
         return _cleared(state)
     if phase in RUNNING and state.keep_s is not None:
@@ -125,7 +123,7 @@ def _plug(state: State, inputs: Inputs, now: Now, events: list[Event]) -> State:
     reason = state.session.stop_reason or StopReason.EV_DISCONNECTED
     state = replace(state, session=replace(state.session, stop_reason=reason))
     state = finish(state, now, events)
-    return replace(state, gone=True, question=None, timed_out=False)
+    return replace(state, gone=True, question=None)
 
 
 def _wait_for_return(state: State, keep_s: float, now: Now) -> State:

@@ -117,6 +117,9 @@ def enter(state: State, phase: SessionPhase, now: Now) -> State:
 
 
 def finish(state: State, now: Now, events: list[Event]) -> State:
+    if state.timed_out:  # nobody waits for a card any more
+        events.append(FaultNotice(state.session.evse_id, "AuthorizationTimeout", False))
+        state = replace(state, timed_out=False)
     state = enter(state, SessionPhase.FINISHED, now)
     events.append(outcome.conclude(state.progress, state.session, now))
     return state

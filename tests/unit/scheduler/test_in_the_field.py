@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from chargerd import config
-from chargerd.model import ResumeRequest
+from chargerd.model import (
+    ResetRequest,
+    ResumeRequest,
+    StartRequest,
+    StopReason,
+    StopRequest,
+)
 from chargerd.scheduler import month
 from tests.unit.scheduler.stand import TOKEN, Stand
 
@@ -42,3 +48,28 @@ def test_what_a_session_gave_before_a_restart_is_not_counted_twice() -> None:
     stand.run(5.0)
     assert stand.report().snapshot.session.energy_out_wh > 5000.0
     assert stand.decision().power_w == -3000.0
+
+
+@pytest.mark.parametrize("then", ["reset", "card"])
+def test_a_card_that_was_waited_for_is_not_missed_for_ever(then: str) -> None:
+    stand = Stand()
+    stand.run(1.0)
+    stand.plug()
+    for _ in range(125):
+        stand.beat(1.0)
+    assert "AuthorizationTimeout" in names(stand)
+    if then == "reset":
+        stand.cycle.request(ResetRequest(1, immediate=True))
+        stand.run(0.5)
+    else:
+        stand.cycle.request(StopRequest(1, StopReason.LOCAL))
+        stand.run(0.5)
+        stand.cycle.request(StartRequest(1, TOKEN))
+        stand.run(3.0)
+    stand.unplug()
+    stand.run(2.0)
+    assert "AuthorizationTimeout" not in names(stand)
+
+
+def names(stand: Stand) -> list[str]:
+    return [fault.name for fault in stand.report().snapshot.faults]
