@@ -419,9 +419,9 @@ class Cycle:
     ) -> Surroundings:
         others = [r for r in self._runners.values() if r is not runner]
         running = sum(1 for r in self._runners.values() if r.state.energise)
-        free = (SessionPhase.IDLE, SessionPhase.FINISHED)
+        free = runner.state.session.phase in (SessionPhase.IDLE, SessionPhase.FINISHED)
         departure = None
-        if self._owner.departure and runner.state.session.phase in free:
+        if self._owner.departure and (free or not runner.departs):
             departure = promise.next_departure(self._owner.departure, self.zone, now)
         cap_kwh = self._owner.discharge_kwh_per_month
         own = self._bridge.telemetry(runner.evse_id).meter

@@ -115,6 +115,7 @@ class Runner:
         self._promised_mono = 0.0
         self._vehicle_said: heed.Said = None  # of its wish
         self._discharged_wh = 0.0  # of the session, as last counted
+        self.departs = False  # the owner's standing departure is this session's
         self.split = share.split(evse.ac_phases, evse.ac_phase)
         self._flexibility: Flexibility | None = None
         self.snapshot: Snapshot | None = None
@@ -287,10 +288,11 @@ class Runner:
             if isinstance(event, FaultNotice):
                 self.watch.notice(event)
         if self.state.session.id != self._session_id:
-            self._new_session(around)
+            self._new_session()
+        self._keep_standing_wish(around.departure_mono)
         return events
 
-    def _new_session(self, around: Surroundings) -> None:
+    def _new_session(self) -> None:
         """Nothing of the last vehicle outlives it (#338, #77: stale SoC)."""
         self._session_id = self.state.session.id
         self._battery = battery.Estimate()
@@ -299,11 +301,19 @@ class Runner:
         self._vehicle_said = None
         # Taken up after a restart, it brings energy that was counted in its time.
         self._discharged_wh = self.state.session.energy_out_wh
-        owner, departure = self._owner, around.departure_mono
-        if self._session_id and departure is not None:
-            wish = PromiseWish(departure, owner.target_soc_pct, owner.floor_soc_pct)
-            held = replace(self.state.session, promise=wish)
-            self.state = replace(self.state, session=held)
+        self.departs = False
+
+    def _keep_standing_wish(self, departure_mono: float | None) -> None:
+        """Once in a session, as soon as the time of day is known."""
+        held, owner = self.state.session, self._owner
+        if self.departs or departure_mono is None or not held.id:
+            return
+        self.departs = True
+        if held.promise is None or held.promise.by_vehicle:
+            wish = PromiseWish(
+                departure_mono, owner.target_soc_pct, owner.floor_soc_pct
+            )
+            self.state = replace(self.state, session=replace(held, promise=wish))
 
     def _know_battery(self, snap: Snapshot) -> None:
         vehicle, held = snap.vehicle, snap.session

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chargerd import config
+from chargerd.clock import Now
 from chargerd.model import (
+    PromiseRequest,
     ResetRequest,
     ResumeRequest,
     StartRequest,
@@ -69,6 +73,31 @@ def test_a_card_that_was_waited_for_is_not_missed_for_ever(then: str) -> None:
     stand.unplug()
     stand.run(2.0)
     assert "AuthorizationTimeout" not in names(stand)
+
+
+class Unset(Stand):
+    """The time of day is not known yet."""
+
+    trusted = False
+
+    def now(self) -> Now:
+        return replace(super().now(), trusted=self.trusted)
+
+
+def test_the_owners_departure_holds_for_a_car_that_was_there_before_the_clock() -> None:
+    """After each start: the central system tells the time a second later."""
+    stand = Unset(owner=config.Owner(departure="07:30"))
+    stand.plug()
+    stand.start()
+    assert stand.report().snapshot.session.promise is None
+    stand.trusted = True
+    stand.run(0.1)
+    wish = stand.report().snapshot.session.promise
+    assert wish is not None
+    assert wish.departure_mono - stand.mono == pytest.approx(14.5 * 3600.0, abs=10.0)
+    stand.cycle.request(PromiseRequest(1, None))
+    stand.run(0.2)
+    assert stand.report().snapshot.session.promise is None  # once told, it is his word
 
 
 def names(stand: Stand) -> list[str]:
