@@ -58,6 +58,7 @@ class Blackout:
         self.state = island.State()
         self._feeder: int | None = None
         self._asked = False
+        self._began = False  # the relay's first word has been heard
 
     def ask(self) -> None:
         """A person wants the house fed; forgotten when the grid is back."""
@@ -75,9 +76,14 @@ class Blackout:
         able = [m.evse_id for m in members.values() if _able(m)]
         if self._feeder not in able:
             self._feeder = min(able, default=None)
+        seen = _seen(meter, members, now_mono)
+        if not self._began and seen.relay_open is not None:
+            self._began = True
+            if seen.relay_open:  # a start in a blackout: the grid must be well first
+                self.state = island.State(island.Phase.LOST, now_mono)
         self.state = island.step(
             self.state,
-            _seen(meter, members, now_mono),
+            seen,
             self._rules,
             now_mono,
             able=self._feeder is not None,

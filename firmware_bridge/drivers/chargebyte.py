@@ -26,6 +26,7 @@ CONTACTOR_GRACE_S = 0.08  # after a lease: the stage's current goes first (no we
 MCU_TIMEOUT_S = 0.3  # the MCU opens its contactors by itself after this gap
 LOST_S = 0.5  # without a valid ChargeState
 OPEN_LOST_S = 0.75  # then open: by now the daemon has taken the stage's current away
+RELAY_NEW_S = 0.5  # an open relay stays open until the daemon has seen that it is
 WELD_S = 0.5  # mirror contact still closed this long after the order to open
 _PASSING_REASONS = ("", "communication timeout")  # over when the host has spoken
 _NAMED_REASONS = (
@@ -63,6 +64,7 @@ class ChargebytePilot:
         self._temperatures: tuple[wire.Temperatures, float] | None = None
         self._chademo: tuple[wire.ChademoState, float] | None = None
         self._grid: tuple[wire.GridState, float] | None = None  # a board with the relay
+        self._grid_since_mono = math.inf  # first heard of
         self._reading: Reading[PilotReading] | None = None
         port.subscribe(self._on_bytes)
 
@@ -123,7 +125,9 @@ class ChargebytePilot:
             return
         data = wire.encode_charge_control(pins) + wire.encode_chademo_control(pins)
         if self._grid is not None:
-            data += wire.encode_grid_control(pins)
+            new = now - self._grid_since_mono < RELAY_NEW_S
+            open_grid = pins.open_grid or (new and self._grid[0].relay_open)
+            data += wire.encode_grid_control(replace(pins, open_grid=open_grid))
         # Half a tick early rather than late: 100 ms is what the MCU was promised.
         if data == self._sent and now - self._tried_mono < PERIOD_S - TICK_S / 2:
             return
@@ -150,6 +154,7 @@ class ChargebytePilot:
                 self._chademo = wire.decode_chademo_state(frame.data), at_mono
             elif frame.com == wire.Com.GRID_STATE:
                 self._grid = wire.decode_grid_state(frame.data), at_mono
+                self._grid_since_mono = min(self._grid_since_mono, at_mono)
         if self._framer.bad > bad:
             self._stats.failed("pilot frame with a wrong CRC or end mark")
 

@@ -339,6 +339,16 @@ def test_the_relay_and_its_mirror() -> None:
     assert grid_words(bench.port.take()) == [0x80, 0xC0]
 
 
+def test_an_open_relay_is_not_closed_before_the_daemon_has_seen_it() -> None:
+    """A daemon that starts in the middle of a blackout does not know it yet."""
+    bench = Bench()
+    bench.deliver(RELAY_OPEN + NORMAL)
+    bench.pilot.drive(OPEN, bench.clock.now + 10.0)
+    sent = bench.pass_time(0.4, RELAY_OPEN + NORMAL)
+    assert set(grid_words(sent)) == {0x80}
+    assert grid_words(bench.pass_time(0.3, RELAY_OPEN + NORMAL))[-1] == 0x00
+
+
 def test_a_dead_lease_ends_the_island_and_keeps_house_and_grid_apart() -> None:
     bench = Bench()
     bench.deliver(RELAY_OPEN + NORMAL)

@@ -83,6 +83,21 @@ def test_a_blackout_from_its_begin_to_its_end() -> None:
     assert stand.decision().power_w > 5000.0
 
 
+def test_a_start_in_a_blackout_waits_for_a_grid_that_is_well() -> None:
+    """The grid has just come back; nobody knows for how long it has been well."""
+    stand = House()
+    stand.bridge.pilot[1] = replace(stand.bridge.pilot[1], grid_open=True)
+    for _ in range(4):  # the driver leaves the relay as it is
+        Stand.beat(stand)
+    assert stand.bridge.commands[1].pins.open_grid
+    stand.start()
+    stand.run(14.0)
+    assert stand.bridge.pilot[1].grid_open
+    assert stand.decision().power_w == 0.0
+    stand.run(10.0)
+    assert stand.cycle.blackout.place(1) is Place.GRID
+
+
 def test_the_reserve_serves_the_house_and_the_floor_stays() -> None:
     stand = House(floor_soc_pct=30.0)
     stand.vehicles[1].soc_pct = 45.0  # below the reserve of 50 %
