@@ -117,8 +117,8 @@ def _mean(
 
 
 def _well(rules: GridRules, grid: Grid, mean: float) -> bool:
-    """Inside the window to enter, and inside every curve."""
-    if any(beyond(trip, grid) for trip in rules.trips):
+    """Inside the window to enter, and known to be inside every curve."""
+    if any(_measured(trip, grid) is None or beyond(trip, grid) for trip in rules.trips):
         return False
     if rules.mean is not None and mean > rules.mean.above:
         return False

@@ -190,6 +190,20 @@ def test_unknown_is_not_well() -> None:
     assert fold(rules, course(300.0, blind, 1.0)) == [(0.0, "hf")]
 
 
+def test_unknown_is_not_well_without_a_window_either() -> None:
+    """The delay counts from the moment the grid is seen again."""
+    rules = GridRules(trips=(HIGH_HZ,))
+
+    def blind(at_s: float) -> Grid:
+        return hertz(53.0) if at_s < 1.0 else replace(WELL, hertz=None)
+
+    def back(at_s: float) -> Grid:
+        return blind(at_s) if at_s < 100.0 else WELL
+
+    found = fold(rules, course(300.0, back, 1.0), 30.0)
+    assert found == [(0.0, "hf"), (130.0, "")]
+
+
 def test_the_power_watch_trips_off_its_curve() -> None:
     """VDE-AR-N 4105 5.5.2: more than agreed may be fed for a while only."""
     curve = Curve("time", ((0.0, 1.0), (10.0, 0.5)))
