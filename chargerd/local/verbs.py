@@ -46,7 +46,8 @@ TOKEN_KINDS = (  # OCPP 2.1 IdTokenEnumType
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the daemon gives the local API. `signal` None = no local dispatch.
+    """What the daemon gives the local API. `signal` None = no local dispatch; it and
+    `request` say whether the heart took what they gave.
 
     `records`: writes what waits, then its status. `past`: the decision of an EVSE at a
     time that is on the disk alone. Both None = no records are kept.
@@ -55,11 +56,11 @@ class Ports:
     read: ReadModel
     now: Callable[[], Now]
     simulate: Callable[[int, DispatchSignal], Decision]
-    request: Callable[[Request], object]
+    request: Callable[[Request], bool]
     extra: Callable[[], Json]
     config: Callable[[], Json]
     sessions: Callable[[int], Awaitable[list[Json]]]
-    signal: Callable[[DispatchSignal], object] | None = None
+    signal: Callable[[DispatchSignal], bool] | None = None
     records: Callable[[], Awaitable[Json]] | None = None
     past: Callable[[int, datetime], Awaitable[Json | None]] | None = None
     plans: Callable[[], tuple[Plan, ...]] = tuple
@@ -188,17 +189,16 @@ class Verbs:
             )
         signal = self._signal(question)
         found = self._ports.simulate(signal.evse_id, signal)
-        self._ports.signal(signal)
+        _taken(self._ports.signal(signal))
         return {"accepted": True, "decision": decision(found)}
 
     async def _promise(self, question: Json) -> Json:
         evse_id = self._evse(question)
         if question.get("clear") is True:
-            self._ports.request(PromiseRequest(evse_id, None))
-            return {"accepted": True}
+            return self._request(PromiseRequest(evse_id, None))
         seconds = number(question, "seconds", 1, MAX_PROMISE_S)
         floor = question.get("floor")
-        self._ports.request(
+        return self._request(
             PromiseRequest(
                 evse_id,
                 self._ports.now().mono + seconds,
@@ -206,7 +206,6 @@ class Verbs:
                 None if floor is None else number(question, "floor", 0, 100),
             )
         )
-        return {"accepted": True}
 
     async def _promised(self, question: Json) -> Json:
         """How it stands, and by when charging must begin."""
@@ -218,20 +217,19 @@ class Verbs:
         if kind not in TOKEN_KINDS:
             raise LocalError(f"kind: {kind!r}; known: {', '.join(TOKEN_KINDS)}")
         token = Token(text(question, "token", 36), kind)
-        self._ports.request(StartRequest(self._evse(question), token, authorised=False))
-        return {"accepted": True}
+        return self._request(
+            StartRequest(self._evse(question), token, authorised=False)
+        )
 
     async def _stop(self, question: Json) -> Json:
-        self._ports.request(StopRequest(self._evse(question), StopReason.LOCAL))
-        return {"accepted": True}
+        return self._request(StopRequest(self._evse(question), StopReason.LOCAL))
 
     async def _reset(self, question: Json) -> Json:
         """Restart the daemon, or one EVSE without it: when no session runs, or at once,
         ramping down."""
         now = question.get("immediate") is True
         evse_id = 0 if question.get("evse") is None else self._evse(question)
-        self._ports.request(ResetRequest(evse_id, immediate=now))
-        return {"accepted": True}
+        return self._request(ResetRequest(evse_id, immediate=now))
 
     async def _island(self, question: Json) -> Json:
         """In a blackout: feed the house, where that does not begin by itself."""
@@ -240,7 +238,10 @@ class Verbs:
                 "this station feeds no house in a blackout; [site.blackout] in its "
                 "configuration allows it"
             )
-        self._ports.request(IslandRequest())
+        return self._request(IslandRequest())
+
+    def _request(self, request: Request) -> Json:
+        _taken(self._ports.request(request))
         return {"accepted": True}
 
     def _signal(self, question: Json) -> DispatchSignal:
@@ -279,6 +280,11 @@ class Verbs:
         if question.get("evse") is None:
             return self._ports.read.evse_ids
         return (self._evse(question),)
+
+
+def _taken(by_heart: bool) -> None:
+    if not by_heart:
+        raise LocalError("not taken: the daemon has too much to do; see its log")
 
 
 def _plan(plan: Plan, now: Now) -> Json:

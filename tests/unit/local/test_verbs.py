@@ -101,6 +101,15 @@ class Heart:
     plans: tuple[Plan, ...] = ()
     blackout: dict[str, Any] | None = None
     people: Wishes = field(default_factory=Wishes)
+    full: bool = False
+
+    def request(self, request: Request) -> bool:
+        self.requests.append(request)
+        return not self.full
+
+    def signal(self, signal: DispatchSignal) -> bool:
+        self.signals.append(signal)
+        return not self.full
 
     def ports(
         self, *, dispatch: bool = True, evse_ids: tuple[int, ...] = (1,)
@@ -130,14 +139,14 @@ class Heart:
             now=lambda: at(100.0),
             people=self.people,
             simulate=simulate,
-            request=self.requests.append,
+            request=self.request,
             extra=lambda: {"link": "up", "grid": {"mqtt": {"refused": {"stale": 2}}}},
             config=lambda: {
                 "ocpp": {"password": "**********"},
                 "site": {"blackout": self.blackout},
             },
             sessions=sessions,
-            signal=self.signals.append if dispatch else None,
+            signal=self.signal if dispatch else None,
             records=records,
             past=past,
             plans=lambda: self.plans,
@@ -278,6 +287,22 @@ async def test_dispatch_may_be_forbidden() -> None:
     with pytest.raises(LocalError, match="not allowed"):
         await verbs.answer({"verb": "dispatch", "power_w": -1})
     assert await verbs.answer({"verb": "simulate", "power_w": -1})
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"verb": "stop"},
+        {"verb": "promise", "clear": True},
+        {"verb": "dispatch", "power_w": 1},
+    ],
+)
+async def test_what_the_heart_does_not_take_is_not_accepted(
+    question: dict[str, Any],
+) -> None:
+    with pytest.raises(LocalError, match="not taken"):
+        await Verbs(Heart(full=True).ports()).answer(question)
 
 
 @pytest.mark.asyncio
