@@ -69,7 +69,7 @@ def stream(path: Path, question: Json) -> Iterator[Json]:
     except ValueError as error:
         raise CliError("numbers must be finite") from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        link.settimeout(TIMEOUT_S)
+        link.settimeout(TIMEOUT_S + question.get("interval_s", 0.0))
         try:
             link.connect(str(path))
             link.sendall(line)

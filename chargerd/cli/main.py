@@ -19,6 +19,8 @@ from chargerd.cli import client, people, proof, records, report, times, v2g
 from chargerd.cli.client import CliError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import RenderableType
 
 Json = dict[str, Any]
@@ -93,7 +95,14 @@ def _show(answer: Json, as_json: bool, render: str) -> None:
     from chargerd.cli import show
 
     table: Callable[[Json], RenderableType] = getattr(show, render)
-    show.console().print(table(answer))
+    try:
+        shown = table(answer)
+    except (KeyError, TypeError) as error:
+        raise CliError(
+            "the daemon's answer is not understood: versions differ? Restart it after "
+            f"an upgrade; --json shows the answer ({error!r})"
+        ) from error
+    show.console().print(shown)
 
 
 @app.command()
@@ -369,11 +378,12 @@ def _done(answer: Json, as_json: bool, text: str) -> None:
     typer.echo(json.dumps(answer) if as_json else text)
 
 
-def _seconds_until(clock: str) -> float:
-    """Seconds to the next HH:MM on this machine's clock."""
+def _seconds_until(clock: str, now: datetime | None = None) -> float:
+    """Seconds to the next HH:MM on this machine's clock, whatever is done to it in
+    between (summer time)."""
     from datetime import datetime, timedelta
 
-    now = datetime.now().astimezone()
+    now = now or datetime.now()  # noqa: DTZ005 - a wall clock time
     try:
         wanted = datetime.strptime(clock, "%H:%M")  # noqa: DTZ007 - a wall clock time
     except ValueError:
@@ -381,7 +391,7 @@ def _seconds_until(clock: str) -> float:
     then = now.replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
     if then <= now:
         then += timedelta(days=1)
-    return (then - now).total_seconds()
+    return then.timestamp() - now.timestamp()
 
 
 def main() -> None:

@@ -415,7 +415,8 @@ def tree(values: Json) -> RenderableType:
 
 
 def console() -> Console:
-    return Console()
+    """Texts of devices and partners are shown as they are: no markup in them."""
+    return Console(markup=False, emoji=False)
 
 
 def _pairs(title: str, values: Json) -> Table:
