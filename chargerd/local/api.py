@@ -116,7 +116,9 @@ class LocalApi:
         finally:
             if task is not None:
                 self._used_mono.pop(task, None)
-            writer.close()
+            writer.close()  # what is written still goes out, to a peer that reads
+            leave = writer.transport.abort
+            asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, leave)
 
     def _take_a_place(self, task: asyncio.Task[None]) -> None:
         """The peer that has been idle longest makes room: idle programs must not keep

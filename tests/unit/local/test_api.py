@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import select
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -141,6 +143,30 @@ async def test_at_the_cap_the_idlest_peer_makes_room(
         assert (await _ask(first, {"verb": "ping"}))["ok"]
         for _, writer in (first, second, third):
             writer.close()
+
+
+@pytest.mark.asyncio
+async def test_a_peer_that_never_reads_is_let_go_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection too: those of many such peers would use up the daemon's files."""
+    monkeypatch.setattr(api, "WRITE_TIMEOUT_S", 0.2)
+    async with _serving(tmp_path) as path:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(path))
+            peer.setblocking(False)
+            line = json.dumps({"verb": "help"}).encode() + b"\n"
+            with contextlib.suppress(OSError):  # until nobody takes any more
+                for _ in range(10_000):
+                    peer.sendall(line * 10)
+                    await asyncio.sleep(0)
+            ends = select.poll()
+            ends.register(peer, select.POLLHUP)
+            for _ in range(100):
+                if ends.poll(0):
+                    break
+                await asyncio.sleep(0.05)
+            assert ends.poll(0)
 
 
 @pytest.mark.asyncio
