@@ -388,12 +388,12 @@ class Cycle:
                 runner.watch.notice(notice)
 
     def _stop_step(self, now: Now, requests: dict[int, list[Request]]) -> None:
-        """After the ramp (or its time), end every session."""
+        """After the ramp (or its time), end every session, and what still begins."""
         since = self._stop_since_mono
-        if since is None or self._stop_sent:
+        if since is None:
             return
         at_zero = all(abs(r.power_w) < 1.0 for r in self._runners.values())
-        if at_zero or now.mono - since >= RAMP_DOWN_S:
+        if self._stop_sent or at_zero or now.mono - since >= RAMP_DOWN_S:
             self._stop_sent = True
             for evse_id in self._runners:
                 stop = StopRequest(evse_id, self._stop_reason)

@@ -250,7 +250,8 @@ class Runner:
         meter, stage = telemetry.meter, telemetry.stage
         age_s = math.inf if meter is None else meter.age_s(now.mono)
         doubted = self.watch.doubts_meter
-        self.current_a = stage.value.current_a if stage else 0.0
+        heard = stage is not None and stage.age_s(now.mono) <= causes.STAGE_LOST_S
+        self.current_a = stage.value.current_a if stage and heard else 0.0
         if meter is not None and age_s < _METER_FRESH_S and not doubted:
             self.measured_w = meter.value.power_w
             self.track.add(meter.at_mono, meter.value.power_w)

@@ -9,12 +9,16 @@ import pytest
 from chargerd import config
 from chargerd.clock import Now
 from chargerd.model import (
+    Contract,
     PromiseRequest,
     ResetRequest,
     ResumeRequest,
+    SessionPhase,
     StartRequest,
     StopReason,
     StopRequest,
+    VehiclePhase,
+    VehicleState,
 )
 from chargerd.scheduler import month
 from tests.unit.scheduler.stand import TOKEN, Stand
@@ -98,6 +102,49 @@ def test_the_owners_departure_holds_for_a_car_that_was_there_before_the_clock() 
     stand.cycle.request(PromiseRequest(1, None))
     stand.run(0.2)
     assert stand.report().snapshot.session.promise is None  # once told, it is his word
+
+
+def test_a_contract_that_is_shown_during_a_safe_stop_starts_nothing() -> None:
+    """The car comes when the sessions have been ended, before the daemon has."""
+    stand = Stand()
+    stand.run(1.0)
+    stand.cycle.safe_stop("the service is being stopped")
+    stand.run(1.0)
+    vehicle = stand.vehicles[1]
+    said, contract = vehicle.state, Contract("JPABCC123456789", "PEM")
+
+    def state() -> VehicleState:
+        seen = said()
+        if seen.phase is not VehiclePhase.NONE:
+            return replace(seen, contract=contract)
+        return VehicleState("iso15118-2", VehiclePhase.HANDSHAKE, contract=contract)
+
+    vehicle.state = state  # type: ignore[method-assign]
+    stand.plug()
+    for _ in range(40):
+        stand.answer()
+        stand.beat()
+        assert not stand.bridge.commands[1].pins.close_dc
+    assert stand.cycle.stopped()
+
+
+def test_a_stage_that_fell_silent_under_current_holds_up_no_reset() -> None:
+    """Its last word is no current for ever: the mirror contact is open."""
+    stand = Stand()
+    stand.start()
+    telemetry = stand.bridge.telemetry
+    last = telemetry(1).stage
+    stand.bridge.telemetry = lambda n: replace(telemetry(n), stage=last)  # type: ignore[method-assign]
+    stand.run(3.0)
+    assert "StageLost" in names(stand)
+    stand.cycle.request(ResetRequest(1, immediate=True))
+    stand.run(3.0)
+    session_id = stand.report().snapshot.session.id
+    assert stand.phase() is SessionPhase.CONNECTED  # plugged in, it begins anew
+    assert session_id
+    stand.cycle.safe_stop("the service is being stopped")
+    stand.run(2.0)
+    assert stand.cycle.stopped()
 
 
 def names(stand: Stand) -> list[str]:
