@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import islice
 from pathlib import Path
@@ -76,11 +77,14 @@ def _day(written: str, option: str) -> date:
 
 
 def _zone(name: str | None) -> tzinfo:
+    """This machine's is asked for by name: an offset of today is wrong for half of a
+    year with summer time."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-    if name is None:
-        return datetime.now().astimezone().tzinfo or UTC
+    own = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo(name or os.environ.get("TZ") or own)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        if name is None:
+            return datetime.now().astimezone().tzinfo or UTC
         raise typer.BadParameter(f"--zone {name!r}: write e.g. Asia/Tokyo") from None

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from chargerd.cli import client, show
 from chargerd.cli import main as cli
+from chargerd.cli.proof import _zone
 from chargerd.cli.times import instant
 
 
@@ -50,6 +51,14 @@ def test_a_departure_by_the_clock_knows_summer_time(
 def test_a_time_of_summer_is_one_in_winter_too() -> None:
     assert instant("2026-07-01T12:00").isoformat() == "2026-07-01T12:00:00+02:00"
     assert instant("2026-01-01T12:00").isoformat() == "2026-01-01T12:00:00+01:00"
+
+
+@pytest.mark.usefixtures("berlin")
+def test_a_proof_of_a_year_has_the_days_of_both_halves() -> None:
+    zone = _zone(None)
+    for month, hours in ((1, 1), (7, 2)):
+        day = datetime(2026, month, 1, tzinfo=zone)
+        assert day.utcoffset() == timedelta(hours=hours)
 
 
 def answering(path: Path, answer: dict[str, Any], wait_s: float = 0.0) -> None:
