@@ -66,13 +66,17 @@ class Limiter:
         if tx is None or report is None or not known:
             return False
         if of_csms:
+            confirmed = tx.limits_of_csms.items() & tx.limits_told.items()
+            if known.items() <= confirmed:
+                return True  # it comes with each answer, and each event has one
             tx.limits_of_csms |= known
             tx.limits_told = {}  # a confirmation, even of what was known
         else:
             known = limits.capped(known, tx.limits_of_csms)
         tx.limits |= known
         progress = _progress(tx, view, report, now)
-        if tx.reached and not limits.reached(tx.limits, progress):
+        over = tx.ending_by_limit or limits.reached(tx.limits, progress)
+        if tx.reached and not over:
             tx.reached = ""  # E16.FR.14
             self._charging.unsuspend(view.config.id, "limit", now)
         self._tell(view, watch, report, "LimitSet", now)
@@ -93,10 +97,12 @@ class Limiter:
             self._no_energy(view, watch, now)
 
     def _no_energy(self, view: EvseView, watch: Watch, now: Now) -> None:
+        """Told once: an event for each answer that says so would never end."""
+        tx = watch.tx
         if self._ends_with_energy:
             self._desk.ask(StopRequest(view.config.id, StopReason.DEAUTHORIZED))
-        elif view.report is not None and watch.tx is not None:
-            watch.tx.refused = True
+        elif view.report is not None and tx is not None and not tx.refused:
+            tx.refused = True
             self._charging.suspend(view.config.id, "token", now)
             self._tell(view, watch, view.report, "ChargingStateChanged", now)
 

@@ -65,6 +65,17 @@ def test_a_limit_of_the_csms_is_confirmed_once() -> None:
     assert "transactionLimit" not in rig.events()[-1]["transactionInfo"]
 
 
+def test_a_limit_that_comes_with_every_answer_is_confirmed_once() -> None:
+    rig = charging()
+    rig.clear()
+    rig.observe(P.SUSPENDED_EV, authorised=True)
+    for _ in range(5):
+        answer(rig, transactionLimit={"maxEnergy": 5000.0, "maxTime": 3600})
+    assert len(rig.events()) == 2
+    answer(rig, transactionLimit={"maxEnergy": 4000.0})
+    assert len(rig.events()) == 3
+
+
 @pytest.mark.req("E16.FR.13")
 def test_a_limit_that_is_not_supported_is_not_returned() -> None:
     rig = charging()
@@ -165,6 +176,20 @@ def test_a_limit_ends_the_transaction_where_energy_is_the_stop_point(
     (event,) = rig.events()
     assert (event["eventType"], event["triggerReason"]) == ("Ended", trigger)
     assert event["transactionInfo"]["stoppedReason"] == stopped
+
+
+def test_a_limit_that_is_raised_too_late_still_ends_the_transaction() -> None:
+    """The stop is under way: no new limit calls it back."""
+    rig = limited({"maxEnergy": 500.0}, **{"TxCtrlr.TxStopPoint": "EnergyTransfer"})
+    rig.run_s(2, import_wh=1500.0)
+    rig.observe(P.STOPPING, authorised=True, stop=StopReason.LOCAL, import_wh=1500.0)
+    rig.call("TriggerMessage", {"requestedMessage": "TransactionEvent"})
+    answer(rig, transactionLimit={"maxEnergy": 9000.0})
+    rig.observe(P.FINISHED, authorised=True, stop=StopReason.LOCAL, import_wh=1500.0)
+    event = rig.events()[-1]
+    assert (event["eventType"], event["triggerReason"]) == (
+        "Ended", "EnergyLimitReached"
+    )  # fmt: skip
 
 
 @pytest.mark.req("E16.FR.09")
@@ -394,3 +419,16 @@ def test_an_invalid_token_is_deauthorised(
     if told_as[-1][0] == "Ended":
         info = rig.events()[-1]["transactionInfo"]
         assert info["stoppedReason"] == "DeAuthorized"
+
+
+@BOTH
+def test_a_csms_that_calls_it_invalid_in_every_answer_is_told_once(
+    version: str,
+) -> None:
+    rig = charging(version, **{"TxCtrlr.StopTxOnInvalidId": False})
+    rig.clear()
+    rig.observe(P.SUSPENDED_EV, authorised=True)
+    for _ in range(5):
+        answer(rig, idTokenInfo={"status": "Blocked"})
+    assert len(rig.events()) == 2
+    assert held(rig)
