@@ -440,6 +440,7 @@ class PaymentDone:
     status: str = "Settled"  # or Canceled, Rejected, Failed
     receipt_url: str = ""
     receipt_id: str = ""
+    order: str = ""  # which one, "" = the one that stands
 
 
 @dataclass(frozen=True, slots=True)

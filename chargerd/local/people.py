@@ -15,6 +15,7 @@ from chargerd.local.values import LocalError, number, text
 from chargerd.model import DisplayText, DriverLimits, PaymentDone
 
 MAX_DETAILS = 20
+MORE_OF_PAID = {"receipt_url": 2000, "receipt_id": 50, "order": 20}
 STATUSES = ("Settled", "Canceled", "Rejected", "Failed")
 WEB_LIMITS = {"energy_wh": 1e7, "time_s": 1e7, "cost": 1e7}
 LIMITS = {**WEB_LIMITS, "soc_pct": 100.0}
@@ -103,7 +104,7 @@ class PeopleVerbs:
             raise LocalError(f"status: {status!r}; known: {', '.join(STATUSES)}")
         more = {
             name: text(question, name, longest)
-            for name, longest in (("receipt_url", 2000), ("receipt_id", 50))
+            for name, longest in MORE_OF_PAID.items()
             if question.get(name) is not None
         }
         psp_ref = text(question, "psp_ref", 255)

@@ -77,6 +77,7 @@ class Availability(Block):
     def _ask_heart(self) -> None:
         for evse_id, holds in self._holds.items():
             operative = self._wished(evse_id) and not holds
+            self._desk.evses[evse_id].closed = not operative
             if self._asked.get(evse_id, True) != operative:
                 self._desk.ask(AvailabilityRequest(evse_id, operative))
             self._asked[evse_id] = operative

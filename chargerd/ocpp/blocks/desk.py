@@ -75,6 +75,7 @@ class EvseView:
     ready_mono: float | None = None  # authorised and connected since (K01.FR.42)
     priority: bool = False  # the transaction has priority charging (K21)
     status: str = ""  # the last known connector status, "" = not seen yet
+    closed: bool = False  # no session begins: Inoperative, a reset or an update waits
     reserved: bool = False  # for somebody who has not come yet
     ended_reservation_id: int | None = None  # the next TransactionEvent tells it, once
     running_cost: float | None = None  # of the transaction, as far as known
@@ -115,6 +116,11 @@ class EvseView:
         """A fault that is present keeps its power at 0 W."""
         found = self.report.snapshot.faults if self.report else ()
         return any(faults.lookup(fault.name).stops_power for fault in found)
+
+    @property
+    def blocked(self) -> bool:
+        """Nothing begins there, or soon nothing will."""
+        return self.closed or self.status in ("Faulted", "Unavailable")
 
     @property
     def taken(self) -> bool:

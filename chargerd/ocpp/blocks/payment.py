@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from chargerd.clock import Now
-from chargerd.model import DriverLimits, PaymentDone, StartRequest, Token
+from chargerd.model import (
+    DriverLimits,
+    EvseReport,
+    PaymentDone,
+    StartRequest,
+    Token,
+)
 from chargerd.ocpp.blocks.authorization import DIRECT_PAYMENT, Authorization
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.costs import Costs
@@ -62,6 +68,7 @@ class Payments(Block):
         self._texts = texts
         self._payments: dict[str, Payment] = {}
         self._vat: dict[int, Payload] = {}  # by EVSE
+        self._running: dict[int, str] = {}  # transactions, as last seen
         for key, record in desk.saved.get(SPACE, {}).items():
             payment = _restored(record)
             if payment is None:
@@ -79,12 +86,15 @@ class Payments(Block):
         model, view = self._desk.model, self._desk.evses.get(evse_id)
         if not self._enabled:
             return f"{CTRLR}.Enabled is false, or the central system speaks 2.0.1"
-        if view is None or view.taken or view.reserved:
+        before = self._payments.get(psp_ref)
+        if before and before.evse_id == evse_id and before.order != RELEASE:
+            return ""  # told again: it is the same payment
+        if view is None or view.taken or view.reserved or view.blocked:
             return f"EVSE {evse_id} is not free"
         if view.web_payment_runs(now.mono):
             return f"somebody is paying for EVSE {evse_id} on the web"
         full = len(self._payments) >= MOST_PAYMENTS
-        if full or psp_ref in self._payments or self._waiting(evse_id):
+        if full or before or self._waiting(evse_id):
             return "another payment is not settled yet"
         wanted = model.members(CTRLR, "PaymentDetails")
         known = tuple((n, details[n]) for n in wanted if n in details)
@@ -143,12 +153,13 @@ class Payments(Block):
     def done(self, told: PaymentDone, now: Now) -> str:
         """The terminal has carried out an order, or could not; "" or what is wrong."""
         payment = self._payments.get(told.psp_ref)
-        if payment is None or not payment.order:
-            return f"there is no order for {told.psp_ref}"
-        if payment.order == INCREASE:
+        order = payment.order if payment else ""
+        if payment is None or not order or told.order not in ("", order):
+            return f"there is no such order for {told.psp_ref}"
+        if order == INCREASE:
             self._grown(payment, now, good=told.status == "Settled")
             return ""
-        if payment.order == SETTLE:
+        if order == SETTLE:
             self._settled(payment, told, now)
         self._forget(payment)
         return ""
@@ -228,6 +239,17 @@ class Payments(Block):
 
     # What becomes of it.
 
+    def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
+        """What is to be paid is on disk with the transaction's end, not a second later:
+        a restart may come between."""
+        evse_id = view.config.id
+        if view.transaction_id == self._running.get(evse_id, ""):
+            return
+        self._running[evse_id] = view.transaction_id
+        for payment in list(self._payments.values()):
+            if payment.evse_id == evse_id and payment.transaction_id:
+                self._follow(payment, now)
+
     def on_second(self, now: Now) -> None:
         refused = {token.value for token in self._authorization.refused}
         self._authorization.refused.clear()
@@ -269,8 +291,8 @@ class Payments(Block):
         if view.transaction_id == payment.transaction_id:
             self._grow(payment, view)
             return
-        if payment.transaction_id in self._unsettled():
-            return  # a restart may still take it up again
+        if payment.order or payment.transaction_id in self._unsettled():
+            return  # an increase is under way; a restart may still take it up again
         total = self._texts.totals.get(payment.transaction_id)
         if total is None and self._transactions.waits(payment.transaction_id):
             return  # the central system's answer is still to come

@@ -27,7 +27,6 @@ from chargerd.ocpp.blocks.tokens import UNCHECKED_KINDS, group_of
 from chargerd.ocpp.blocks.transactions import Transactions
 from chargerd.ocpp.effects import Answer, Later, Payload
 
-BLOCKED = ("Faulted", "Unavailable")
 UNLOCK_WAIT_S = 5.0  # as long as the heart holds the lock open
 
 
@@ -75,8 +74,9 @@ class RemoteControl(Block):
             if known is None:
                 return refusal("UnknownEvse", f"there is no EVSE {evse_id}")
             view = known
-        if view.status in BLOCKED:
-            return refusal("UnsupportedRequest", f"EVSE is {view.status} (F01.FR.23)")
+        if view.blocked:
+            why = f"EVSE is {view.status}, or about to be Unavailable (F01.FR.23)"
+            return refusal("UnsupportedRequest", why)
         if view.taken:
             return refusal("TxInProgress", "F01.FR.24")
         if self._reservations.refuses(view.config.id, token):
@@ -121,7 +121,7 @@ class RemoteControl(Block):
         free = [
             view
             for view in self._desk.evses.values()
-            if view.status not in BLOCKED
+            if not view.blocked
             and not view.taken
             and not self._reservations.refuses(view.config.id, token)
         ]

@@ -441,6 +441,8 @@ PEOPLE: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
      (1, PaymentDone("P1", "Failed"))),
     ({"verb": "paid", "psp_ref": "P1", "status": "Settled", "receipt_id": "R"},
      (1, PaymentDone("P1", "Settled", receipt_id="R"))),
+    ({"verb": "paid", "psp_ref": "P1", "status": "Settled", "order": "increase"},
+     (1, PaymentDone("P1", "Settled", order="increase"))),
     ({"verb": "vat", "number": "NL12"}, (1, "NL12")),
 ]  # fmt: skip
 

@@ -82,6 +82,28 @@ def test_remote_start_refusals(
     assert rig.asked() == []
 
 
+@BOTH
+@pytest.mark.parametrize("why", ["availability", "reset"])
+def test_remote_start_where_nothing_may_begin_any_more_is_refused(
+    version: str, why: str
+) -> None:
+    """A vehicle stands there, so it is Occupied; yet the heart starts nothing."""
+    rig = Rig(config(evses=2), version=version).boot()
+    rig.observe(P.ENERGY, authorised=True, evse_id=2)
+    rig.observe(P.CONNECTED)
+    if why == "reset":
+        assert rig.call("Reset", {"type": "OnIdle"}) == {"status": "Scheduled"}
+    else:
+        request = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
+        assert rig.call("ChangeAvailability", request) == {"status": "Accepted"}
+    rig.clear()
+    for request in (START_CALL, {"remoteStartId": 8, "idToken": TOKEN}):
+        answer = rig.call("RequestStartTransaction", request)
+        assert isinstance(answer, dict)
+        assert answer["status"] == "Rejected"
+    assert rig.asked() == []
+
+
 def test_remote_start_before_registration_is_refused() -> None:
     rig = Rig()
     rig.boot("Pending")

@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import PaymentDone, SessionPhase, StartRequest, StopReason, Token
+from chargerd.model import (
+    ActiveFault,
+    PaymentDone,
+    SessionPhase,
+    StartRequest,
+    StopReason,
+    Token,
+)
 from chargerd.ocpp.effects import Durability
 from tests.unit.ocpp.auth_kit import ask, reply
 from tests.unit.ocpp.cost_kit import energy, fee, tariff
-from tests.unit.ocpp.station_rig import V201, Rig, config
+from tests.unit.ocpp.station_rig import START, V201, Rig, config
 from tests.unit.ocpp.tariff_kit import QUIET, set_default
 
 P = SessionPhase
@@ -173,6 +180,25 @@ def test_an_evse_that_is_not_free_takes_no_card(why: str) -> None:
     if why == "second":
         assert pay(rig, psp_ref="PSP-1") == ""
     assert pay(rig, 9 if why == "unknown" else 1) != ""
+
+
+def test_a_card_that_is_reported_again_is_the_same_payment() -> None:
+    """The terminal has lost the answer: it must not give back a card that is used."""
+    rig = station()
+    assert (pay(rig), pay(rig)) == ("", "")
+    charge(rig, token(rig))
+    assert pay(rig) == ""
+    rig.observe(P.FINISHED, stop=StopReason.LOCAL)
+    rig.run_s(2)
+    assert pay(rig) != ""
+
+
+@pytest.mark.parametrize("status", ["Unavailable", "Faulted"])
+def test_where_nothing_starts_no_card_is_taken(status: str) -> None:
+    rig = station()
+    faults = (ActiveFault("GroundFault", 1, START),) if status == "Faulted" else ()
+    rig.observe(operative=status != "Unavailable", faults=faults)
+    assert pay(rig) != ""
 
 
 def test_2_0_1_knows_no_payments() -> None:
@@ -432,7 +458,56 @@ def test_without_an_amount_it_does_not_grow() -> None:
     assert orders(rig) == []
 
 
+def growing() -> Rig:
+    """The terminal is to reserve more, for 35.10 that are used already."""
+    rig = station(**{"PaymentCtrlr.IncrementalAuthorizationAmount": "20"})
+    pay(rig)
+    charge(rig, token(rig))
+    rig.run_s(3, import_wh=36_100.0)
+    assert orders(rig) == [(PSP, "increase", 20.0)]
+    return rig
+
+
+def stopped(rig: Rig) -> None:
+    rig.observe(P.FINISHED, token=token(rig), stop=StopReason.LOCAL, import_wh=36_100.0)
+    rig.run_s(2)
+
+
+def test_the_answer_to_an_increase_is_awaited_before_the_settlement() -> None:
+    rig = growing()
+    stopped(rig)
+    done(rig, "Settled")  # of the increase, that was under way
+    assert settlements(rig) == []
+    rig.run_s(2)
+    assert orders(rig) == [(PSP, "settle", 35.1)]
+    done(rig, "Settled")
+    assert [told["settlementAmount"] for told in settlements(rig)] == [35.1]
+
+
+def test_a_report_that_comes_again_is_of_its_own_order() -> None:
+    rig = growing()
+    assert done(rig, order="increase") == ""
+    stopped(rig)
+    assert done(rig, order="increase") != ""
+    assert (settlements(rig), len(orders(rig))) == ([], 1)
+    assert done(rig, order="settle") == ""
+    assert len(settlements(rig)) == 1
+
+
 # A restart.
+
+
+def test_what_is_to_be_paid_outlives_a_reset_right_at_the_end() -> None:
+    rig = station()
+    pay(rig)
+    who = token(rig)
+    charge(rig, who)
+    rig.observe(P.ENERGY, authorised=True, token=who, import_wh=3000.0)
+    rig.observe(P.FINISHED, token=who, stop=StopReason.IMMEDIATE_RESET, import_wh=3e3)
+    again = rig.restarted(boot_reason="RemoteReset").boot()
+    again.observe(import_wh=3000.0)
+    again.run_s(3)
+    assert orders(again) == [(PSP, "settle", 2.0)]
 
 
 def test_payments_outlive_a_restart() -> None:
