@@ -99,12 +99,16 @@ class Availability(Block):
                 key = f"{evse_id}:{at['connectorId']}"
         operative = request["operationalStatus"] == "Operative"
         ids = list(self._desk.evses) if evse_id == STATION else [evse_id]
-        changed = [n for n in ids if self._wished(n) != operative]
         self._wishes[key] = operative
         self._desk.save("availability", key, operative)
         self._ask_heart()
-        busy = any(self._desk.evses[n].transaction_id for n in changed)
-        return {"status": "Scheduled" if busy and not operative else "Accepted"}
+        waits = not operative and any(self._is_busy(self._desk.evses[n]) for n in ids)
+        return {"status": "Scheduled" if waits else "Accepted"}
+
+    def _is_busy(self, view: EvseView) -> bool:
+        """Operative still, for a transaction's sake."""
+        done = view.report is not None and not view.report.snapshot.operative
+        return bool(view.transaction_id) and not done
 
     # What is.
 

@@ -37,6 +37,10 @@ class Installed:
     tariff: Tariff
     since: datetime
 
+    def valid(self, utc: datetime) -> bool:
+        """One without validFrom is so at once, though the clock be put back."""
+        return self.tariff.valid_from is None or self.since <= utc
+
 
 @dataclass(slots=True)
 class Driver:
@@ -115,6 +119,9 @@ class Tariffs(Block):
             return refusal("OutOfMemory", "too many tariffs wait for their validFrom")
         one = Installed(told, tariff, tariff.valid_from or now.utc)
         for n in chosen:
+            undated = [o for o in self._defaults[n] if o.tariff.valid_from is None]
+            for other in undated if one.valid(now.utc) else ():  # I07.FR.20, .22
+                self._remove(n, other)
             self._defaults[n].append(one)
             kept = {"told": told, "since": one.since.isoformat()}
             self._desk.save(SPACE, _key(n, one), kept)
@@ -127,7 +134,7 @@ class Tariffs(Block):
 
     def _tidy(self, evse_id: int, now: Now) -> None:
         """What is valid replaces what was valid before it (I07.FR.20 to .23)."""
-        valid = [one for one in self._defaults[evse_id] if one.since <= now.utc]
+        valid = [one for one in self._defaults[evse_id] if one.valid(now.utc)]
         valid.sort(key=lambda one: one.since)  # of equals the newest stays last
         for one in valid[:-1]:
             self._remove(evse_id, one)
@@ -139,7 +146,7 @@ class Tariffs(Block):
     def default(self, evse_id: int, now: Now) -> Payload | None:
         """The one that is valid now."""
         self._tidy(evse_id, now)
-        valid = (o.told for o in self._defaults[evse_id] if o.since <= now.utc)
+        valid = (o.told for o in self._defaults[evse_id] if o.valid(now.utc))
         return next(valid, None)
 
     # Drivers' tariffs.

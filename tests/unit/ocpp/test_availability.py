@@ -179,6 +179,8 @@ def test_the_state_it_is_in_already_is_accepted(at: Any) -> None:
     rig.observe(P.ENERGY, authorised=True)
     assert change(rig, IN, *at) == "Accepted"
     assert change(rig, OUT, *at) == "Scheduled"
+    assert change(rig, OUT, *at) == "Scheduled"
+    rig.observe(operative=False)
     assert change(rig, OUT, *at) == "Accepted"
     assert change(rig, IN, *at) == "Accepted"
     assert wished(rig) == {1: True}

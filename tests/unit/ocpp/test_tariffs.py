@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chargerd.clock import Now
 from chargerd.model import SessionPhase, StopReason, StopRequest
 from chargerd.ocpp.effects import CallError
 from tests.unit.ocpp.auth_kit import ask, asked, good
@@ -130,6 +131,8 @@ def test_what_is_no_tariff_any_more_is_left_out() -> None:
         (later(ONE, 2), later(TWO, 1), 2.5, ["T1"]),
         (later(ONE, 1), later(TWO, 1), 1.5, ["T2"]),
         (later(ONE, 1), TWO, 0, ["T1", "T2"]),
+        pytest.param(ONE, later(TWO, -1), 0, ["T2"],
+                     marks=pytest.mark.req("I07.FR.20")),
     ],
 )  # fmt: skip
 def test_what_becomes_valid_replaces_what_was_before(
@@ -140,6 +143,25 @@ def test_what_becomes_valid_replaces_what_was_before(
     set_default(rig, second)
     rig.pass_s(after_h * 3600)
     assert sorted(tariffs(rig)) == left
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_without_valid_from_a_default_counts_whatever_the_clock_says(
+    restart: bool,
+) -> None:
+    """A clock that a power loss, or the central system, has put back by hours."""
+    rig = station()
+    set_default(rig)
+    if restart:
+        rig = rig.restarted(after_s=-7200)
+        rig.observe()
+    else:
+        rig.now = Now(rig.now.mono, rig.now.utc - timedelta(hours=2))
+    charge(rig)
+    assert named(rig) == ["T1"]
+    rig.boot()
+    assert set_default(rig, TWO) == "Accepted"
+    assert sorted(tariffs(rig)) == ["T2"]
 
 
 def test_only_so_many_wait() -> None:
