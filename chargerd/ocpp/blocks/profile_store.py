@@ -123,7 +123,7 @@ class ProfileStore:
     def put(self, item: Installed, dyn_mono: float | None = None) -> None:
         """Install or replace. `dyn_mono`: a Dynamic one holds since then."""
         number = item.profile.id
-        self._items[number] = item
+        gone, self._items[number] = self._items.get(number), item
         if dyn_mono is None:
             self.dyn_mono.pop(number, None)
         else:
@@ -132,6 +132,8 @@ class ProfileStore:
         if self._kept(item):
             value = {"evseId": item.profile.evse_id, "profile": item.payload}
             self._desk.save("profile", str(number), value)
+        elif gone is not None and self._kept(gone):
+            self._desk.save("profile", str(number), None)
         self._count()
 
     def restored(self, item: Installed) -> None:

@@ -36,6 +36,7 @@ from chargerd.ocpp.blocks.transaction import Transaction, as_session
 from chargerd.ocpp.blocks.transaction_limits import STOPPED, capped, of_driver
 from chargerd.ocpp.blocks.watch import NO_POINTS, Watch
 from chargerd.ocpp.effects import Answer, CallError, Durability, Payload
+from chargerd.ocpp.v2 import dialect
 
 MODE_HOLD_S = 1.0  # a mode must hold this long before it is told
 
@@ -468,6 +469,7 @@ class Transactions(Block):
         tx = watch.tx
         if tx is None or info is None or info["status"] == "Accepted":
             return
-        starter = digest_of(tx.token) if tx.token else ""
-        if token is None or digest_of(token) == starter:  # C01.FR.25
+        mine = tx.token or {}
+        starters = [digest_of(t) for t in (mine, dialect.token_201(mine)) if t]
+        if token is None or digest_of(token) in starters:  # C01.FR.25
             self._limiter.invalid(view, watch, now)

@@ -136,8 +136,9 @@ def _installed(answer: Payload) -> Payload:
     return {**answer, "certificateHashDataChain": chains}
 
 
-def _token(token: Payload) -> Payload:
-    if token["type"] in _TOKEN_KINDS:
+def token_201(token: Payload) -> Payload:
+    """An IdTokenType, or none, whose type 2.0.1 knows."""
+    if token.get("type", "Central") in _TOKEN_KINDS:
         return token
     return {**token, "idToken": token["idToken"][:36], "type": "Central"}
 
@@ -163,7 +164,7 @@ def _transaction_event(payload: Payload) -> Payload | None:
         info["stoppedReason"] = "Other"
     out["transactionInfo"] = info
     if "idToken" in out:
-        out["idToken"] = _token(out["idToken"])
+        out["idToken"] = token_201(out["idToken"])
     values = _meter_values(payload.get("meterValue", ()))
     if values:
         out["meterValue"] = values
@@ -234,7 +235,7 @@ def _notify_report(payload: Payload) -> Payload:
 
 
 def _authorize(payload: Payload) -> Payload:
-    return {**payload, "idToken": _token(payload["idToken"])}
+    return {**payload, "idToken": token_201(payload["idToken"])}
 
 
 def _ev_certificate(payload: Payload) -> Payload:

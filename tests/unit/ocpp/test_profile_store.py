@@ -71,6 +71,13 @@ def test_persistent_profiles_survive_a_restart(version: str) -> None:
     assert set(again.saved["profile"]) == {"1", "2"}
 
 
+def test_what_was_replaced_by_a_profile_that_is_not_kept_does_not_come_back() -> None:
+    rig, _ = running()
+    install(rig, profile(1))
+    install(rig, profile(1, purpose="LocalGeneration"))
+    assert rig.saved["profile"] == {}
+
+
 def test_a_dynamic_profile_waits_for_an_update_after_a_restart() -> None:
     """Its last values were never on disk: an old setpoint must not run again."""
     rig, _ = running()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import DriverLimits, SessionPhase, StopReason, StopRequest
+from chargerd.model import DriverLimits, SessionPhase, StopReason, StopRequest, Token
 from chargerd.ocpp.blocks import transaction_limits as limits
 from chargerd.ocpp.blocks.transaction_limits import Progress
 from tests.unit.ocpp.station_rig import V21, V201, Rig, config
@@ -419,6 +419,18 @@ def test_an_invalid_token_is_deauthorised(
     if told_as[-1][0] == "Ended":
         info = rig.events()[-1]["transactionInfo"]
         assert info["stoppedReason"] == "DeAuthorized"
+
+
+@BOTH
+def test_a_token_of_a_kind_that_2_0_1_does_not_know_is_deauthorised(
+    version: str,
+) -> None:
+    rig = Rig(version=version).boot()
+    for phase in (P.CONNECTED, P.STARTING):
+        who = None if phase is P.CONNECTED else Token("ZZ00123456X", "EVCCID")
+        rig.observe(phase, authorised=who is not None, token=who)
+    answer(rig, idTokenInfo={"status": "Blocked"})
+    assert StopRequest(1, StopReason.DEAUTHORIZED) in rig.asked()
 
 
 @BOTH
