@@ -273,8 +273,9 @@ class SmartCharging(Block):
             self.refresh(now)
 
     def on_second(self, now: Now) -> None:
-        """The clock may have been set."""
+        """The clock may have been set: what vehicles were told counts by it, too."""
         if abs(now.utc.timestamp() - now.mono - self._clock_s) > CLOCK_STEP_S:
+            self._store.version += 1
             self.refresh(now)
 
     # Time.

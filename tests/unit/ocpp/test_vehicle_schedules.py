@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chargerd.clock import Now
 from chargerd.model import (
     VehicleNeeds,
     VehiclePlan,
@@ -64,6 +66,20 @@ def test_the_schedule_of_the_csms_reaches_the_vehicle(
     stand.tx(periods=HOURS[:1])
     stand.rig.run_s(1.5)
     assert len(stand.schedules()) == count + 1
+
+
+def test_the_vehicle_hears_of_a_clock_that_was_set() -> None:
+    stand = Stand(NEW)
+    stand.says(SCHEDULED)
+    stand.answer("Processing")
+    assert stand.tx(periods=HOURS) == {"status": "Accepted"}
+    stand.rig.run_s(1.5)
+    now = stand.rig.now
+    stand.rig.now = Now(now.mono, now.utc + timedelta(hours=1))
+    stand.rig.run_s(2.5)
+    schedule = stand.schedules()[-1].schedule
+    assert schedule is not None
+    assert [part.charge_w for part in schedule.parts] == [3_000.0, 2_000.0]
 
 
 def test_a_dynamic_limit_is_no_reason_to_negotiate() -> None:
