@@ -241,7 +241,8 @@ async def open_link(
         status = error.response.status_code
         event = "FailedToAuthenticateAtCsms" if status in (401, 403) else ""
         raise LinkError(f"CSMS answered HTTP {status}", event) from error
-    except (OSError, WebSocketException, TimeoutError) as error:
+    except (OSError, WebSocketException, TimeoutError, ValueError) as error:
+        # ValueError: a name that cannot be one, such as "csms..example"
         raise LinkError(f"no link: {type(error).__name__}: {error}"[:200]) from error
     if websocket.subprotocol is None:
         await websocket.close(1002)

@@ -74,7 +74,7 @@ def dial(url: Url, config: Transfer) -> socket.socket:
         raise TransferError(f"{url.host} is not in ocpp.transfer.hosts")
     try:
         found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that cannot be one
         raise TransferError(f"{url.host}: {error}") from error
     why: Exception | str = "no address"
     for family, kind, number, _, place in found:

@@ -36,7 +36,8 @@ def _session(url: Url, line: Line) -> Iterator[ftplib.FTP]:
         yield ftp
     except ftplib.error_perm as error:
         raise TransferError(f"{url.shown}: {error}", _status(str(error))) from error
-    except (ftplib.Error, OSError, EOFError, UnicodeError) as error:
+    except (ftplib.Error, OSError, EOFError, ValueError) as error:
+        # ValueError: a line's end in a name, a number that is none
         line.halt.check()
         raise TransferError(f"{url.shown}: {error!r}") from error
     finally:

@@ -9,7 +9,7 @@ import pytest
 from chargerd.config import Ocpp
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import OcppError
-from chargerd.ocpp.link import BackOff, LinkSettings, headers
+from chargerd.ocpp.link import BackOff, LinkError, LinkSettings, headers, open_link
 from chargerd.ocpp.queue import Retry
 
 SETTINGS = LinkSettings(wait_minimum_s=10.0, random_range_s=4.0, repeat_times=3)
@@ -73,6 +73,16 @@ def test_an_address_we_refuse(changes: dict[str, Any]) -> None:
         connection.address()
     if "secret" in changes["url"]:
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "host", ["csms..example", "x" * 64 + ".example", ".example", "a\0b"]
+)
+async def test_a_name_that_is_none_is_a_link_that_fails(host: str) -> None:
+    """SetNetworkProfile may bring it: then the next profile is tried."""
+    with pytest.raises(LinkError, match="no link"):
+        await open_link(Connection(f"ws://{host}/ocpp", "CS1", 0), 10.0, None)
 
 
 def test_the_password_is_in_no_repr() -> None:

@@ -302,7 +302,26 @@ def test_only_the_hosts_that_are_named() -> None:
         dial(read_url("https://localhost/", ("HTTPS",)), config)
 
 
+@pytest.mark.parametrize("host", ["files..example", "x" * 64 + ".example", ".example"])
+def test_a_name_that_is_none_is_no_server(host: str) -> None:
+    with pytest.raises(TransferError):
+        dial(read_url(f"https://{host}/", ("HTTPS",)), Transfer())
+
+
 # FTP and SFTP.
+
+
+@pytest.mark.parametrize("path", ["a%0D%0ADELE%20x", "none"])
+def test_what_an_ftp_server_cannot_be_asked(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line's end in a name; and a size that is no number."""
+    size = "pyftpdlib.handlers.FTPHandler.ftp_SIZE"
+    monkeypatch.setattr(size, lambda ftp, _: ftp.respond("213 big"))
+    home = tmp_path / "home"
+    home.mkdir()
+    with ftp_server(home) as port, pytest.raises(TransferError):
+        fetched(tmp_path, f"ftp://localhost:{port}/{path}")
 
 
 @pytest.mark.parametrize("secure", [False, True])
