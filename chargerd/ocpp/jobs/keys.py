@@ -46,14 +46,12 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def csr(key: ec.EllipticCurvePrivateKey, subject: Subject) -> str:
-    """PKCS #10 in PEM (RFC 2986)."""
-    name = x509.Name(
-        [
-            x509.NameAttribute(oid, getattr(subject, field))
-            for oid, field in _ORDER
-            if getattr(subject, field)
-        ]
-    )
+    """PKCS #10 in PEM (RFC 2986). TrustError: a word of the name is too long."""
+    words = [(oid, getattr(subject, field)) for oid, field in _ORDER]
+    try:
+        name = x509.Name([x509.NameAttribute(oid, word) for oid, word in words if word])
+    except ValueError as error:
+        raise TrustError(f"the subject cannot be {subject}: {error}") from error
     usage = x509.KeyUsage(
         digital_signature=True, content_commitment=False, key_encipherment=False,
         data_encipherment=False, key_agreement=True, key_cert_sign=False,

@@ -109,15 +109,16 @@ class LogMaker:
 
     def _bundle(self, task: PrepareLog, file: Path) -> None:
         room = self._config.ocpp.logs.max_mib * 1024 * 1024
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
-            out.writestr("version.txt", f"chargerd {__version__}\n")
+        packed = zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(file, "w", packed, strict_timestamps=False) as out:
+            _put(out, "version.txt", f"chargerd {__version__}\n")
             config = json.dumps(dump(self._config), indent=1)
-            out.writestr("config.json", config)
-            out.writestr("device-model.json", task.device_model)
+            _put(out, "config.json", config)
+            _put(out, "device-model.json", task.device_model)
             for source, name in self._sources(task):
                 room -= source.stat().st_size
                 if room < 0:
-                    out.writestr("left-out.txt", f"{name}: over ocpp.logs.max_mib\n")
+                    _put(out, "left-out.txt", f"{name}: over ocpp.logs.max_mib\n")
                     break
                 out.write(source, name)
 
@@ -153,3 +154,11 @@ class LogMaker:
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 out.write(f"no journal: {error}\n".encode())
+
+
+def _put(out: zipfile.ZipFile, name: str, text: str) -> None:
+    """Without the machine's time: where that was never set it is before 1980, the first
+    year that ZIP knows."""
+    info = zipfile.ZipInfo(name)
+    info.external_attr = 0o600 << 16
+    out.writestr(info, text, out.compression)

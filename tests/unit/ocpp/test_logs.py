@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import time
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -301,6 +303,20 @@ def test_diagnostics_are_a_bundle_without_secrets(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert texts["device-model.json"] == '{"a": 1}'
     assert "secret" not in texts["config.json"]
+
+
+def test_a_clock_that_was_never_set_spoils_no_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ZIP archive knows no time before 1980."""
+    old = tmp_path / "modem.txt"
+    old.write_text("signal: good")
+    os.utime(old, (60, 60))
+    monkeypatch.setattr(time, "time", lambda: 60.0)
+    conf = on_disk(tmp_path, files=[str(old)])
+    with zipfile.ZipFile(prepared(conf, PrepareLog("DiagnosticsLog", "d"))) as bundle:
+        assert bundle.read("files/modem.txt") == b"signal: good"
+        assert bundle.read("version.txt").startswith(b"chargerd")
 
 
 def test_a_bundle_has_a_size(tmp_path: Path) -> None:

@@ -261,6 +261,18 @@ def test_a_request_says_who_we_are_and_is_signed_by_its_key(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "subject",
+    [Subject("\u5145" * 64, "x"), Subject("CP1", "x", country="D", domain="CPO")],
+)
+def test_a_name_that_no_certificate_can_hold_is_said(
+    tmp_path: Path, subject: Subject
+) -> None:
+    """The central system may set them: SeccId, CountryName."""
+    with pytest.raises(OcppError, match="length"):
+        make_csr(tmp_path, V2G, subject)
+
+
+@pytest.mark.parametrize(
     ("use", "curve"), [(STATION, "secp256r1"), (V2G, "secp256r1"), (V2G20, "secp521r1")]
 )
 @req("A00.FR.427", "A02.FR.05", "A03.FR.05", "A02.FR.02", "A03.FR.02")
