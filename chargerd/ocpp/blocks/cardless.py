@@ -13,15 +13,19 @@ from chargerd.model import EvseReport, SessionPhase, StartRequest, Token
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView
 from chargerd.ocpp.blocks.reservation import Reservations
+from chargerd.ocpp.blocks.transactions import Transactions
 
 NOBODY = Token("", "NoAuthorization")
 _MAC = re.compile(r"[0-9A-Fa-f]{12}")  # DIN 70121 and ISO 15118-2 name themselves so
 
 
 class Cardless(Block):
-    def __init__(self, desk: Desk, reservations: Reservations) -> None:
+    def __init__(
+        self, desk: Desk, reservations: Reservations, transactions: Transactions
+    ) -> None:
         self._desk = desk
         self._reservations = reservations
+        self._transactions = transactions
         self._begun: dict[int, str] = {}  # the session that was started so, by EVSE
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
@@ -32,6 +36,8 @@ class Cardless(Block):
             return
         if not self._desk.may_begin():
             return
+        if self._transactions.watches[evse_id].orphan is not None:
+            return  # it may be taken up again (E17)
         if not self._desk.model.flag("AuthCtrlr", "Enabled"):
             if self._reservations.refuses(evse_id, NOBODY):
                 return  # it may end while the vehicle waits

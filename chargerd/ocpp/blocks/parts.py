@@ -188,7 +188,7 @@ class Parts:
     def _control(self, desk: Desk) -> tuple[Block, ...]:
         """Block F."""
         return (
-            Cardless(desk, self._reservations),
+            Cardless(desk, self._reservations, self.transactions),
             RemoteControl(desk, self.transactions, self.charging, self._reservations),
             self._trigger,
         )

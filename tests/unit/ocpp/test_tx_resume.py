@@ -454,3 +454,15 @@ def test_the_heart_learns_what_a_pulled_plug_means(
         rig.run_s(3)
         asked = [r for r in rig.asked() if isinstance(r, KeepRequest)]
         assert asked == [KeepRequest(1, told)]
+
+
+def test_a_plug_alone_starts_nothing_new_where_a_transaction_may_be_resumed() -> None:
+    """Without a clock the station waits for the central system to say the time."""
+    rig = running(**{"AuthCtrlr.Enabled": False}).restarted()
+    rig.now = replace(rig.now, trusted=False)
+    rig.observe(P.CONNECTED, session_id="fresh")
+    rig.run_s(5)
+    assert rig.asked() == []
+    rig.now = replace(rig.now, trusted=True)
+    rig.run_s(1)
+    assert [type(request) for request in rig.asked()] == [ResumeRequest]
