@@ -32,6 +32,7 @@ from chargerd.ocpp.v2.dialect import V201
 
 SPACE = "payment"
 MOST_PAYMENTS = 50
+UNTOLD_S = 600.0  # for a total that nobody has said; then nothing is to be paid
 ANSWER_S = 60.0  # longer than anybody waits for the central system's leave
 RELEASE, SETTLE, INCREASE = "release", "settle", "increase"
 
@@ -69,6 +70,7 @@ class Payments(Block):
         self._payments: dict[str, Payment] = {}
         self._vat: dict[int, Payload] = {}  # by EVSE
         self._running: dict[int, str] = {}  # transactions, as last seen
+        self._untold: dict[str, float] = {}  # no total: until when it is waited for
         for key, record in desk.saved.get(SPACE, {}).items():
             payment = _restored(record)
             if payment is None:
@@ -304,6 +306,8 @@ class Payments(Block):
             self._texts.receipt(payment.evse_id, payment.transaction_id, url)
         elif total is not None:
             self._keep(replace(payment, order=SETTLE, order_amount=round(total, 2)))
+        elif now.mono >= self._untold.setdefault(payment.psp_ref, now.mono + UNTOLD_S):
+            self._release(payment, now, tell=True)
 
     def _unsettled(self) -> set[str]:
         watches = self._transactions.watches.values()
@@ -325,6 +329,7 @@ class Payments(Block):
     def _forget(self, payment: Payment) -> None:
         """And what its driver has told: the next one's receipt is not his."""
         del self._payments[payment.psp_ref]
+        self._untold.pop(payment.psp_ref, None)
         self._vat.pop(payment.evse_id, None)
         self._desk.save(SPACE, payment.psp_ref, None)
 

@@ -398,6 +398,18 @@ def test_who_settles_himself_need_not_say_the_total() -> None:
     assert rig.saved["payment"] == {}
 
 
+def test_a_total_that_nobody_says_is_nothing_to_pay() -> None:
+    """Else its card is reserved, and its record here, for ever."""
+    rig = charged(None)
+    for send in [s for s in rig.sent if s.action == "TransactionEvent"]:
+        rig.answer(send, {})
+    rig.run_s(590, step_s=10)
+    assert orders(rig) == []
+    rig.run_s(20, step_s=10)
+    assert orders(rig) == [(PSP, "release", 0.0)]
+    assert [told["status"] for told in settlements(rig)] == ["Canceled"]
+
+
 @pytest.mark.parametrize(
     "status",
     [
