@@ -145,10 +145,17 @@ class Firmware(Block):
                 self._fetch(self._update, now)
             case Step.READY:
                 self._install(self._update, now)
+            case Step.REBOOTING if self._busy:  # L01.FR.33
+                self._due_mono = now.mono + REBOOT_S
             case Step.REBOOTING:
                 self._job(Reboot(), self._rebooting)
             case _:
                 return
+
+    @property
+    def _busy(self) -> bool:
+        """A transaction runs, or somebody may charge whose transaction has to begin."""
+        return any(v.transaction_id or v.runs for v in self._desk.evses.values())
 
     def _await(self, wait_s: float, now: Now) -> None:
         self._due_mono = now.mono + min(wait_s, LOOK_S)
@@ -221,7 +228,7 @@ class Firmware(Block):
             self._tell("InstallScheduled", now)
             self._await(wait_s, now)
             return
-        busy = any(view.transaction_id for view in self._desk.evses.values())
+        busy = self._busy
         allowed = self._desk.model.flag(
             "ChargingStation", "AllowNewSessionsPendingFirmwareUpdate"
         )

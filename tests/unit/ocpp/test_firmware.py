@@ -271,6 +271,31 @@ def test_it_waits_for_transactions(signed: bool) -> None:
     assert statuses(station)[-1] == "Installing"
 
 
+def test_it_waits_for_a_driver_who_is_about_to_plug_in() -> None:
+    station = rig()
+    station.observe(SessionPhase.IDLE, authorised=True, kept=True)
+    to_install(station)
+    assert not runs(station, InstallFirmware)
+    station.observe()
+    station.run_s(1.5)
+    assert runs(station, InstallFirmware)
+
+
+@req("L01.FR.33", "L02.FR.22")
+def test_no_reboot_while_somebody_charges() -> None:
+    """His transaction was there before the restart, and was taken up again."""
+    station = rig()
+    to_install(station)
+    charging(station)
+    installed(station)
+    station.run_s(60, step_s=5)
+    assert not runs(station, Reboot)
+    station.observe(SessionPhase.FINISHED)
+    station.observe()
+    station.run_s(20, step_s=5)
+    assert runs(station, Reboot)
+
+
 def test_new_sessions_may_be_allowed_meanwhile() -> None:
     name = "ChargingStation.AllowNewSessionsPendingFirmwareUpdate"
     station = rig(evses=2, device_model={name: True})
