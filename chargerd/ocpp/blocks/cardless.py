@@ -34,7 +34,7 @@ class Cardless(Block):
         waits = session.phase is SessionPhase.CONNECTED and not session.authorised
         if not waits or self._begun.get(evse_id) == session.id:
             return
-        if not self._desk.may_begin():
+        if view.blocked or not self._desk.may_begin():
             return
         if self._transactions.watches[evse_id].orphan is not None:
             return  # it may be taken up again (E17)

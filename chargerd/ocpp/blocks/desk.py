@@ -119,8 +119,9 @@ class EvseView:
 
     @property
     def blocked(self) -> bool:
-        """Nothing begins there, or soon nothing will."""
-        return self.closed or self.status in ("Faulted", "Unavailable")
+        """The heart begins nothing there: Faulted, Unavailable, or soon so."""
+        out = self.report is not None and not self.report.snapshot.operative
+        return self.closed or self.faulted or out
 
     @property
     def taken(self) -> bool:

@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import SessionPhase, StartRequest, StopReason, Token, VehicleState
-from tests.unit.ocpp.station_rig import V21, V201, Rig, config
+from chargerd.model import (
+    ActiveFault,
+    SessionPhase,
+    StartRequest,
+    StopReason,
+    Token,
+    VehicleState,
+)
+from tests.unit.ocpp.station_rig import START, V21, V201, Rig, config
 
 P = SessionPhase
 BOTH = pytest.mark.parametrize("version", [V21, V201])
@@ -29,6 +36,24 @@ def test_without_authorization_a_plug_is_enough() -> None:
     rig.observe()
     rig.observe(P.CONNECTED, session_id="s2")
     assert len(starts(rig)) == 2
+
+
+@pytest.mark.parametrize(
+    "why",
+    [{"operative": False}, {"faults": (ActiveFault("StageFault", 1, START),)}],
+)
+@pytest.mark.parametrize("auto", [False, True])
+def test_who_came_while_nothing_could_begin_starts_when_it_can(
+    auto: bool, why: dict[str, Any]
+) -> None:
+    presets = {"AuthCtrlr.Enabled": auto}
+    rig = Rig(config(device_model=presets, autocharge=auto)).boot()
+    vehicle = VehicleState(protocol="iso15118-2", vehicle_id="0A1B2C3D4E5F")
+    rig.observe(**why)
+    rig.observe(P.CONNECTED, vehicle=vehicle, **why)
+    assert starts(rig) == []  # the heart would not
+    rig.observe(P.CONNECTED, vehicle=vehicle)
+    assert len(starts(rig)) == 1
 
 
 @pytest.mark.parametrize("enabled", [False, True])
