@@ -56,7 +56,7 @@ async def _session(
             yield client
     except (asyncssh.PermissionDenied, asyncssh.SFTPPermissionDenied) as error:
         raise TransferError(f"{url.shown}: {error}", "PermissionDenied") from error
-    except (asyncssh.Error, OSError) as error:
+    except (asyncssh.Error, OSError, ValueError) as error:  # also bad known_hosts
         raise TransferError(f"{url.shown}: {error}") from error
 
 

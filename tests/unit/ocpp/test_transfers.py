@@ -350,7 +350,7 @@ def test_ftp(tmp_path: Path, secure: bool) -> None:
             assert failed.value.status == "PermissionDenied"
 
 
-async def sftp(tmp_path: Path, known: bool) -> None:
+async def sftp(tmp_path: Path, known: bool, line: str = "") -> None:
     import asyncssh
 
     class Server(asyncssh.SSHServer):
@@ -371,7 +371,8 @@ async def sftp(tmp_path: Path, known: bool) -> None:
     port = server.sockets[0].getsockname()[1]
     hosts = tmp_path / "known_hosts"
     public = key if known else asyncssh.generate_private_key("ssh-ed25519")
-    hosts.write_text(f"[localhost]:{port} {public.export_public_key().decode()}")
+    right = f"[localhost]:{port} {public.export_public_key().decode()}"
+    hosts.write_text(line or right)
     jobs = transfers(tmp_path, known_hosts=str(hosts))
     file, part = tmp_path / "log", tmp_path / "part"
     file.write_bytes(TEXT)
@@ -402,6 +403,14 @@ async def test_sftp(tmp_path: Path) -> None:
 async def test_an_sftp_server_with_another_key(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="Host key"):
         await sftp(tmp_path, known=False)
+
+
+@pytest.mark.asyncio
+async def test_known_hosts_that_cannot_be_read_fail_the_transfer(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(TransferError, match="known hosts"):
+        await sftp(tmp_path, known=True, line="garbage")
 
 
 @pytest.mark.asyncio
