@@ -31,7 +31,7 @@ from chargerd.local.metrics import Metrics
 from chargerd.local.read_model import Json, ReadModel
 from chargerd.local.values import LocalError
 from chargerd.local.verbs import Ports
-from chargerd.machine import boot_id
+from chargerd.machine import boot_id, seen
 from chargerd.model import (
     Decision,
     DispatchSignal,
@@ -380,6 +380,8 @@ class App:
         """Faults of the station itself: no central system, no store, certificates."""
         seen_mono = self._clock.now().mono
         while True:
+            if seen(self._config.station.clock_set_file):
+                self._clock.trust()
             await asyncio.sleep(PARTNERS_S)
             now_mono = self._clock.now().mono
             if self._ocpp.up or not self._config.ocpp.url:

@@ -39,6 +39,8 @@ class Station(Section):
     firmware: Annotated[str, Field(max_length=50)] = ""  # "" = this package's version
     iccid: Annotated[str, Field(max_length=20)] = ""  # of the modem's SIM card
     imsi: Annotated[str, Field(max_length=20)] = ""
+    # Is there once the machine's clock is right: systemd-timesyncd makes this file.
+    clock_set_file: Path = Path("/run/systemd/timesync/synchronized")
 
 
 class Device(Section):

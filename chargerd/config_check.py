@@ -10,7 +10,6 @@ import grp
 import ipaddress
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
@@ -24,6 +23,7 @@ from chargerd.config import (
     Local,
     Site,
 )
+from chargerd.machine import seen
 
 MIN_PASSWORD = 16  # A00.FR.205: random, at least 16 characters
 # Which wires may lead to a device of which role; the bridge knows the drivers.
@@ -239,7 +239,7 @@ def _absent_here(config: Config) -> Iterator[str]:
         yield f"local.group: this machine has no group {group!r}; make it: groupadd"
     needed = {2: ("ca.pem",), 3: ("ca.pem", "station.pem", "station.key")}
     for name in needed.get(ocpp.security_profile, ()) if ocpp.url else ():
-        if not _seen(ocpp.certificates_dir / name):
+        if not seen(ocpp.certificates_dir / name):
             yield (
                 f"ocpp.certificates_dir: {ocpp.certificates_dir / name} is not to be "
                 f"seen; security profile {ocpp.security_profile} needs it"
@@ -248,16 +248,8 @@ def _absent_here(config: Config) -> Iterator[str]:
         asked = getattr(config.grid, door)
         for name in ("ca", "certificate", "key") if asked else ():
             path = getattr(asked, name)
-            if path is not None and not _seen(path):
+            if path is not None and not seen(path):
                 yield f"grid.{door}.{name}: {path} is not to be seen; it is needed"
-
-
-def _seen(path: Path) -> bool:
-    """Whether it is there for this user: where we may not enter we see nothing."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
 
 
 def _v2g_absent(config: Config) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the kernel tells of the machine. Reads, never changes anything."""
+"""What the machine tells of itself. Reads, never changes anything."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ def boot_id() -> str:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def seen(path: Path) -> bool:
+    """Whether it is there for this user: where we may not enter we see nothing."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
