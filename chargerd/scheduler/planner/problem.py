@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-STEPS_MAX = 600
+STEPS_MAX = 2_000  # the finest ladder, and 512 parts of prices in two days
 PACKS_MAX = 64
 
 

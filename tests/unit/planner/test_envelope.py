@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -67,6 +67,19 @@ def test_the_grid_grows_coarse() -> None:
     edges = horizon.grid(0.0, 2 * horizon.DAY_S, [])
     assert len(edges) - 1 == 30 + 282 + 96
     assert len(edges) - 1 <= p.STEPS_MAX
+
+
+@pytest.mark.parametrize("step_s", [300.0, 247.0])
+def test_the_finest_prices_are_a_question_that_is_taken(step_s: float) -> None:
+    """Five-minute prices of two days are one step more than 600."""
+    began = NOW - 100.0
+    parts = tuple(PricePart(began + n * step_s, 0.1 + n % 7) for n in range(512))
+    prices = PriceSeries("x", parts, began + 512 * step_s)
+    leaves = replace(EVSE, promise=Promise(NOW + 48 * HOUR, 60.0))
+    found = horizon.make(replace(SITE, evses=(leaves,)), prices, WEAR, NOW)
+    assert found is not None
+    assert len(found.problem.steps) > 600
+    assert p.read_problem(asdict(found.problem)) == found.problem
 
 
 def test_steps_lie_on_the_clock() -> None:
