@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ from chargerd.scheduler.planner import rule, shape, when
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.house import House
 from chargerd.scheduler.planner.outlook import SiteOutlook
-from chargerd.scheduler.planner.prices import Judge
+from chargerd.scheduler.planner.prices import Judge, alike
 from chargerd.scheduler.planner.reserve import Window
 
 log = structlog.get_logger(__name__)
@@ -63,8 +64,9 @@ class PlanDoor:
         full = series.source not in self._series and len(self._series) >= SOURCES_MAX
         if not series.parts or full:
             return False
+        last = self._series.get(series.source)
         self._series[series.source] = series
-        self._number += 1
+        self._number += last is None or not alike(last, series, self._now().mono)
         return True
 
     def price(self, now: Now) -> PricePart | None:
@@ -133,11 +135,14 @@ class PlanDoor:
         best = prices
         if self._judge is not None:
             best = await asyncio.to_thread(self._judge.estimate, prices, now)
-        horizon = horizons.make(
-            site, best, self._settings, now_mono, self._reserves(now), house_w
+        # Hundreds of prices take 10 ms and more: not on the loop.
+        reserves = self._reserves(now)
+        horizon = await asyncio.to_thread(
+            horizons.make, site, best, self._settings, now_mono, reserves, house_w
         )
         if horizon is None:
             self._last.pop("reserves", None)
+            self._take((), site, now_mono)
             return
         problem = horizon.problem
         try:
@@ -163,7 +168,16 @@ class PlanDoor:
         made = await asyncio.to_thread(
             shape.plans, horizon, solution, knee_w, currency, now_mono
         )
-        self._plans = {plan.evse_id: plan for plan in made}
+        self._take(made, site, now_mono)
+
+    def _take(self, made: tuple[Plan, ...], site: SiteOutlook, now_mono: float) -> None:
+        """What was planned for a wish that is no more ends."""
+        new = {plan.evse_id: plan for plan in made}
+        for evse in site.evses:
+            old = self._plans.get(evse.evse_id)
+            if old is not None and evse.evse_id not in new:
+                self._publish(replace(old, valid_until_mono=now_mono))
+        self._plans = new
         for plan in made:
             self._publish(plan)
 

@@ -32,6 +32,7 @@ KEPT_EACH = 12  # half-hours
 SAMPLES_MAX = 336  # of what was unusual, for the estimate
 REACH = 5.0  # standard deviations; no error is greater
 PRICE_MAX = 1e6
+SAME_S = 1.0  # times of day are told by clocks that are set meanwhile
 LINES: Mapping[str, Callable[[PricePart], float | None]] = {
     "buy": lambda part: part.buy_per_kwh,
     "sell": lambda part: part.sell_per_kwh,
@@ -194,6 +195,31 @@ class Judge:
             sells = sell.judged(slot, then, part.sell_per_kwh)
             part = replace(part, sell_per_kwh=sells)
         return part
+
+
+def alike(one: PriceSeries, other: PriceSeries, now_mono: float) -> bool:
+    """Do both say the same from now on? Of prices without an end, the end moves."""
+    mine, theirs = _coming(one, now_mono), _coming(other, now_mono)
+    return (
+        (one.currency, one.rank) == (other.currency, other.rank)
+        and abs(one.until_mono - other.until_mono) < SLOT_S
+        and len(mine) == len(theirs)
+        and all(
+            abs(a.start_mono - b.start_mono) < SAME_S
+            and replace(a, start_mono=b.start_mono) == b
+            for a, b in zip(mine, theirs, strict=True)
+        )
+    )
+
+
+def _coming(series: PriceSeries, now_mono: float) -> list[PricePart]:
+    """The part in force, as if it began now, and all later ones."""
+    ends = [*(part.start_mono for part in series.parts[1:]), series.until_mono]
+    return [
+        replace(part, start_mono=max(part.start_mono, now_mono))
+        for part, end in zip(series.parts, ends, strict=True)
+        if end > now_mono + SAME_S
+    ]
 
 
 def _ahead(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC
 from functools import partial
@@ -14,10 +16,12 @@ from chargerd.clock import Now
 from chargerd.config_plan import SitePlan
 from chargerd.model import Priority, PromiseRequest
 from chargerd.plan import Plan, PricePart, PriceSeries
+from chargerd.scheduler.planner import house, reserve, rule
 from chargerd.scheduler.planner import problem as p
-from chargerd.scheduler.planner import reserve, rule
 from chargerd.scheduler.planner.child import Child
 from chargerd.scheduler.planner.door import PlanDoor
+from chargerd.scheduler.planner.house import House
+from chargerd.scheduler.planner.outlook import SiteOutlook
 from chargerd.scheduler.planner.prices import Judge
 from tests.unit.planner.test_envelope import EVSE, HOUR, NOW, PRICES, SITE
 from tests.unit.scheduler.stand import Stand, at
@@ -129,6 +133,92 @@ def test_the_last_plan_is_kept_no_longer_than_two_hours() -> None:
     for _ in range(25):
         bench.look(301.0)
     assert bench.plans[-1].solver == "rule"
+
+
+def test_a_plan_ends_with_the_wish_that_it_was_made_for() -> None:
+    bench = Bench()
+    other = replace(EVSE, evse_id=2)
+    bench.site = replace(SITE, evses=(EVSE, other))
+    bench.door.prices(PRICES)
+    bench.look()
+    bench.plans.clear()
+    for silent in (1, 2):  # one driver takes the wish back, then the other
+        evses = tuple(
+            replace(evse, promise=None) if evse.evse_id <= silent else evse
+            for evse in bench.site.evses
+        )
+        bench.site = replace(SITE, evses=evses)
+        bench.look(30.0)
+    ended = [plan for plan in bench.plans if plan.at(bench.mono) is None]
+    assert [plan.evse_id for plan in ended] == [1, 2]
+    assert bench.door.plans() == ()
+
+
+def test_prices_told_again_are_no_reason_to_think() -> None:
+    """A VTN's are told each few seconds; those without an end, to an end that moves."""
+    bench = Bench()
+    for second in range(0, 601, 15):
+        bench.mono = NOW + second
+        late = replace(PRICES.parts[0], start_mono=max(NOW, bench.mono - 0.01))
+        until_mono = PRICES.until_mono + second
+        parts = (late, *PRICES.parts[1:])
+        assert bench.door.prices(replace(PRICES, parts=parts, until_mono=until_mono))
+        bench.look()
+    assert bench.child.asked == 3  # at first, and on time
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PRICES, currency="EUR"),
+        replace(PRICES, rank=7),
+        replace(PRICES, until_mono=PRICES.until_mono - HOUR),
+        replace(PRICES, parts=PRICES.parts[:2]),
+        replace(PRICES, parts=(replace(PRICES.parts[0], buy_per_kwh=0.31),)),
+        replace(
+            PRICES,
+            parts=(
+                PRICES.parts[0],
+                replace(PRICES.parts[1], start_mono=NOW + 1.5 * HOUR),
+                PRICES.parts[2],
+            ),
+        ),
+    ],
+)
+def test_prices_that_are_others_are_a_reason(other: PriceSeries) -> None:
+    bench = Bench()
+    bench.door.prices(PRICES)
+    bench.look()
+    bench.door.prices(other)
+    bench.look(61.0)
+    assert bench.child.asked == 2
+
+
+def test_many_prices_do_not_hold_the_loop() -> None:
+    """512 prices took 40 ms to 400 ms of it."""
+    bench, loop_thread = Bench(), threading.get_ident()
+    seen: list[int] = []
+
+    class Load(House):
+        def forecast(self, site: SiteOutlook, now: Now) -> Callable[[float], float]:
+            def load_w(mono: float) -> float:
+                seen.append(threading.get_ident())
+                return 0.0
+
+            return load_w
+
+    bench.door = PlanDoor(
+        SitePlan(),
+        lambda: SITE,
+        bench.plans.append,
+        bench.now,
+        house=Load(UTC, house.Load(), lambda kept: None),
+        child=bench.child,
+    )
+    bench.door.prices(PRICES)
+    bench.look()
+    assert seen
+    assert loop_thread not in seen
 
 
 def test_higher_rank_wins_and_dead_prices_are_dropped() -> None:
