@@ -8,8 +8,10 @@ from pathlib import Path
 
 def append_whole(path: Path, data: bytes, at: int) -> None:
     """Append behind the first `at` bytes; what a full disk took only in part is cut off
-    again. Raises OSError."""
+    again, and of a new file the name comes first. Raises OSError."""
     with path.open("ab", buffering=0) as file:
+        if at == 0:
+            sync_folder(path.parent)
         try:
             left = memoryview(data)
             while left:

@@ -13,7 +13,7 @@ from pathlib import Path
 from chargerd.records import chain
 from chargerd.records.chain import Link, Record, Verdict
 from chargerd.records.errors import RecordsError
-from chargerd.records.files import append_whole, sync_folder
+from chargerd.records.files import append_whole
 
 FILE_BYTES = 4 * 1024 * 1024
 FILES = 64  # 256 MiB: years of two EVSEs
@@ -53,8 +53,6 @@ class Ledger:
         if self._path is None:
             raise RecordsError("no file is open")
         append_whole(self._path, data, self._bytes)
-        if self._bytes == 0:
-            sync_folder(self._folder)
         self._bytes += len(data)
         self._number, self.head = number, head
 

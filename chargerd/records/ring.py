@@ -14,7 +14,7 @@ from typing import Any
 
 from chargerd.records import segment
 from chargerd.records.errors import RecordsError
-from chargerd.records.files import append_whole, sync_folder
+from chargerd.records.files import append_whole
 from chargerd.records.sample import Row, iso
 
 SEGMENT_S = 6 * 3600.0  # of recorded time in one file
@@ -184,8 +184,6 @@ class Ring:
         if self._path is None:
             raise RecordsError("no segment is open")
         append_whole(self._path, data, self._bytes)
-        if self._bytes == 0:
-            sync_folder(self._folder)
         self._bytes += len(data)
 
     def _note(self, utc_ms: int) -> None:

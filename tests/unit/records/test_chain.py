@@ -3,6 +3,7 @@ costs only the line under way; a cut-off end shows to who has noted the newest h
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargerd.records import chain
+from chargerd.records import files as files_module
 from chargerd.records import ledger as ledger_module
 from chargerd.records.errors import RecordsError
 from chargerd.records.ledger import Ledger
@@ -165,4 +167,20 @@ def test_what_cannot_be_kept_leaves_nothing(tmp_path: Path) -> None:
         ledger.append([{"v": 2}])
     ledger.append([{"v": 3}])
     assert _records(tmp_path) == [1, 3]
+    assert ledger.verify().broken == ""
+
+
+def test_a_folder_that_cannot_be_synced_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EINVAL, "not on this file system")
+
+    ledger = Ledger(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module, "sync_folder", refuse)
+        with pytest.raises(OSError, match="file system"):
+            ledger.append([{"v": 1}])
+    ledger.append([{"v": 1}])
+    assert _records(tmp_path) == [1]
     assert ledger.verify().broken == ""

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chargerd.records import files as files_module
 from chargerd.records import ring as ring_module
 from chargerd.records import segment
 from chargerd.records.errors import RecordsError
@@ -251,6 +252,21 @@ def test_a_full_disk_leaves_no_half_block(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     ring.append(minute(2))
     assert len(read(tmp_path)) == 120
+
+
+def test_a_folder_that_cannot_be_synced_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError("not on this file system")
+
+    ring = a_ring(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(files_module, "sync_folder", refuse)
+        with pytest.raises(OSError, match="file system"):
+            ring.append(minute(0))
+    ring.append(minute(0))
+    assert len(read(tmp_path)) == 60
 
 
 def test_time_and_evse_are_chosen(tmp_path: Path) -> None:
