@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from chargerd.records.carbon import METHOD, Carbon, of
@@ -121,8 +121,8 @@ class Proof:
         for number in range(min(self.days).toordinal(), self.last.toordinal() + 1):
             day = date.fromordinal(number)
             sums = self.days.get(day, Sums())
-            begin, end = (
-                datetime(d.year, d.month, d.day, tzinfo=self.zone)
+            begin, end = (  # in UTC: a day may have 23 or 25 hours
+                datetime(d.year, d.month, d.day, tzinfo=self.zone).astimezone(UTC)
                 for d in (day, date.fromordinal(number + 1))
             )
             if begin >= self.until:

@@ -84,6 +84,21 @@ def test_missing_time_lowers_the_share(slots: int, until_day: int, share: str) -
     assert numbers(proof(*records, until=until))["recorded %"] == share
 
 
+@pytest.mark.parametrize(
+    ("day", "slots"),
+    [(date(2026, 3, 29), 46), (date(2026, 10, 25), 50), (date(2026, 6, 1), 48)],
+)
+def test_a_day_may_have_23_or_25_hours(day: date, slots: int) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    begin = datetime(day.year, day.month, day.day, tzinfo=berlin).astimezone(UTC)
+    end = begin + timedelta(minutes=30 * slots)
+    for until in (end, end.astimezone(berlin), end + timedelta(days=1)):
+        found = Proof(day, day, berlin, until)
+        for number in range(slots):
+            found.add(slot(begin + timedelta(minutes=30 * number)))
+        assert found.total().wanted_s == found.total().covered_s == 1800.0 * slots
+
+
 def test_co2_is_the_sum_of_the_days() -> None:
     def co2(mean: float, import_wh: float, import_g: float) -> dict[str, float]:
         return {"known_s": 1800.0, "mean_g_per_kwh": mean, "import_wh": import_wh,
