@@ -87,7 +87,7 @@ class Energy:
 
     import_wh: float | None
     export_wh: float | None
-    good: bool  # no reading of it was marked as not usable
+    good: bool  # no reading of it, nor one between, was marked as not usable
 
 
 def parse(text: str) -> Document:
@@ -147,11 +147,10 @@ def energy(document: Document) -> Energy:
     last = [value for value in values if value.reason[:1] in _ENDS and value.reason]
     if not first or not last:
         raise RecordsError("OCMF: no reading of begin and end: RD needs TX B and E")
-    both = first + last
     return Energy(
         import_wh=_difference(first, last, exported=False),
         export_wh=_difference(first, last, exported=True),
-        good=all(v.status == "G" and "E" not in v.errors for v in both),
+        good=all(v.status == "G" and "E" not in v.errors for v in document.values),
     )
 
 

@@ -127,6 +127,18 @@ def test_an_energy_marked_as_not_usable_is_told(wrong: dict[str, str]) -> None:
     assert ocmf.energy(ocmf.parse(text)).good is False
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        reading("X", 1.5, EF="E"),  # not usable from here on, table 7
+        {"TM": LATER, "TX": "X", "ST": "M"},  # an event has no value
+    ],
+)
+def test_a_reading_between_that_is_not_usable_is_told(between: dict[str, Any]) -> None:
+    text = written(fields(reading("B", 1), between, reading("E", 2)), KEY)
+    assert ocmf.energy(ocmf.parse(text)).good is False
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_any_changed_character_of_the_payload_is_found(data: st.DataObject) -> None:
