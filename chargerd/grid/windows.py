@@ -75,7 +75,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A price for a time. Higher ranks win over what begins at the same moment."""
+    """A price for a time. Higher ranks win."""
 
     start_mono: float
     end_mono: float
@@ -150,21 +150,20 @@ def made(
 def series(
     source: str, parts: Iterable[Priced], currency: str, rank: int
 ) -> PriceSeries | None:
-    """One series without overlap (the earlier part goes first), until a gap."""
+    """One series without overlap (of one rank the earlier part goes first), until a
+    gap."""
     chain: list[PricePart] = []
-    until_mono = 0.0
-    for part in sorted(parts, key=lambda p: (p.start_mono, -p.rank)):
-        start_mono = part.start_mono
-        if chain:
-            if start_mono > until_mono + GAP_S:
-                break
-            start_mono = until_mono
-        if part.end_mono <= start_mono:
-            continue
-        if len(chain) == MOST_SEGMENTS:
+    until_mono, last = 0.0, None
+    for begin_mono, end_mono, active in sweep(parts):
+        if chain and begin_mono > until_mono + GAP_S:
             break
-        until_mono = part.end_mono
-        chain.append(PricePart(start_mono, part.price, part.sell, part.co2_g))
+        best = max(active, key=lambda part: (part.rank, -part.start_mono))
+        if best is not last:
+            if len(chain) == MOST_SEGMENTS:
+                break
+            start_mono = until_mono if chain else begin_mono
+            chain.append(PricePart(start_mono, best.price, best.sell, best.co2_g))
+        until_mono, last = end_mono, best
     if not chain:
         return None
     return PriceSeries(source, tuple(chain), until_mono, currency, rank)
