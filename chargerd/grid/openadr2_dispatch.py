@@ -161,7 +161,9 @@ class Dispatch:
 
 
 def _priced(signal: Signal, start_mono: float, rank: int, now: Now) -> Iterator[Priced]:
+    """One that holds for ever is told for a day."""
     for part in signal.parts:
-        end_mono = start_mono + min(part.end_s, part.start_s + 86_400.0)
-        if end_mono > now.mono:
-            yield Priced(start_mono + part.start_s, end_mono, rank, part.value)
+        begin_mono = max(start_mono + part.start_s, now.mono)
+        end_mono = min(start_mono + part.end_s, begin_mono + 86_400.0)
+        if end_mono > begin_mono:
+            yield Priced(begin_mono, end_mono, rank, part.value)

@@ -293,6 +293,20 @@ def test_prices_of_several_events_are_one_series_for_the_planner() -> None:
     assert stand.tick().prices is None
 
 
+@pytest.mark.parametrize("length", ["P7D", ""])
+def test_a_price_of_many_days_is_told_on_each(length: str) -> None:
+    stand = Stand()
+    flat = {**price(20), "intervals": [["", "20"]]}
+    stand.up(event("P1", flat, length=length))
+    for day in range(3):
+        stand.mono = 100.0 + day * 86_400.0 + 3600.0
+        stand.tell(event("P1", flat, length=length))
+        found = stand.tick().prices
+        assert found is not None
+        assert [p.buy_per_kwh for p in found.parts] == [20.0]
+        assert found.until_mono >= stand.mono + 3600.0
+
+
 # -- the VTN fails, forgets, restarts --------------------------------------------------
 
 
