@@ -96,10 +96,9 @@ class Controls:
             return
         self.accepted += 1
         self._dirty = True
-        if mode is None:
-            self._modes.pop(name, None)
-        else:
-            self._modes[name] = mode
+        self._modes.pop(name, None)
+        if mode is not None:
+            self._modes[name] = mode  # now the last one
 
     # -- what follows ----------------------------------------------------------------
 

@@ -75,6 +75,15 @@ def test_caps_count_together_and_a_later_wish_wins() -> None:
     assert stand.asked() == {LIMIT: (3000.0, -2500.0), SET: -700.0}
 
 
+def test_a_mode_that_is_set_anew_is_the_later_wish() -> None:
+    """py20305 does not take a mode back when another event comes before its end."""
+    stand = Stand()
+    stand.set("fixed_w", WSet=10.0)
+    stand.set("target_w", watts=700)
+    stand.set("fixed_w", WSet=20.0)
+    assert stand.asked() == {SET: -2400.0}
+
+
 @pytest.mark.parametrize(
     ("mode", "on", "off"),
     [
