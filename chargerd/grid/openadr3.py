@@ -90,8 +90,10 @@ class Ven:
     # -- what is answered ------------------------------------------------------------
 
     def failed(self, call: Call, reason: str, now: Now) -> None:
-        """No answer at all."""
+        """No answer at all, or one that cannot be read."""
         self.refused[reason] += 1
+        if call.kind in KINDS and reason in ("size", "malformed"):
+            self.membership.leave(now.mono)  # or events would never be asked for
         self._wait(call, now)
 
     def answered(

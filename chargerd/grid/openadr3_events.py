@@ -70,7 +70,8 @@ class Events:
                     listing.refused[refused.reason] += 1
                 listing.bad[key] = modified
                 continue
-            if not event.over(now):
+            # What was alive is dropped by its clock, after its last report.
+            if event.id in self.alive or not event.over(now):
                 listing.add(event)
         return listing
 

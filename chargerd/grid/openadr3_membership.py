@@ -30,6 +30,7 @@ class Membership:
         self.resources = dict(zip(names, (e.id for e in evses), strict=True))
         self._step = "programs" if config.programs else "find ven"
         self._programs: dict[str, str] = {}  # name -> id
+        self._found: dict[str, str] = {}  # on the pages so far
         self._skip = 0
         self.ven_id = ""
         self._ven_targets: frozenset[str] = frozenset()
@@ -117,14 +118,16 @@ class Membership:
 
     def _take_programs(self, rows: list[Json]) -> None:
         if not self._skip:
-            self._programs = {}
+            self._found = {}
         for row in rows:
             name = words.text(row, "programName")
             if name in self._config.programs:
-                self._programs[name] = words.identifier(row, "id")
+                self._found[name] = words.identifier(row, "id")
         self._skip += len(rows)
-        more = len(rows) == PAGE and self._skip < MOST_PROGRAMS
-        self._step = "programs" if more else "find ven"
+        if len(rows) == PAGE and self._skip < MOST_PROGRAMS:
+            self._step = "programs"
+        else:
+            self._programs, self._step = self._found, "find ven"
 
     def _take_ven(self, rows: list[Json]) -> None:
         ours = [r for r in rows if r.get("venName") == self._config.ven_name]

@@ -463,6 +463,37 @@ def test_a_vtn_without_vens_is_followed() -> None:
     assert stand.asked(event()) == {SET: [(0.0, -3000.0)]}
 
 
+@pytest.mark.parametrize("reason", ["size", "malformed"])
+def test_what_a_vtn_says_of_us_may_be_no_answer(reason: str) -> None:
+    """Its events are asked for all the same."""
+    stand = Stand(programs=["demand"])
+    for kind in ("programs", "find ven"):
+        call = stand.next()
+        assert call is not None
+        assert call.kind == kind
+        stand.ven.failed(call, reason, stand.now)
+        stand.mono += 60.0
+    call = stand.next()
+    assert call is not None
+    assert call.kind == "events"
+
+
+def test_half_a_list_of_programs_forgets_none() -> None:
+    stand = Stand(programs=["demand"])
+    assert stand.asked(event()) == {SET: [(0.0, -3000.0)]}
+    stand.mono += 601.0
+    rows = [{"id": f"X{n}", "programName": f"other {n}"} for n in range(50)]
+    for body, status in ((rows, 200), (None, 500)):
+        call = stand.next()
+        assert call is not None
+        assert call.kind == "programs"
+        stand.answer(call, body, status)
+    stand.rest_until_events()
+    stand.answer(stand.calls[-1], [event(intervals=[interval(payload("SIMPLE", 2))])])
+    assert stand.ven.status()["refused"] == {"programs 500": 1}
+    assert set(stand.ven.events.alive) == {"E1"}
+
+
 # -- over restarts -------------------------------------------------------------------
 
 
@@ -545,6 +576,27 @@ def test_reports_of_closed_intervals() -> None:
     assert [i["id"] for i in intervals] == [7, 8, 9]
     used = [i["payloads"][0]["values"][0] for i in intervals]
     assert used == [pytest.approx(0.6, abs=0.03)] * 3
+
+
+def test_the_last_report_is_made_though_the_vtn_is_asked_just_then() -> None:
+    told = event(reportDescriptors=[{"payloadType": "SETPOINT"}])  # until mono 700
+    stand = Stand()
+    stand.ven.report(report(1))
+    stand.tell(told)
+    stand.tick()
+    stand.mono = 699.9
+    stand.tick()
+    stand.mono = 700.1  # the next look at reports is at 700.9
+    stand.rest_until_events()
+    stand.answer(stand.calls[-1], [told])
+    for _ in range(10):
+        stand.mono += 0.25
+        stand.tick()
+    call = stand.next()
+    assert call is not None
+    assert call.kind == "report"
+    assert stand.ven.status()["deleted"] == 0
+    assert stand.ven.events.alive == {}
 
 
 @pytest.mark.parametrize(
