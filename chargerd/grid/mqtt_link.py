@@ -7,6 +7,7 @@ is one payload a topic, the newest: a slow broker sees fewer states, never old o
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import socket
 from collections.abc import Callable, Iterable
@@ -71,18 +72,20 @@ class Link:
         self._news.set()
 
     async def run(self) -> None:
-        """Connect, serve, connect again."""
-        wait_s = FIRST_S
+        """Connect, serve, connect again. Who was let in for a moment only was not."""
+        clock, wait_s = asyncio.get_running_loop().time, FIRST_S
         while True:
+            since = math.inf
             try:
                 async with self._client() as client:
-                    wait_s = FIRST_S
+                    since = clock()
                     await self._serve(client)
             except (aiomqtt.MqttError, OSError) as error:
                 self._note(str(error) or type(error).__name__)
             finally:
                 self.connected = False
                 self._waiting.clear()
+            wait_s = FIRST_S if clock() - since > LONGEST_S else wait_s
             # Spread: a broker that starts is not met by all at once.
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
             wait_s = min(2.0 * wait_s, LONGEST_S)

@@ -55,7 +55,7 @@ class SiteDoor:
         self._rate = Rate(MESSAGES / bus.every_s)
         self._refused: Counter[str] = Counter()
         face = Face(
-            identifier=f"{bus.site}-{self._me}".replace("/", "-"),
+            identifier=f"{bus.site}-site-{self._me}".replace("/", "-"),
             subscriptions=self._subscriptions(),
             receive=self._receive,
             greet=self._greet,

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 
 from chargerd.config import Config
-from chargerd.grid import build
+from chargerd.grid import build, mqtt_link
 from chargerd.grid.errors import GridError
 from chargerd.grid.mqtt_door import MqttDoor
 from chargerd.model import PromiseRequest
@@ -42,6 +43,39 @@ async def test_no_broker_is_a_state_not_an_end() -> None:
         task.cancel()
     assert made.status()["connected"] is False
     assert made.status()["connects"] == 0
+
+
+class Rejecting:
+    """A broker that lets us in and throws us out at once."""
+
+    async def __aenter__(self) -> Rejecting:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def subscribe(self, topic: str, qos: int) -> None:
+        raise aiomqtt.MqttError("another client has our name")
+
+
+@pytest.mark.asyncio
+async def test_who_is_thrown_out_again_and_again_waits_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = door(Told())
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 8:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(mqtt_link.Link, "_client", lambda _: Rejecting())
+    monkeypatch.setattr(mqtt_link.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(mqtt_link.asyncio, "sleep", wait)
+    with pytest.raises(asyncio.CancelledError):
+        await made.run()
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
 
 
 @pytest.mark.parametrize("key", ["ca", "certificate"])

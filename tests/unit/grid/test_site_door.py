@@ -50,6 +50,15 @@ def test_the_safe_limit_holds_before_there_is_a_broker() -> None:
     assert signal.valid_until_mono == 100.0 + FOR_EVER_S
 
 
+def test_two_doors_of_a_station_may_share_a_broker() -> None:
+    """A broker throws out the older of two clients with one name."""
+    given = config(
+        site={**SITE, "site": "garage"}, mqtt={"tls": False, "prefix": "garage"}
+    )
+    doors: list[Any] = build.build(given, ports(Told())[0])
+    assert len({made._link._face.identifier for made in doors}) == 2
+
+
 def test_a_lease_is_a_signal_that_falls_by_itself() -> None:
     told = Told()
     site = door(told, members=["CS1"])
