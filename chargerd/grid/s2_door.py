@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -96,24 +97,23 @@ class S2Door:
     async def _converse(self, socket: ClientConnection) -> bool:
         rate = Rate(self._config.messages_per_s)
         heard = False
-        while not self._manager.over:
-            self.follow()
+        with suppress(ConnectionClosed):
+            while not self._manager.over:
+                self.follow()
+                await self._flush(socket)
+                try:
+                    async with asyncio.timeout(TICK_S):
+                        text = await socket.recv()
+                except TimeoutError:
+                    continue
+                heard = True
+                now = self._ports.now()
+                if not rate.take("cem", now.mono):
+                    self._manager.refused["flood"] += 1
+                    socket.transport.abort()  # a flood gets no goodbye: that waits long
+                    return heard
+                self._manager.receive(text if isinstance(text, str) else "", now)
             await self._flush(socket)
-            try:
-                async with asyncio.timeout(TICK_S):
-                    text = await socket.recv()
-            except TimeoutError:
-                continue
-            except ConnectionClosed:
-                return heard
-            heard = True
-            now = self._ports.now()
-            if not rate.take("cem", now.mono):
-                self._manager.refused["flood"] += 1
-                socket.transport.abort()  # who floods hears no goodbye: it waits long
-                return heard
-            self._manager.receive(text if isinstance(text, str) else "", now)
-        await self._flush(socket)
         return heard
 
     async def _flush(self, socket: ClientConnection) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedOK
 
 from chargerd.grid import build, s2_door
 from chargerd.grid.errors import GridError
@@ -78,6 +79,27 @@ async def test_asked_then_gone() -> None:
         assert first.segments[0].setpoint_w == -3000.0
         assert last.segments == ()
         assert "CANARY" not in json.dumps(door.status())
+
+
+@pytest.mark.asyncio
+async def test_a_cem_that_leaves_while_we_speak_was_heard() -> None:
+    """So it is not waited for as for one that never spoke."""
+
+    class Leaving:
+        said = False
+
+        async def recv(self) -> str:
+            self.said = True
+            return message("Handshake", role="CEM")
+
+        async def send(self, text: str) -> None:
+            if self.said:
+                raise ConnectionClosedOK(None, None)
+
+    (door,) = build.build(config(s2={"url": "ws://127.0.0.1:1/"}), ports()[0])
+    assert isinstance(door, s2_door.S2Door)
+    socket: Any = Leaving()
+    assert await door._converse(socket)
 
 
 @pytest.mark.asyncio
