@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from chargerd.config import Evse
+from chargerd.grid.readings import fresh
 from chargerd.model import EvseReport, SessionPhase
 from firmware_bridge.api import MeterReading, PilotState
 
@@ -96,9 +97,9 @@ def values(report: EvseReport, floor_pct: float) -> dict[int, bytes]:
         0xDB: b"\x00" if exports else b"\x02",
         0xE1: bytes((actual_mode(report),)),
     }
-    meter = snapshot.telemetry.meter
+    meter = fresh(snapshot.telemetry.meter, snapshot.now.mono)
     if meter is not None:
-        found |= _measured(meter.value)
+        found |= _measured(meter)
     return found | _battery(report, floor_pct)
 
 

@@ -17,6 +17,7 @@ from chargerd.config_grid_servers import Ieee2030
 from chargerd.grid import ieee2030_5_modes as modes
 from chargerd.grid import windows
 from chargerd.grid.ieee2030_5_modes import Mode, Params, Rated, Refused
+from chargerd.grid.readings import fresh
 from chargerd.grid.windows import Window
 from chargerd.model import (
     DispatchSignal,
@@ -147,17 +148,20 @@ class Controls:
     def seen(self) -> dict[str, Any]:
         """The station as one DER, for the process to report. Positive = into it."""
         reports = list(self._reports.values())
-        meters = [r.snapshot.telemetry.meter for r in reports]
+        all_meters = (
+            fresh(r.snapshot.telemetry.meter, r.snapshot.now.mono) for r in reports
+        )
+        meters = [meter for meter in all_meters if meter is not None]
         levels = [
             r.snapshot.vehicle.soc_pct
             for r in reports
             if r.snapshot.vehicle.soc_pct is not None
         ]
         capacities = [r.snapshot.vehicle.capacity_wh or 0.0 for r in reports]
-        first = next((m.value for m in meters if m is not None), None)
+        first = meters[0] if meters else None
         flexible = [r.flexibility for r in reports if r.flexibility is not None]
         return {
-            "power_w": sum(m.value.power_w for m in meters if m is not None),
+            "power_w": sum(m.power_w for m in meters) if meters else None,
             "hz": None if first is None else first.frequency_hz,
             "volts": first.voltage_v[0] if first and first.voltage_v else None,
             "charge_w": int(self._rated.charge_w),

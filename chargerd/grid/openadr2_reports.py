@@ -23,6 +23,7 @@ from chargerd.grid.openadr2_words import (
     seconds,
     texts,
 )
+from chargerd.grid.readings import fresh
 from chargerd.grid.windows import stored_wh
 from chargerd.model import EvseReport
 
@@ -188,8 +189,9 @@ def _value(word: str, report: EvseReport | None) -> float | None:
     if report is None:
         return None
     if word == "power":
-        meter = report.snapshot.telemetry.meter
-        return meter.value.power_w if meter is not None else None
+        snapshot = report.snapshot
+        meter = fresh(snapshot.telemetry.meter, snapshot.now.mono)
+        return meter.power_w if meter is not None else None
     if word == "stored":
         return stored_wh(report)
     flexibility = report.flexibility

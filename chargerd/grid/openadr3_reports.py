@@ -15,7 +15,9 @@ from chargerd.clock import Now
 from chargerd.grid import openadr3_words as words
 from chargerd.grid.openadr3_read import Event
 from chargerd.grid.openadr3_words import Json, Refused
+from chargerd.grid.readings import fresh
 from chargerd.model import EvseReport
+from firmware_bridge.api import MeterReading
 
 MOST_PENDING = 128  # intervals of one event that wait for their report
 UNITS = {
@@ -212,9 +214,13 @@ def _period(start: datetime, begin_s: float, end_s: float) -> Json:
     return {"start": stamp, "duration": f"PT{max(0.0, end_s - begin_s):.0f}S"}
 
 
+def _meter(report: EvseReport) -> MeterReading | None:
+    return fresh(report.snapshot.telemetry.meter, report.snapshot.now.mono)
+
+
 def _register(report: EvseReport) -> float | None:
-    meter = report.snapshot.telemetry.meter
-    return None if meter is None else meter.value.import_wh - meter.value.export_wh
+    meter = _meter(report)
+    return None if meter is None else meter.import_wh - meter.export_wh
 
 
 def _registers(reports: Mapping[int, EvseReport]) -> dict[int, float]:
@@ -231,12 +237,11 @@ def _value(
     kind: str, report: EvseReport, used_wh: float | None, length_s: float
 ) -> Any | None:
     """None = not known. Positive = into the vehicle."""
-    meter = report.snapshot.telemetry.meter
-    vehicle = report.snapshot.vehicle
+    meter, vehicle = _meter(report), report.snapshot.vehicle
     found: float | None = None
     match kind:
         case "READING":
-            found = None if meter is None else meter.value.power_w / 1e3
+            found = None if meter is None else meter.power_w / 1e3
         case "DEMAND":
             mean = used_wh is not None and length_s >= 1.0
             found = (used_wh or 0.0) * 3.6 / length_s if mean else None

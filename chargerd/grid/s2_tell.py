@@ -13,6 +13,7 @@ from chargerd.clock import Now
 from chargerd.config import Evse
 from chargerd.config_grid_servers import S2
 from chargerd.grid import s2_words as words
+from chargerd.grid.readings import fresh
 from chargerd.grid.s2_words import Able, Json, Words
 from chargerd.model import EvseReport
 
@@ -49,9 +50,9 @@ class Teller:
         """`storage`: FRBC is selected; `mode` is the active instruction's."""
         if now.mono >= self._measure_mono:
             self._measure_mono = now.mono + self._config.every_s
-            meter = report.snapshot.telemetry.meter
+            meter = fresh(report.snapshot.telemetry.meter, report.snapshot.now.mono)
             if meter is not None:
-                yield self._words.measurement(meter.value.power_w, now.utc)
+                yield self._words.measurement(meter.power_w, now.utc)
         if storage:
             yield from self._storage(report, now)
             mode = mode or (words.IDLE, 0.0)

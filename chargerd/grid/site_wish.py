@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from chargerd.config import Evse
+from chargerd.grid.readings import fresh
 from chargerd.grid.site_member import Wish
 from chargerd.model import EvseReport, SessionPhase
 
@@ -59,8 +60,8 @@ class Wishes:
     def _one(self, report: EvseReport) -> Wish:
         evse = self._evses[report.snapshot.evse_id]
         snapshot, session = report.snapshot, report.snapshot.session
-        meter = snapshot.telemetry.meter
-        power_w = meter.value.power_w if meter else report.decision.power_w
+        meter = fresh(snapshot.telemetry.meter, snapshot.now.mono)
+        power_w = meter.power_w if meter is not None else report.decision.power_w
         if not session.authorised or session.phase not in _TAKING:
             return Wish(power_w=power_w)
         charge_w, discharge_w, least_w = _able(evse, report)
@@ -88,14 +89,14 @@ class Use:
         """What it will take soon, at most; infinite while it takes all there is, or
         was not watched for long enough."""
         snapshot, mono = report.snapshot, report.snapshot.now.mono
-        meter, session = snapshot.telemetry.meter, snapshot.session
+        meter, session = fresh(snapshot.telemetry.meter, mono), snapshot.session
         offered_w = report.decision.power_w
         idle = session.phase is not SessionPhase.ENERGY or offered_w <= USE_W
         if meter is None or idle or session.id != self._session:
             self._session = session.id
             self._seen.clear()
             return math.inf
-        self._seen.append((mono, meter.value.power_w))
+        self._seen.append((mono, meter.power_w))
         began_mono = self._seen[0][0]
         while self._seen[0][0] < mono - USE_S:
             self._seen.popleft()

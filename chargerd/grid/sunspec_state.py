@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chargerd import __version__
 from chargerd.config import Evse, Station
+from chargerd.grid.readings import fresh
 from chargerd.grid.sunspec_points import Value
 from chargerd.model import EvseReport, SessionPhase
 from firmware_bridge.api import MeterReading, StageReading
@@ -105,15 +106,15 @@ def fixed(evse: Evse, station: Station) -> dict[str, Value]:
 def live(report: EvseReport, rated: Rating) -> dict[str, Value]:
     """What is known now."""
     snapshot = report.snapshot
-    meter, stage = snapshot.telemetry.meter, snapshot.telemetry.stage
+    telemetry, mono = snapshot.telemetry, snapshot.now.mono
     values = _operation(report)
-    if meter is not None:
-        values |= _measured(meter.value, rated.w_sf)
-    if stage is not None:
-        values |= _dc(stage.value, rated.w_sf)
-    pilot = snapshot.telemetry.pilot
-    if pilot is not None and pilot.value.temperature_c is not None:
-        values["701.TmpOt"] = scaled(pilot.value.temperature_c, TMP_SF)
+    if (meter := fresh(telemetry.meter, mono)) is not None:
+        values |= _measured(meter, rated.w_sf)
+    if (stage := fresh(telemetry.stage, mono)) is not None:
+        values |= _dc(stage, rated.w_sf)
+    pilot = fresh(telemetry.pilot, mono)
+    if pilot is not None and pilot.temperature_c is not None:
+        values["701.TmpOt"] = scaled(pilot.temperature_c, TMP_SF)
     return values | _battery(report)
 
 
