@@ -108,5 +108,7 @@ def _rows(
                 return found
             if start_mono <= now.mono:
                 found, start_mono = [], now.mono  # the one in force so far
+            while found and found[-1][0] >= start_mono:
+                found.pop()  # it was to begin in the hour that clocks skip
             found.append((start_mono, row))
     return found

@@ -53,6 +53,16 @@ def test_the_next_day(
     assert {(p.charge_w, p.discharge_w) for p in made.parts} == {(9_000.0, -6_000.0)}
 
 
+@pytest.mark.parametrize("begins", [("01:00", "02:00"), ("01:30", "02:00")])
+def test_a_part_in_the_hour_that_clocks_skip_is_none(begins: tuple[str, ...]) -> None:
+    """01:00 to 02:00 in London; as 01:30 begins after 02:00, it would be the last."""
+    rows = [{"begins": row, "buy_per_kwh": n} for n, row in enumerate(begins, 1)]
+    tariff = Tariff.model_validate({"currency": "GBP", "parts": rows})
+    made = plan(tariff, LONDON, at("2026-03-28T23:00"), 1.0, 0.0)
+    hours = [((p.start_mono - 1000.0) / 3600.0, p.buy_per_kwh) for p in made.parts]
+    assert hours == [(0.0, 2.0), (2.0, 2.0)]
+
+
 def test_one_price_all_day() -> None:
     flat = Tariff.model_validate(
         {"currency": "EUR", "parts": [{"begins": "12:00", "buy_per_kwh": 0.3}]}
