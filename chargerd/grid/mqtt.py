@@ -66,6 +66,7 @@ class Core:
         self._told: dict[int, _Told] = {}
         self._plain: dict[str, str] = {}
         self._disabled: dict[int, DispatchSignal] = {}  # by "enable", while it lives
+        self._early: bytes | None = None  # prices, before the time of day was known
         self.refused: Counter[str] = Counter()
         self.accepted = 0
 
@@ -125,6 +126,7 @@ class Core:
     ) -> DispatchSignal | Request | PriceSeries:
         if topic == self._prices:
             self._commands.admit("prices", 0, now.mono)
+            self._early = None if now.trusted else payload
             return mqtt_prices.series(payload, now)
         match = self._set.fullmatch(topic)
         if match is None:
@@ -134,6 +136,17 @@ class Core:
         if name == "enable" and isinstance(found, DispatchSignal):
             self._disabled[evse_id] = found
         return found
+
+    def early_prices(self, now: Now) -> PriceSeries | None:
+        """Retained ones come with the connection, and once only: before the clock."""
+        if self._early is None or not now.trusted:
+            return None
+        payload, self._early = self._early, None
+        try:
+            return mqtt_prices.series(payload, now)
+        except Refused as refused:
+            self.refused[refused.reason] += 1
+            return None
 
     def report(self, report: EvseReport) -> list[Out]:
         """What to publish now: every `every_s`, and news at once."""

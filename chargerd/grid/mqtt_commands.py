@@ -57,7 +57,7 @@ class Commands:
         self._config = config
         self._evses = {evse.id: evse for evse in evses}
         self._rate = Rate(config.commands_per_s)
-        self._sent: dict[tuple[int, str], float] = {}  # newest sent_utc, as mono
+        self._sent: dict[tuple[int, str], float] = {}  # newest sent_utc, POSIX
 
     def receive(
         self, evse_id: int, name: str, payload: bytes, now: Now, *, retained: bool

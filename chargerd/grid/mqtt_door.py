@@ -46,6 +46,9 @@ class MqttDoor:
 
     def report(self, report: EvseReport) -> None:
         """A reporter of the cycle."""
+        prices = self._core.early_prices(report.snapshot.now)
+        if prices is not None:
+            self._note(self._ports.prices(prices))
         if self._link.connected:
             self._publish(self._core.report(report))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from chargerd.grid.mqtt_door import MqttDoor
 from chargerd.model import PromiseRequest
 from hil.stand import free_port
 from tests.process import until
-from tests.unit.grid.stand import Told, config, ports, report
+from tests.unit.grid.stand import Told, at, config, ports, report
 
 TOPIC = "chargerd/CS1/evse/1"
 
@@ -109,6 +110,34 @@ def test_what_is_commanded_reaches_the_heart_in_the_same_call() -> None:
     assert told.requests == [PromiseRequest(1, None)]
     assert [p.parts[0].buy_per_kwh for p in told.prices] == [30.0]
     assert made.status()["refused"] == {}
+
+
+def test_retained_prices_wait_for_the_time_of_day() -> None:
+    """They come with the connection, the clock with the central system's answer."""
+    told = Told()
+    made = door(told)
+    prices = {
+        "until_utc": "2026-11-25T14:00:00Z",
+        "parts": [{"start_utc": "2026-11-25T12:00:00Z", "buy_per_kwh": 30}],
+    }
+    given, made._ports = (
+        made._ports,
+        replace(made._ports, now=lambda: at(100.0, trusted=False)),
+    )
+    for buy in (20, 30):  # the newest counts
+        prices["parts"][0]["buy_per_kwh"] = buy  # type: ignore[index]
+        made._receive("chargerd/CS1/prices/set", json.dumps(prices).encode(), True)
+    unset = report()
+    unset = replace(
+        unset, snapshot=replace(unset.snapshot, now=at(100.0, trusted=False))
+    )
+    made.report(unset)
+    assert told.prices == []
+    made._ports = given
+    for _ in range(2):
+        made.report(report())
+    assert [p.parts[0].buy_per_kwh for p in told.prices] == [30.0]
+    assert made.status()["refused"] == {"clock": 2}
 
 
 def test_what_the_heart_refuses_is_counted() -> None:
