@@ -138,10 +138,6 @@ class Telemetry:
             ident, r_ids, every_s, back_s, now_mono, now_mono + back_s
         )
 
-    def due(self) -> float:
-        """When something is to be sampled or sent; inf = never."""
-        return min((a.sample_mono for a in self._asked.values()), default=float("inf"))
-
     def tick(
         self, ven_id: str, reports: Mapping[int, EvseReport], now: Now
     ) -> Iterator[Call]:
