@@ -16,7 +16,7 @@ from chargerd.records.carbon import METHOD, Carbon
 from chargerd.records.chain import Record
 from chargerd.records.page import document, facts, table
 from chargerd.records.plot import STEPS, Band, Line, Panel, Trace, svg
-from chargerd.records.sample import Row
+from chargerd.records.sample import Row, counted_wh
 from chargerd.records.signature_check import check
 
 _LONGEST_STEP_MS = 5000  # a longer one between two samples is missing time
@@ -163,7 +163,7 @@ class Picture:
         moved = [0.0, 0.0]
         for n, name in enumerate(("import_wh", "export_wh")):
             if row[name] is not None and last[name] is not None:
-                moved[n] = row[name] - last[name]
+                moved[n] = counted_wh(last[name], row[name]) or 0.0
                 parts[n + 1] += moved[n]
         sums.carbon.add(step_s, moved[0], moved[1], row["co2_g_per_kwh"])
         sums.import_wh = sum(p[1] for p in sums.by_source.values())

@@ -47,6 +47,7 @@ NUMBERS = (
 TEXTS = ("phase", "mode", "source", "session_id", "clock")
 
 METER_MAX_AGE_S = 3.0
+NOISE_WH, JUMP_WH = 1.0, 50_000.0  # a register may step back, and on
 RESERVE_MODES = (OperationMode.LOCAL_FREQUENCY, OperationMode.CENTRAL_FREQUENCY)
 
 
@@ -95,6 +96,13 @@ def iso(stamp_ms: int) -> str:
     """ISO 8601 with milliseconds."""
     when = datetime.fromtimestamp(stamp_ms / 1000.0, UTC)
     return when.isoformat(timespec="milliseconds")
+
+
+def counted_wh(before_wh: float, now_wh: float) -> float | None:
+    """What a register counted; None where it jumped: the meter was reset or replaced,
+    and nobody knows."""
+    moved_wh = now_wh - before_wh
+    return moved_wh if -NOISE_WH <= moved_wh < JUMP_WH else None
 
 
 def reserve_active(report: EvseReport) -> bool:

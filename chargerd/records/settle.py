@@ -12,7 +12,7 @@ from datetime import datetime
 from chargerd.model import EvseReport, Session
 from chargerd.records.carbon import Carbon
 from chargerd.records.chain import Record
-from chargerd.records.sample import dispatched
+from chargerd.records.sample import counted_wh, dispatched
 from chargerd.records.signatures import Signatures
 from firmware_bridge.api import MeterReading
 
@@ -61,6 +61,9 @@ class Settlement:
         due = self._signatures.step(report, under_way)
         if self._last_utc is not None and _slot(self._last_utc) != _slot(now.utc):
             due += self._end_slot(now.utc)
+        if self._jumped(report):
+            due += self.close()
+            self._last = None
         if self._of is not None and session.id != self._of.id:
             for record in self._end_session():
                 due += self._signatures.hold(record, report)
@@ -72,8 +75,19 @@ class Settlement:
             self._note_session(report)
         return due
 
+    def _jumped(self, report: EvseReport) -> bool:
+        """Were its registers reset? Then what was open ends, and begins anew."""
+        meter, last = report.snapshot.telemetry.meter, self._last
+        if meter is None or last is None:
+            return False
+        pairs = (
+            (last.import_wh, meter.value.import_wh),
+            (last.export_wh, meter.value.export_wh),
+        )
+        return any(counted_wh(*pair) is None for pair in pairs)
+
     def close(self) -> list[Record]:
-        """The daemon ends: what is open, as it stands."""
+        """The daemon ends, or the meter is another one: what is open, as it stands."""
         if self._last_utc is None:
             return []
         due = self._end_slot(self._last_utc) + self._signatures.close()

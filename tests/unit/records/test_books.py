@@ -147,6 +147,25 @@ def test_no_energy_is_lost_or_counted_twice(
         assert r["export_wh"] >= 0.0
 
 
+@pytest.mark.parametrize("begins", [(0.0, 0.0), (9e6, 2000.0)])
+def test_a_meter_that_was_reset_or_replaced_counts_no_energy(
+    begins: tuple[float, float],
+) -> None:
+    """500 kWh fall to 0, or leap to 9 MWh: 100 Wh flowed before, 50 Wh after."""
+    book, due = a_settlement(), []
+    for second in range(151):
+        new = second > 100
+        base = begins if new else (500_000.0, 2000.0)
+        registers = (base[0] + second - 101.0 * new, base[1])
+        due += book.step(report(float(second), registers=registers), 0.0)
+    due += book.close()
+    for kind in ("slot", "session"):
+        found = [r["import_wh"] for r in due if r["kind"] == kind]
+        assert found == [100.0, 49.0]
+    for r in due:
+        assert r["import_wh"] == r["import_end_wh"] - r["import_begin_wh"]
+
+
 def test_a_silent_meter_or_a_stepping_clock_makes_no_complete_slot() -> None:
     book, due = a_settlement(), []
     for second in range(1801):

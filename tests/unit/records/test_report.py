@@ -63,6 +63,14 @@ def test_the_sums() -> None:
     }
 
 
+def test_a_meter_that_was_reset_counts_no_energy() -> None:
+    rows = hour()
+    for row in rows[1800:]:
+        row["import_wh"] -= 1900.0
+    told = _picture(rows).sums.told()
+    assert (told["import_wh"], told["export_wh"]) == (3599.0, 599.0)
+
+
 def test_co2_is_told_with_its_method_where_an_intensity_is_known() -> None:
     """3.6 kWh in at 300 g, 0.599 kWh out at 900 g; one Wh comes with the turn."""
     rows = hour()
