@@ -45,6 +45,7 @@ class Ven:
         self.ven_id = config.ven_id or str(saved.get("ven_id", ""))
         self._registration = str(saved.get("registration_id", ""))
         self.registered = False
+        self._offered = False  # our reports, and the VTN has heard it
         self.events = Events()
         self.telemetry = Telemetry(self._resources)
         self._dispatch = Dispatch(config, evses)
@@ -85,6 +86,8 @@ class Ven:
             return self._waiting.popleft()
         if now.mono >= self._sync_mono:
             self._sync_mono = now.mono + self._config.sync_s
+            if not self._offered:
+                self._say(self.telemetry.offer(self.ven_id, now))
             return words.request_events(self.ven_id)
         if now.mono >= self._poll_mono:
             self._poll_mono = now.mono + self._poll_s
@@ -108,6 +111,7 @@ class Ven:
         if error or not isinstance(body, dict):
             self._fail(call, str(error or "malformed"), now)
             return
+        self._offered = self._offered or call.kind == "reports"
         code = str(body.get("code") or "200")
         if code != "200":
             self._rejected(call, code, now)
@@ -154,7 +158,7 @@ class Ven:
         self._sync_mono = self._poll_mono = now.mono
         self._waiting.clear()
         self._say(self.telemetry.offer(self.ven_id, now))
-        self._dirty = True
+        self._offered, self._dirty = False, True
 
     def _polled(self, kind: str, body: Json, now: Now) -> None:
         """What the VTN had for us."""

@@ -330,6 +330,25 @@ def test_failures_wait_longer_and_three_of_them_register_anew() -> None:
     assert stand.expect("register").payload["registration_id"] == "R1"
 
 
+@pytest.mark.parametrize("code", ["200", "452"])
+def test_reports_are_offered_until_the_vtn_has_heard(code: str) -> None:
+    stand = Stand(sync_s=60)
+    stand.register()
+    stand.fail(stand.expect("reports"))
+    offers: list[float] = []
+    for second in range(300):
+        stand.mono = 101.0 + second
+        while (call := stand.next()) is not None:
+            if call.kind == "reports":
+                offers.append(stand.mono)
+            if call.kind == "reports" and len(offers) < 3:
+                stand.fail(call)
+            else:
+                stand.answer(call, code=code if call.kind == "reports" else "200")
+    assert offers == [101.0, 161.0, 221.0]
+    assert stand.ven.registered
+
+
 @pytest.mark.parametrize("code", ["463", "452"])
 def test_a_vtn_that_does_not_know_us_is_told(code: str) -> None:
     stand = Stand()
