@@ -75,6 +75,7 @@ class EvseView:
     ready_mono: float | None = None  # authorised and connected since (K01.FR.42)
     priority: bool = False  # the transaction has priority charging (K21)
     status: str = ""  # the last known connector status, "" = not seen yet
+    asked_at: EvseReport | None = None  # the newest one when a remote start was taken
     closed: bool = False  # no session begins: Inoperative, a reset or an update waits
     reserved: bool = False  # for somebody who has not come yet
     ended_reservation_id: int | None = None  # the next TransactionEvent tells it, once
@@ -125,8 +126,10 @@ class EvseView:
 
     @property
     def taken(self) -> bool:
-        """By somebody who may charge, or whose transaction has yet to end."""
-        return self.transaction_authorised or self.runs
+        """By somebody who may charge, whose transaction has yet to end, or whose start
+        the heart has not yet answered by a report."""
+        asked = self.asked_at is not None and self.asked_at is self.report
+        return self.transaction_authorised or self.runs or asked
 
     @property
     def plugged(self) -> bool:

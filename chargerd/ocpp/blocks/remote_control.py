@@ -91,6 +91,7 @@ class RemoteControl(Block):
                 view.config.id, request["remoteStartId"], profile, now
             )
         self._ask_to_start(view.config.id, token, request["remoteStartId"], now)
+        view.asked_at = view.report
         answer: Payload = {"status": "Accepted"}
         if view.transaction_id:
             answer["transactionId"] = view.transaction_id  # F01.FR.13

@@ -39,6 +39,20 @@ def test_remote_start_asks_the_heart(version: str) -> None:
     assert request == StartRequest(2, CARD, 7, authorised=True, connect_s=60.0)
 
 
+def test_of_two_remote_starts_in_one_tick_the_first_counts() -> None:
+    rig = Rig(config(evses=2)).boot()
+    for evse_id in (1, 2):
+        rig.observe(P.CONNECTED, evse_id=evse_id)
+    rig.call("RequestStartTransaction", START_CALL)
+    second = rig.call("RequestStartTransaction", {**START_CALL, "remoteStartId": 8})
+    assert isinstance(second, dict)
+    assert second["status"] == "Rejected"
+    anywhere = {"remoteStartId": 9, "idToken": TOKEN}
+    assert rig.call("RequestStartTransaction", anywhere) == {"status": "Accepted"}
+    asked = [r for r in rig.asked() if isinstance(r, StartRequest)]
+    assert [(r.evse_id, r.remote_start_id) for r in asked] == [(1, 7), (2, 9)]
+
+
 def test_remote_start_may_have_to_be_authorised() -> None:
     presets = {
         "AuthCtrlr.AuthorizeRemoteStart": True,
