@@ -170,9 +170,9 @@ class App:
             discharged=month.read(saved.get("scheduler", {}).get("month")),
             keep_month=self._keep_month,
             profiles=Profiles(config.vehicle.battery, config.vehicle.batteries),
-            worn={e.id: saved.get("wear", {}).get(str(e.id)) for e in config.evse},
-            keep_wear=lambda evse_id, wear: self._store.kv.put(
-                "wear", str(evse_id), wear
+            kept=saved,
+            keep=lambda name, evse_id, value: self._store.kv.put(
+                name, str(evse_id), value
             ),
         )
         cycle.on_reset = self._reset

@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
@@ -46,7 +45,7 @@ from chargerd.model import (
 )
 from chargerd.model_grid import NO_RULES, GridRules
 from chargerd.plan import Plan, PriceSeries
-from chargerd.scheduler import droop, month, promise
+from chargerd.scheduler import droop, kept_promise, month, promise
 from chargerd.scheduler.battery_profile import PLAIN, Profiles
 from chargerd.scheduler.blackout import Blackout
 from chargerd.scheduler.connection import Connection
@@ -102,21 +101,18 @@ class Cycle:
         discharged: month.Month = month.EMPTY,
         keep_month: Callable[[month.Month], None] = lambda month: None,
         profiles: Profiles = PLAIN,
-        worn: Mapping[int, object] | None = None,
-        keep_wear: Callable[[int, dict[str, Any]], None] = lambda evse_id, wear: None,
+        kept: Mapping[str, Mapping[str, object]] | None = None,
+        keep: Callable[[str, int, object], None] = lambda name, evse_id, value: None,
     ) -> None:
         self._site, self._owner = site, owner
         self._bridge, self._vehicles, self._now = bridge, vehicles, now
         self._reporters, self._ask, self._outcome = reporters, ask, outcome
         self._certificate_service = certificate_service
         started = now()
-        started_mono, worn = started.mono, worn or {}
-        spent = {e.id: wear.read(worn.get(e.id), started) for e in evses}
-        self._keep_wear = keep_wear
-        self._runners = {
-            e.id: Runner(e, owner, site, started_mono, profiles, spent[e.id])
-            for e in evses
-        }
+        started_mono = started.mono
+        self._runners = _runners(evses, owner, site, profiles, started, kept or {})
+        self._keep = keep
+        self._wishes: dict[int, kept_promise.Wish | None] = {}  # as kept
         self._signals = Signals()
         self._connection = Connection(evses, site)
         self.blackout = Blackout(evses, site)
@@ -283,7 +279,8 @@ class Cycle:
             closings = runner.watch.wear.total
             result = runner.tick(now, telemetry, vehicle, mine, around)
             if runner.watch.wear.total != closings:
-                self._keep_wear(evse_id, wear.pack(runner.watch.wear, now))
+                self._keep("wear", evse_id, wear.pack(runner.watch.wear, now))
+            self._keep_wish(runner, now)
             self._bridge.apply(evse_id, result.command)
             if door is not None:
                 door.offer(result.offer)
@@ -291,6 +288,12 @@ class Cycle:
         self._count_month(now)
         self.last_tick_mono = now.mono
         self._reset_step()
+
+    def _keep_wish(self, runner: Runner, now: Now) -> None:
+        evse_id, wish = runner.evse_id, kept_promise.of(runner.state.session, now)
+        if wish != self._wishes.get(evse_id):
+            self._wishes[evse_id] = wish
+            self._keep("promise", evse_id, kept_promise.pack(wish, now))
 
     @staticmethod
     def _flag(runner: Runner, name: str, present: bool) -> None:
@@ -467,6 +470,30 @@ class Cycle:
         charge_w = min(unit.charge_w, site.import_w)
         discharge_w = -unit.discharge_w if site.export_permit else 0.0
         return self._prices.schedule(runner.evse_id, now, charge_w, discharge_w)
+
+
+def _runners(
+    evses: tuple[config.Evse, ...],
+    owner: config.Owner,
+    site: config.Site,
+    profiles: Profiles,
+    started: Now,
+    kept: Mapping[str, Mapping[str, object]],
+) -> dict[int, Runner]:
+    """With what was kept of each EVSE over the restart."""
+    worn, wishes = kept.get("wear", {}), kept.get("promise", {})
+    return {
+        evse.id: Runner(
+            evse,
+            owner,
+            site,
+            started.mono,
+            profiles,
+            wear.read(worn.get(str(evse.id)), started),
+            wishes.get(str(evse.id)),
+        )
+        for evse in evses
+    }
 
 
 def _service(site: config.Site) -> tuple[DispatchSignal, ...]:

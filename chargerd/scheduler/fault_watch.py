@@ -6,6 +6,7 @@ Decides no power and ends no session: it says what asks for that.
 
 from __future__ import annotations
 
+from chargerd import config
 from chargerd.clock import Now
 from chargerd.evse import causes, faultset, plausibility, wear
 from chargerd.model import FaultNotice, VehicleState
@@ -19,16 +20,14 @@ class FaultWatch:
 
     def __init__(
         self,
-        evse_id: int,
+        evse: config.Evse,
         fitted: causes.Fitted,
-        efficiency: float,
-        closings_max: int,
         started_mono: float,
         worn: wear.Wear,
     ) -> None:
-        """`closings_max`: of the contactors in an hour, before it is told."""
-        self._evse_id, self._fitted = evse_id, fitted
-        self._efficiency, self._closings_max = efficiency, closings_max
+        self._evse_id, self._fitted = evse.id, fitted
+        self._efficiency = evse.efficiency
+        self._closings_max = evse.closings_per_hour
         self._started_mono = started_mono
         self._plausible = plausibility.State()
         self._contactor = causes.Watch()

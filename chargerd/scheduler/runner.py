@@ -36,6 +36,7 @@ from chargerd.scheduler import (
     follow,
     grid_rules,
     heed,
+    kept_promise,
     ramp,
     share,
 )
@@ -68,7 +69,9 @@ class Runner:
         started_mono: float,
         profiles: Profiles = PLAIN,
         worn: wear.Wear = wear.NEW,
+        wished: object = None,
     ) -> None:
+        """`wished`: the promise of before a restart, as `kept_promise` packed it."""
         self.evse_id = evse.id
         self._owner = owner
         self._started_mono = started_mono
@@ -89,14 +92,7 @@ class Runner:
         self.current_a = 0.0
         self._told = StageSetpoint()  # the last command's
         self._memory = Memory()
-        self.watch = FaultWatch(
-            evse.id,
-            self._fitted,
-            self.unit.efficiency,
-            evse.closings_per_hour,
-            started_mono,
-            worn,
-        )
+        self.watch = FaultWatch(evse, self._fitted, started_mono, worn)
         self._words = VehicleWords(evse.id)
         self._open_grid = False
         self._talking = constants.talking(evse)
@@ -116,6 +112,7 @@ class Runner:
         self._vehicle_said: heed.Said = None  # of its wish
         self._discharged_wh = 0.0  # of the session, as last counted
         self.departs = False  # the owner's standing departure is this session's
+        self._wished = wished
         self.split = share.split(evse.ac_phases, evse.ac_phase)
         self._flexibility: Flexibility | None = None
         self.snapshot: Snapshot | None = None
@@ -290,6 +287,7 @@ class Runner:
                 self.watch.notice(event)
         if self.state.session.id != self._session_id:
             self._new_session()
+        self._recall_wish(now)
         self._keep_standing_wish(around.departure_mono)
         return events
 
@@ -303,6 +301,19 @@ class Runner:
         # Taken up after a restart, it brings energy that was counted in its time.
         self._discharged_wh = self.state.session.energy_out_wh
         self.departs = False
+
+    def _recall_wish(self, now: Now) -> None:
+        """A session that goes on after a restart goes on with its promise, as soon as
+        the time of day is known."""
+        held = self.state.session
+        if self._wished is None or not now.trusted:
+            return
+        wish = kept_promise.read(self._wished, held.id, now)
+        if wish is None:
+            return
+        self._wished = None
+        if held.promise is None or held.promise.by_vehicle:
+            self.state = replace(self.state, session=replace(held, promise=wish))
 
     def _keep_standing_wish(self, departure_mono: float | None) -> None:
         """Once in a session, as soon as the time of day is known."""

@@ -106,7 +106,7 @@ async def test_power_loss_leaves_a_state_that_was_true(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_full_disk_is_an_error_and_goes_away(tmp_path: Path) -> None:
     store = await Store.open(tmp_path / "state.db")
-    number = await store.outbox.append("k", b"kept", thinnable=True)
+    number = await store.outbox.append("k", b"kept", thinnable=False)
     database = store._database
     await database.run(
         lambda db: db.execute("PRAGMA max_page_count=20").fetchone() and None

@@ -67,9 +67,9 @@ def test_a_restart_gives_no_new_budget() -> None:
         first.start()
         first.unplug()
         first.run(3.0)
-    assert first.worn[1]["total"] == 2
-    again = Stand(closings_per_hour=2, worn=dict(first.worn))
+    assert first.kept["wear"]["1"]["total"] == 2
+    again = Stand(closings_per_hour=2, kept=first.kept)
     again.start()
     again.run(1.0)
-    assert again.worn[1]["total"] == 3
+    assert again.kept["wear"]["1"]["total"] == 3
     assert "ContactorWear" in {f.name for f in again.report().snapshot.faults}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from chargerd import config
 from chargerd.clock import Now
@@ -246,7 +247,7 @@ class Stand:
         with_site: bool = False,
         discharged: month.Month = month.EMPTY,
         profiles: Profiles = PLAIN,
-        worn: dict[int, object] | None = None,
+        kept: dict[str, dict[str, Any]] | None = None,
         **evse: object,
     ) -> None:
         ids = tuple(range(1, count + 1))
@@ -257,7 +258,7 @@ class Stand:
         self.questions: list[AuthQuestion] = []
         self.outcomes: list[Outcome] = []
         self.months: list[month.Month] = []
-        self.worn: dict[int, dict[str, object]] = {}
+        self.kept: dict[str, dict[str, Any]] = {}  # for the next start
         values = {"charge_w": 7400.0, "discharge_w": 7400.0} | evse
         self.cycle = Cycle(
             tuple(make_evse(i, **values) for i in ids),
@@ -272,9 +273,12 @@ class Stand:
             discharged=discharged,
             keep_month=self.months.append,
             profiles=profiles,
-            worn=worn,
-            keep_wear=self.worn.__setitem__,
+            kept=kept,
+            keep=self._keep,
         )
+
+    def _keep(self, name: str, evse_id: int, value: object) -> None:
+        self.kept.setdefault(name, {})[str(evse_id)] = value
 
     def now(self) -> Now:
         return at(self.mono - 1000.0)
