@@ -64,9 +64,10 @@ fuzz:
 coverage-ocpp: $(STAMP)
 	$(BIN)/python -m tests.requirements sync
 
-# The longest stories of real processes: a blackout, sources and packs that stay.
+# The longest stories of real processes: a blackout, sources and packs that stay, each
+# fault of the hardware, meters that lie, vehicles of their own minds.
 stories: $(STAMP)
-	$(BIN)/python -m pytest -m story $(ARGS)
+	$(BIN)/python -m pytest -m story -n 2 --dist loadfile $(ARGS)
 
 service: $(STAMP)
 	$(BIN)/python -m pytest tests/service $(ARGS)

@@ -20,7 +20,7 @@ from hil.csms.dispatch import set_setpoint
 from tests.lane import RESTS_W, Lane
 from tests.process import Plant, station
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.story, pytest.mark.process, pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)

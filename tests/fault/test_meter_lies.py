@@ -9,7 +9,7 @@ import pytest
 
 from tests.process import Plant, station, until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.story, pytest.mark.process, pytest.mark.timeout(150)]
 
 FOUND_S = 3.0
 CASES = [

@@ -28,14 +28,14 @@ def seeds(name: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=400))
 def test_any_bytes(name: str, data: bytes) -> None:
     targets.TARGETS[name](data)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), which=st.integers(0, 2**16))
 def test_good_bytes_changed(name: str, seed: int, which: int) -> None:
     known = seeds(name)

@@ -254,6 +254,7 @@ async def leave_each_its_way(plant: Plant) -> None:
     assert ended.payload["transactionInfo"]["stoppedReason"] == "StoppedByEV"
 
 
+@pytest.mark.story
 @pytest.mark.asyncio
 async def test_vehicles_of_their_own_minds(tmp_path: Path) -> None:
     async with station(tmp_path, bench=patient_bench(tmp_path)) as plant:
