@@ -19,5 +19,8 @@ async def end(process: Process | None, patience_s: float) -> None:
         async with asyncio.timeout(patience_s):
             await process.wait()
     except TimeoutError:
-        process.kill()
-        await process.wait()
+        pass
+    finally:  # also when we are cancelled here
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
