@@ -97,7 +97,7 @@ async def test_sigterm_ramps_down_and_opens_in_order(tmp_path: Path) -> None:
     async with station(tmp_path) as plant:
         await plant.start_session()
         await plant.discharge(-5000.0)
-        status = await plant.stand.end("daemon", 20.0)
+        status = await plant.stand.end("daemon", 30.0)  # TimeoutStopSec
         assert status == 0
         truth = await plant.truth()
         assert not truth["contactors"]["dc"]
