@@ -10,6 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+NOMINAL_HZ = (50.0, 60.0)
+
+
+def nominal(near_hz: float, configured_hz: float | None) -> float:
+    """The grid's nominal frequency, the nearer one when none is configured."""
+    if configured_hz is not None:
+        return configured_hz
+    return min(NOMINAL_HZ, key=lambda value: abs(value - near_hz))
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:

@@ -15,7 +15,7 @@ from chargerd.model import (
     Snapshot,
     VehiclePhase,
 )
-from chargerd.model_grid import NO_RULES
+from chargerd.model_grid import NO_RULES, nominal
 from chargerd.scheduler import droop, grid_rules, words
 from chargerd.scheduler.battery import SOC_MAX_AGE_S
 from chargerd.scheduler.ledger import Ledger
@@ -137,7 +137,7 @@ def der(
     asked, permits = 0.0, True
     rating_w = max(unit.discharge_w, unit.charge_w)
     if hertz is not None:
-        nominal_hz = droop.nominal(hertz, unit.nominal_hz)
+        nominal_hz = nominal(hertz, unit.nominal_hz)
         rating_w = unit.discharge_w if hertz > nominal_hz else unit.charge_w
         asked = droop.asked_w(code, rating_w, hertz, nominal_hz)
         if not -code.feed_under_hz <= hertz - nominal_hz <= code.feed_over_hz:

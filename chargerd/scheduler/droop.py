@@ -19,8 +19,8 @@ from chargerd.model import (
     Segment,
     SiteState,
 )
+from chargerd.model_grid import nominal
 
-NOMINAL_HZ = (50.0, 60.0)
 PLAUSIBLE_HZ = 15.0
 _TO_90_PCT = math.log(10.0)  # a first-order lag is at 90 % after so many time constants
 _GONE = 1.0e-3  # W: a shift this small is none
@@ -38,19 +38,12 @@ class State:
 REST = State()
 
 
-def nominal(hertz: float, configured_hz: float | None) -> float:
-    """The grid's nominal frequency, the nearer one when none is configured."""
-    if configured_hz is not None:
-        return configured_hz
-    return min(NOMINAL_HZ, key=lambda value: abs(value - hertz))
-
-
 def measured(site: SiteState, max_age_s: float) -> float | None:
     """The frequency, when it is young and can be true."""
     hertz = site.frequency_hz
     if hertz is None or not site.frequency_age_s <= max_age_s:
         return None
-    if min(abs(hertz - value) for value in NOMINAL_HZ) <= PLAUSIBLE_HZ:
+    if abs(hertz - nominal(hertz, None)) <= PLAUSIBLE_HZ:
         return hertz
     return None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from chargerd.config_grid_code import Droop, GridCode
 from chargerd.model import Snapshot
-from chargerd.model_grid import Curve, FeedCurve, GridRules, Reactive
+from chargerd.model_grid import Curve, FeedCurve, GridRules, Reactive, nominal
 from chargerd.scheduler import droop, grid_trips
 from chargerd.scheduler.grid_trips import Grid
 
@@ -78,9 +78,9 @@ def overlaid(code: GridCode, rules: GridRules, nominal_hz: float | None) -> Grid
     }
     wanted = rules.droop
     if wanted is not None:
-        nominal = droop.nominal((wanted.over_hz + wanted.under_hz) / 2.0, nominal_hz)
-        update["over"] = _side(wanted.over_hz - nominal, wanted.over_droop)
-        update["under"] = _side(nominal - wanted.under_hz, wanted.under_droop)
+        hertz = nominal((wanted.over_hz + wanted.under_hz) / 2.0, nominal_hz)
+        update["over"] = _side(wanted.over_hz - hertz, wanted.over_droop)
+        update["under"] = _side(hertz - wanted.under_hz, wanted.under_droop)
         update["response_s"] = wanted.response_s
     return code.model_copy(update=update)
 

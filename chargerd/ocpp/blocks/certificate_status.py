@@ -1,7 +1,7 @@
 """Block M06: fresh OCSP responses about the certificates that vehicles are shown.
 
 Owns when the CSMS is asked for them: once for each certificate of a chain, again in
-time. The responses are kept by `jobs/certificates.py`; the vehicle door shows them.
+time. The responses are kept by `jobs/vault.py`; the vehicle door shows them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Blocks M03 to M05: certificates are listed, deleted, installed; replaced ones settle.
 
 Owns what is known of the certificates here, and which of two the next attempt to
-connect uses (M05.FR.12 to .16, A02.FR.28). The files are `jobs/certificates.py`'s.
+connect uses (M05.FR.12 to .16, A02.FR.28). The files are `jobs/vault.py`'s.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from chargerd.clock import Now
 from chargerd.model import EvseReport, Reason
-from chargerd.ocpp.blocks.der_rules import PREFIX, nominal
+from chargerd.model_grid import nominal
+from chargerd.ocpp.blocks.der_rules import PREFIX
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.effects import Durability, Payload
 
@@ -98,7 +99,7 @@ def _fault(
         return _FIXED[kind[:2]]
     site = report.snapshot.site
     if kind in ("FreqDroop", "FreqWatt") and site.frequency_hz is not None:
-        high = site.frequency_hz > nominal(configured_hz, site.frequency_hz)
+        high = site.frequency_hz > nominal(site.frequency_hz, configured_hz)
         return "OverFrequency" if high else "UnderFrequency"
     if kind == "VoltWatt" and site.voltage_v is not None:
         high = site.voltage_v > view.config.ac_voltage_v

@@ -23,6 +23,7 @@ from chargerd.model_grid import (
     PowerWatch,
     Reactive,
     Trip,
+    nominal,
 )
 from chargerd.ocpp.blocks.der_controls import Control
 from chargerd.ocpp.effects import Payload, Refusal
@@ -112,17 +113,11 @@ def _within(values: Payload, name: str, low: float, high: float) -> None:
         raise Refusal("ValueOutOfRange", f"{name} must be {low:g} to {high:g}")
 
 
-def nominal(configured_hz: float | None, near_hz: float) -> float:
-    if configured_hz is not None:
-        return configured_hz
-    return min((50.0, 60.0), key=lambda hertz: abs(hertz - near_hz))
-
-
 # Frequency droop.
 
 
 def _check_droop(kind: str, values: Payload, nominal_hz: float | None) -> None:
-    hertz = nominal(nominal_hz, values["overFreq"])
+    hertz = nominal(values["overFreq"], nominal_hz)
     _within(values, "overFreq", hertz + 0.001, hertz + 5.0)
     _within(values, "underFreq", hertz - 5.0, hertz - 0.001)
     _within(values, "overDroop", 0.005, 1.0)
@@ -306,7 +301,7 @@ def _watch(values: Payload | None, limit: Payload | None) -> PowerWatch | None:
 
 
 def _check_enter(kind: str, values: Payload, nominal_hz: float | None) -> None:
-    hertz = nominal(nominal_hz, values["highFreq"])
+    hertz = nominal(values["highFreq"], nominal_hz)
     _within(values, "lowFreq", HERTZ[0], hertz)
     _within(values, "highFreq", hertz, HERTZ[1])
     _within(values, "lowVoltage", PERCENT[0], 100.0)

@@ -75,7 +75,7 @@ class RemoteControl(Block):
                 return refusal("UnknownEvse", f"there is no EVSE {evse_id}")
             view = known
         if view.blocked:
-            why = f"EVSE is {view.status}, or about to be Unavailable (F01.FR.23)"
+            why = f"nothing begins there; its status: {view.status} (F01.FR.23)"
             return refusal("UnsupportedRequest", why)
         if view.taken:
             return refusal("TxInProgress", "F01.FR.24")

@@ -1,7 +1,7 @@
 """Blocks A02 and A03: certificates of the station are renewed, by request or by date.
 
 Owns the signing requests that are under way, for the station's own certificate and for
-those that vehicles are shown. The keys are `jobs/certificates.py`'s and stay there.
+those that vehicles are shown. The keys are `jobs/vault.py`'s and stay there.
 """
 
 from __future__ import annotations
