@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import structlog
 
@@ -69,12 +70,15 @@ class Supervisor:
         notifier: Notifier | None = None,
         limits: Limits | None = None,
         safe_stop_timeout_s: float = 10.0,
+        patience_s: float = 5.0,
     ) -> None:
+        """`patience_s` is for one child to end in, when all are to end."""
         self._safe_stop = on_essential_failure
         self._healthy = healthy
         self._notifier = notifier or Notifier()
         self._limits = limits or Limits()
         self._safe_stop_timeout_s = safe_stop_timeout_s
+        self._patience_s = patience_s
         self._records: dict[str, _Record] = {}
         self.degraded: set[str] = set()  # services that failed too often lately
 
@@ -89,6 +93,7 @@ class Supervisor:
         """
         over = asyncio.Event()
         failure: list[str] = []
+        others = asyncio.all_tasks()
 
         def give_up(why: str) -> None:
             failure.append(why)
@@ -104,7 +109,8 @@ class Supervisor:
             await over.wait()
             # The last started goes first: doors before the bridge they stand on.
             for task in [*reversed(tasks), stopped, beat]:
-                await _cancelled(task)
+                await self._end(task)
+            await self._end_the_deaf(tasks, others)
         if failure:
             raise EssentialFailed(failure[0])
 
@@ -159,11 +165,28 @@ class Supervisor:
 
     async def _stop_safely(self, name: str, why: str) -> None:
         try:
-            await asyncio.wait_for(
-                self._safe_stop(f"{name}: {why}"), self._safe_stop_timeout_s
-            )
+            async with asyncio.timeout(self._safe_stop_timeout_s):
+                await self._safe_stop(f"{name}: {why}")
         except Exception:  # leases end by themselves: 0 W comes anyway
             log.exception("safe stop failed", child=name)
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        """Cancel and wait, but not for ever."""
+        task.cancel()
+        _, late = await asyncio.wait([task], timeout=self._patience_s)
+        if late:
+            log.error("task does not end", task=task.get_name(), s=self._patience_s)
+
+    async def _end_the_deaf(
+        self, tasks: Sequence[asyncio.Task[None]], others: set[asyncio.Task[Any]]
+    ) -> None:
+        """Some task deep inside lost its cancel, and those above it wait: tell every
+        task but the `others`, until all have heard. (systemd would end us only much
+        later, and without the store closed.)"""
+        while not all(task.done() for task in tasks):
+            for task in asyncio.all_tasks() - others:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=self._patience_s / 5)
 
     async def _beat(self) -> None:
         """Feed the watchdog, but only while the heart is healthy."""
@@ -186,11 +209,3 @@ class Supervisor:
 async def _forward(first: asyncio.Event, then: asyncio.Event) -> None:
     await first.wait()
     then.set()
-
-
-async def _cancelled(task: asyncio.Task[None], timeout_s: float = 5.0) -> None:
-    """Cancel and wait; a task that will not end is named (systemd ends it for us)."""
-    task.cancel()
-    _, late = await asyncio.wait([task], timeout=timeout_s)
-    if late:
-        log.error("task does not end", task=task.get_name(), waited_s=timeout_s)

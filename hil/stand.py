@@ -225,7 +225,8 @@ class Stand:
         if child.returncode is None:
             child.terminate()
             try:
-                await asyncio.wait_for(child.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await child.wait()
             except TimeoutError:
                 child.kill()
                 await child.wait()

@@ -29,7 +29,7 @@ MAX_PACKET = 65_536  # the broker is told to send nothing bigger (MQTT 5)
 MAX_WAITING = 4_096  # topics in the outbox
 MAX_QUEUED = 200  # messages received and not yet read
 FIRST_S, LONGEST_S = 0.5, 15.0  # between attempts
-FAREWELL_S = 1.0
+FAREWELL_S = 1.0  # for each of the last word and the disconnect
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,9 @@ class Link:
         )
 
     async def _serve(self, client: aiomqtt.Client) -> None:
+        client.timeout = FAREWELL_S  # of the disconnect: a stop waits for no broker
         for topic in self._face.subscriptions:
-            await client.subscribe(topic, qos=1)
+            await client.subscribe(topic, qos=1, timeout=self._broker.keepalive_s)
         self.connected = True
         self.connects += 1
         self.problem = ""
@@ -155,7 +156,9 @@ class Link:
             while self._waiting:
                 topic = next(iter(self._waiting))
                 payload, retain = self._waiting.pop(topic)
-                await client.publish(topic, payload, qos=0, retain=retain)
+                # No time limit: with one, aiomqtt uses wait_for, and Python 3.11's
+                # loses a cancel that meets the answer. A dead broker ends `_read`.
+                await client.publish(topic, payload, 0, retain, timeout=math.inf)
 
     async def _say_farewell(self, client: aiomqtt.Client) -> None:
         """A clean goodbye sends no will: say it, if the broker still hears."""

@@ -167,7 +167,8 @@ class LocalApi:
     ) -> None:
         while True:
             try:
-                line = await asyncio.wait_for(reader.readline(), IDLE_TIMEOUT_S)
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
+                    line = await reader.readline()
             except ValueError:  # over the limit: the stream cannot be followed
                 await _write(writer, _refusal(f"a line over {MAX_LINE_BYTES} bytes"))
                 return
@@ -216,7 +217,8 @@ async def _write(writer: asyncio.StreamWriter, answer: Json) -> None:
     except ValueError:  # an open bound (infinity) is null in JSON
         line = json.dumps(finite_only(answer), separators=(",", ":"))
     writer.write(line.encode() + b"\n")
-    await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT_S)
+    async with asyncio.timeout(WRITE_TIMEOUT_S):
+        await writer.drain()
 
 
 def _refusal(why: str) -> Json:

@@ -114,7 +114,8 @@ class Recorder:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._is_due.wait(), self._flush_s)
+                    async with asyncio.timeout(self._flush_s):
+                        await self._is_due.wait()
                 await self.flush()
                 if self.fault:
                     await asyncio.sleep(RETRY_S)

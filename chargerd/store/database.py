@@ -54,10 +54,8 @@ class Database:
         database = cls(path)
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.wait_for(
-                loop.run_in_executor(database._thread, database._open),
-                ANSWER_TIMEOUT_S,
-            )
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await loop.run_in_executor(database._thread, database._open)
         except (TimeoutError, StoreError):
             database._thread.shutdown(wait=False, cancel_futures=True)
             raise
@@ -97,7 +95,8 @@ class Database:
             queue.append((job, future))
             self._schedule()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await asyncio.wrap_future(future)
         except TimeoutError as error:
             raise StoreError(
                 f"{self._path}: no answer from the disk in {ANSWER_TIMEOUT_S:.0f} s"
@@ -106,9 +105,8 @@ class Database:
     async def close(self) -> None:
         """Write what waits, fold the WAL into the file, close."""
         loop = asyncio.get_running_loop()
-        await asyncio.wait_for(
-            loop.run_in_executor(self._thread, self._close), ANSWER_TIMEOUT_S
-        )
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            await loop.run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
     # In the loop's thread or any other, under the lock.

@@ -185,7 +185,7 @@ class ModbusLink:
         await asyncio.sleep(self._quiet_s)
         try:
             async with asyncio.timeout(2 * self.timeout_s):
-                answer = await question(client)
+                answer = await _heeding_cancel(question(client))
         except (ModbusException, OSError) as error:  # TimeoutError is an OSError
             await self._missed()
             raise BridgeError(f"{self.name} {what}: no answer") from error
@@ -213,3 +213,14 @@ class ModbusLink:
         if self._misses >= MISSES_TO_REOPEN:
             self._lost.set()
         await asyncio.sleep(self._settle_s)
+
+
+async def _heeding_cancel(question: Awaitable[ModbusPDU]) -> ModbusPDU:
+    """pymodbus awaits by `asyncio.wait_for`: in Python 3.11 a cancel that meets the
+    answer is lost there (gh-86296), and our poll would go on for ever."""
+    task = asyncio.current_task()
+    told = task.cancelling() if task else 0
+    answer = await question
+    if task and task.cancelling() > told:
+        raise asyncio.CancelledError
+    return answer

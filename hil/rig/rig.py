@@ -165,7 +165,8 @@ class Rig:
                 self.trace.sample(now, view.sample(self.grid, self.evses))
             due = max(due + STEP_S, monotonic())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), max(due - monotonic(), 0.0005))
+                async with asyncio.timeout(max(due - monotonic(), 0.0005)):
+                    await stop.wait()
 
     def _step(self, now: float, dt_s: float) -> None:
         grid = self.grid

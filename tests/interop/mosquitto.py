@@ -58,9 +58,14 @@ class Mosquitto:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Everything retained is forgotten: there is no persistence."""
         if self._child is not None:
-            self._child.send_signal(number)
+            self.send(number)
             self._child.wait(10)
             self._child = None
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal that it outlives."""
+        if self._child is not None:
+            self._child.send_signal(number)
 
 
 def password_file(folder: Path, **users: str) -> Path:

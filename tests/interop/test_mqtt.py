@@ -162,6 +162,23 @@ async def test_a_broker_that_goes_and_comes_back_knows_everything(
         broker.stop()
 
 
+@pytest.mark.asyncio
+async def test_a_broker_that_hangs_does_not_hold_a_stop(tmp_path: Path) -> None:
+    """Neither the last word nor the disconnect is ever acknowledged."""
+    broker = Mosquitto(tmp_path / "broker")
+    await broker.start()
+    try:
+        async with charger(tmp_path, broker) as plant:
+            async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+                await client.subscribe(f"{BASE}/status", qos=1)
+                await collect(client, {}, f"{BASE}/status", b"online")
+            broker.send(signal.SIGSTOP)
+            assert await plant.stand.end("daemon", 12.0) == 0
+            broker.send(signal.SIGCONT)
+    finally:
+        broker.stop(signal.SIGKILL)
+
+
 ACL = """
 user charger
 topic readwrite chargerd/CS-0001/#

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -54,7 +55,8 @@ async def _running(
             yield stop
         finally:
             stop.set()
-            await asyncio.wait_for(task, 5)
+            async with asyncio.timeout(5):
+                await task
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -73,6 +75,29 @@ async def test_children_run_and_end_in_reverse_order() -> None:
         await _until(lambda: "b starts" in plant.events)
     assert plant.events == ["a starts", "b starts", "b ends", "a ends"]
     assert supervisor.restarts == {"a": 0, "b": 0}
+
+
+@pytest.mark.asyncio
+async def test_a_task_that_lost_its_cancel_does_not_hold_the_stop() -> None:
+    """A library deep inside a child may lose one (Python 3.11's wait_for does)."""
+    plant = Plant()
+
+    async def deaf() -> None:
+        plant.events.append("deaf starts")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def child() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deaf())
+
+    supervisor = Supervisor(plant.safe_stop, notifier=Notifier({}), patience_s=0.01)
+    async with _running(
+        supervisor, Child("deaf", child), Child("a", plant.fails("a", 0))
+    ):
+        await _until(lambda: {"deaf starts", "a starts"} <= set(plant.events))
+    assert plant.events[-1] == "a ends"
 
 
 @pytest.mark.asyncio

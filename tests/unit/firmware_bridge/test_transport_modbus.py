@@ -11,8 +11,10 @@ import os
 import pty
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
+from pymodbus.client.mixin import ModbusClientMixin
 
 from firmware_bridge.drivers.polling import poll_for_ever
 from firmware_bridge.health import Stats
@@ -176,6 +178,29 @@ async def test_a_lost_connection_ends_run() -> None:
         await asyncio.wait_for(link.run(), 2)
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.asyncio
+async def test_a_cancel_that_meets_the_answer_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pymodbus asks with wait_for, and Python 3.11's gives the answer then: one stop
+    of the daemon in about thirty hung."""
+    asked = ModbusClientMixin.read_input_registers
+
+    async def read(*args: Any, **kwargs: Any) -> Any:
+        answer, task = await asked(*args, **kwargs), asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        met = loop.create_future()
+        loop.call_soon(met.set_result, answer)
+        loop.call_soon(task and task.cancel)
+        return await asyncio.wait_for(met, 1)  # as pymodbus does
+
+    monkeypatch.setattr(ModbusClientMixin, "read_input_registers", read)
+    async with tcp_link(good) as link:
+        poll = asyncio.create_task(link.read_input(1, 0x34, 2))
+        await asyncio.wait([poll])
+        assert poll.cancelled()
 
 
 @pytest.mark.asyncio

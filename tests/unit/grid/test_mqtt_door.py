@@ -55,7 +55,7 @@ class Rejecting:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def subscribe(self, topic: str, qos: int) -> None:
+    async def subscribe(self, topic: str, qos: int, timeout: float) -> None:  # noqa: ASYNC109 - as aiomqtt
         raise aiomqtt.MqttError("another client has our name")
 
 
