@@ -21,7 +21,7 @@ demo: $(STAMP)
 
 # Three workers: the stories of real processes mostly wait.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/interop $(ARGS)
 
 # pytest's own asserts are off here: it proves that nothing leans on assert.
 test-O: $(STAMP)
