@@ -6,7 +6,6 @@ again on what it has kept; and whatever is asked, the power stays inside its bou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,12 +14,10 @@ from hypothesis import strategies as st
 
 from chargerd.model import SessionPhase
 from chargerd.ocpp.effects import CallError, Later
-from chargerd.ocpp.schemas import Schemas
 from chargerd.ocpp.v2 import dialect
 from tests.ocpp_payloads import actions, payloads, smallest
-from tests.unit.ocpp import station_rig
 from tests.unit.ocpp.profile_kit import profile
-from tests.unit.ocpp.station_rig import Rig, config
+from tests.unit.ocpp.station_rig import Rig, config, validator
 from tests.unit.ocpp.whole import SITE, Whole, conf
 
 V21, V201 = "ocpp2.1", "ocpp2.0.1"
@@ -28,7 +25,6 @@ HANDLED = [a for a in actions(V21) if Rig().station.handles(a)]
 CASES = [(V21, a) for a in HANDLED] + [
     (V201, a) for a in HANDLED if a not in dialect.ONLY_21 and a in actions(V201)
 ]
-SCHEMAS = {version: Schemas(version) for version in (V21, V201)}
 SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -43,31 +39,13 @@ def mixed(draw: Any, good: Any, wild: Any) -> Any:
     return good if wild is None or draw(st.integers(0, 3)) else wild
 
 
-class Quick:
-    """Our own check of a message: the package's takes a second for a report."""
-
-    def __init__(self, version: str, name: str) -> None:
-        self._check, self._name = SCHEMAS[version]._run, name
-
-    def validate(self, payload: Any) -> None:
-        wrong = self._check(self._name, payload)
-        assert wrong is None, (self._name, wrong, payload)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(station_rig, "validator", Quick)
-        yield
-
-
 def ask(rig: Rig, action: str, payload: Any) -> None:
     """A CALL as the client makes it; the answer may be owed."""
-    Quick(rig.version, f"{action}Request").validate(payload)
+    validator(rig.version, f"{action}Request", formats=False).validate(payload)
     rig.station.prepare(action, payload)
     answer = rig.station.call(action, payload, rig.now)
     if isinstance(answer, dict):
-        Quick(rig.version, f"{action}Response").validate(answer)
+        validator(rig.version, f"{action}Response").validate(answer)
     else:
         assert isinstance(answer, CallError | Later)
     rig.drain()
