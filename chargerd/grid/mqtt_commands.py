@@ -105,7 +105,10 @@ class Commands:
             raise Refused("stale", f"sent {-age_s:.0f} s in the future")
         if now.trusted and age_s > self._config.ttl_max_s:
             raise Refused("stale", f"sent {age_s:.0f} s ago")
-        if stamp <= self._sent.get((evse_id, name), float("-inf")):
+        last = self._sent.get((evse_id, name), float("-inf"))
+        if now.trusted and last > now.utc.timestamp() + FUTURE_S:
+            last = float("-inf")  # taken while the time of day was unknown
+        if stamp <= last:
             raise Refused("replayed", "not newer than the last one")
         self._sent[evse_id, name] = stamp
         return max(0.0, age_s) if now.trusted else 0.0

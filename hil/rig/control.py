@@ -36,6 +36,20 @@ VERBS: Mapping[str, str] = {
     "state": "everything the rig knows",
     "help": "this",
 }
+KEYS: Mapping[str, tuple[str, ...]] = {  # plug_in and fault: what is made may take more
+    "plug_out": ("connector",),
+    "pause": ("connector",),
+    "resume": ("connector",),
+    "swipe": ("token", "connectors"),
+    "pilot": ("connector", "state", "contactor", "power_w"),
+    "ws": ("up", "how"),
+    "diode_fail": ("connector", "on"),
+    "error": ("error", "on", "connector"),
+    "grid": ("frequency_hz", "voltage_v"),
+    "load": ("power_w",),
+    "state": (),
+    "help": (),
+}
 ERRORS: Mapping[str, tuple[str, str, Mapping[str, float]]] = {
     # name: device at the EVSE, its fault kind, arguments
     "ConnectorLockFailure": ("mcu", "lock_jammed", {}),
@@ -107,6 +121,9 @@ class Control:
         name = question.get("verb")
         if not isinstance(name, str) or name not in self._verbs:
             raise RigError(f"unknown verb {name!r}; use one of {sorted(VERBS)}")
+        known = {"verb", "id", *KEYS.get(name, question)}
+        if unknown := sorted(question.keys() - known):
+            raise RigError(f"{name} takes no {unknown[0]!r}; it takes {VERBS[name]}")
         answer = self._verbs[name](question)
         done = answer if isinstance(answer, dict) else await answer
         if name not in ("state", "help"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -186,6 +187,18 @@ def test_without_a_trusted_clock_the_stamp_only_orders() -> None:
     assert signal.valid_until_mono == NOW + 9.0
     with pytest.raises(Refused, match="not newer"):
         told(door, "setpoint_w", payload, trusted=False)
+
+
+def test_a_stamp_of_the_future_is_forgotten_when_the_time_is_known() -> None:
+    """It was taken while nobody could tell; kept, it would close the command."""
+    door = core()
+    far = json.dumps({"value": 1, "ttl_s": 9, "sent_utc": "2030-01-01T00:00:00Z"})
+    told(door, "setpoint_w", far, trusted=False)
+    sent = (UTC0 + timedelta(seconds=99)).isoformat()
+    payload = json.dumps({"value": -100, "ttl_s": 9, "sent_utc": sent})
+    assert told(door, "setpoint_w", payload).valid_until_mono == NOW + 8.0
+    with pytest.raises(Refused, match="not newer"):
+        told(door, "setpoint_w", payload)
 
 
 def test_a_flood_is_cut_off_and_ends() -> None:

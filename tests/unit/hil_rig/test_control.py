@@ -116,3 +116,11 @@ async def test_refusals_say_what_would_be_right(
     answer = await ask(control(), **question)
     assert answer["ok"] is False
     assert text in answer["error"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"plug_in", "fault"}))
+async def test_a_key_that_means_nothing_is_refused(verb: str) -> None:
+    """A mistyped `hwo` must not pass for what was meant."""
+    answer = await ask(control(), verb=verb, hwo=1)
+    assert answer["error"].startswith(f"{verb} takes no 'hwo'; it takes ")
