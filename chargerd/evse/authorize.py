@@ -11,6 +11,7 @@ from enum import Enum
 
 from chargerd.model import Session, SessionPhase, Token
 
+CONTRACT_KIND = "eMAID"  # OCPP IdTokenEnumType
 RUNNING = (
     SessionPhase.STARTING,
     SessionPhase.ENERGY,
@@ -40,6 +41,15 @@ def may_stop(session: Session, token: Token) -> bool:
         return True
     group = session.token.group if session.token else ""
     return bool(group) and group.upper() == token.group.upper()
+
+
+def goes_on(started: Token | None, shown: Token) -> bool:
+    """After a restart: does a vehicle that shows this go on with what `started`? Each
+    new talk shows the contract, also where a card had started; a card says more."""
+    if shown.kind != CONTRACT_KIND:
+        return False
+    other = started is not None and started.kind == CONTRACT_KIND
+    return not other or same(started, shown)
 
 
 def use(session: Session, token: Token) -> Use:

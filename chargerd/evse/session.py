@@ -59,7 +59,6 @@ __all__ = [  # of session_state.py; what is defined here needs no list
 ]
 
 Phase = SessionPhase
-CONTRACT_KIND = "eMAID"  # OCPP IdTokenEnumType
 DEFAULTS = Settings()
 
 
@@ -259,7 +258,7 @@ def _contract(state: State, inputs: Inputs, now: Now, events: list[Event]) -> St
     wanted = ended_it if again else not session.authorised
     if not wanted or state.question is not None or not _may_start(state, inputs):
         return state
-    token = Token(contract.emaid, CONTRACT_KIND)
+    token = Token(contract.emaid, authorize.CONTRACT_KIND)
     events.append(AuthQuestion(session.evse_id, token, contract))
     question = Question(token, now.mono)
     return replace(state, question=question, shown=Shown(contract.emaid))
@@ -303,7 +302,7 @@ def _answer(
             allowed = answer.discharge_allowed
             hold_s = _hold_s(answer, settings)
             return _accept(state, token, start_id, allowed, now, hold_s)
-        if not answer.accepted and answer.token.kind == CONTRACT_KIND:
+        if not answer.accepted and answer.token.kind == authorize.CONTRACT_KIND:
             return _refuse_contract(state, answer.info or "not accepted")
     if not (session.authorised and authorize.same(session.token, answer.token)):
         return state
@@ -362,8 +361,13 @@ def _take_up(state: State, request: ResumeRequest, inputs: Inputs, now: Now) -> 
     """A session of before the daemon's start goes on, with its own id and energy."""
     session = state.session
     fresh = session.phase in (Phase.IDLE, Phase.CONNECTED) and not session.authorised
-    if not fresh or state.question is not None or not _may_start(state, inputs):
+    if not fresh or not _may_start(state, inputs):
         return state
+    if state.question is not None:
+        if not authorize.goes_on(request.token, state.question.token):
+            return state
+        shown = state.shown if request.token else Shown()  # else it is asked anew
+        state = replace(state, question=None, shown=shown)
     session = replace(
         session,
         id=request.session_id,
@@ -410,7 +414,7 @@ def _timers(state: State, now: Now, settings: Settings, events: list[Event]) -> 
     session, question = state.session, state.question
     if question and now.mono - question.at_mono >= settings.question_timeout_s:
         state = replace(state, question=None)
-        if question.token.kind == CONTRACT_KIND:
+        if question.token.kind == authorize.CONTRACT_KIND:
             state = _refuse_contract(state, "no answer in time")
     held = session.phase is Phase.IDLE and session.authorised
     if state.away and now.mono >= state.hold_until_mono:

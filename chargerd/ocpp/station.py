@@ -169,7 +169,7 @@ class OcppStation:
         self._begin(now)
         if isinstance(question, CertificateAsk):
             self._parts.ev_certificates.ask(question, now)
-        else:
+        elif not self._parts.resuming.waits(question, now):
             self._parts.authorization.ask(question, now)
 
     def set_limits(self, evse_id: int, wish: DriverLimits, now: Now) -> str:

@@ -103,6 +103,7 @@ class Parts:
             self.transactions,
             self.charging,
             self._readings,
+            self.authorization,
             self.provisioning.reason,
         )
         self._firmware = Firmware(desk, self.availability)

@@ -2,7 +2,8 @@
 
 Owns what is on disk of a transaction that ran when the daemon ended, how long that was
 ago, and the setting that lets a session outlive a pulled plug (E10). The session itself
-is the heart's: it is asked to take it up, and decides.
+is the heart's: it is asked to take it up, and decides. A contract that is shown
+meanwhile waits.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 
 from chargerd.clock import Now
 from chargerd.model import (
+    AuthQuestion,
     EvseReport,
     KeepRequest,
     ResumeRequest,
@@ -20,6 +22,7 @@ from chargerd.model import (
     Token,
 )
 from chargerd.ocpp.blocks import transaction_rules as rules
+from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.block import Block
 from chargerd.ocpp.blocks.desk import Desk, EvseView, stamp
 from chargerd.ocpp.blocks.metering import fresh_meter, relabelled
@@ -34,6 +37,7 @@ ORPHAN_WAIT_S = 20.0  # for the first fresh meter value after a restart
 CLOCK_WAIT_S = 60.0  # for a clock that can say how long it was away
 PLUG_WAIT_S = 5.0  # for the pilot to say whether a vehicle is there
 HEART_WAIT_S = 5.0  # for the session to be taken up
+CONTRACT_WAIT_S = 20.0  # for both, where a contract is shown: the heart waits 45 s
 SEEN_EVERY_S = 60.0  # how exactly the moment of a power loss is known
 WHY = "resumption"
 
@@ -45,17 +49,20 @@ class Resuming(Block):
         transactions: Transactions,
         charging: SmartCharging,
         readings: Readings,
+        authorization: Authorization,
         boot_reason: str,
     ) -> None:
         self._desk = desk
         self._transactions = transactions
         self._charging = charging
         self._readings = readings
+        self._authorization = authorization
         self._boot_reason = boot_reason
         self._asked_mono: dict[int, float] = {}  # EVSE -> the heart was asked
         self._energy_mono: dict[int, float] = {}  # EVSE -> energy may flow again
         self._seen_mono = -math.inf
         self._keep_s: dict[int, float] = {}  # as told to the heart, by EVSE
+        self._shown: dict[int, tuple[AuthQuestion, float]] = {}  # and since when
         for key, value in desk.saved.get("transaction", {}).items():
             orphan = Transaction.restored(value)
             if orphan is not None and orphan.evse_id in transactions.watches:
@@ -67,16 +74,49 @@ class Resuming(Block):
 
     def observe(self, view: EvseView, report: EvseReport, now: Now) -> None:
         watch = self._transactions.watches[view.config.id]
-        tx = watch.orphan
-        if tx is None:
+        if watch.orphan is not None:
+            self._look(view, watch, watch.orphan, report, now)
+        if view.config.id in self._shown:
+            self._pass_on(watch, report, now)
+
+    def waits(self, question: AuthQuestion, now: Now) -> bool:
+        """A vehicle shows its contract anew in each talk, also in one after a power
+        loss: that is no wish for another transaction, unless another contract had
+        started this one. It is passed on when the old one is decided on."""
+        watch = self._transactions.watches.get(question.evse_id)
+        tx = watch.orphan if watch else None
+        if tx is None or question.contract is None or not self._may_resume:
+            return False
+        value, kind, _ = tx.session.get("token") or ("", "", "")
+        shown = question.token
+        if kind == shown.kind and value.upper() != shown.value.upper():
+            return False
+        self._shown[question.evse_id] = (question, now.mono)
+        return True
+
+    def _pass_on(self, watch: Watch, report: EvseReport, now: Now) -> None:
+        session = report.snapshot.session
+        unplugged = session.phase is SessionPhase.IDLE
+        if watch.orphan is not None and not unplugged:
             return
+        question, _ = self._shown.pop(session.evse_id)
+        if not unplugged and not session.authorised:
+            self._authorization.ask(question, now)
+
+    def _look(
+        self,
+        view: EvseView,
+        watch: Watch,
+        tx: Transaction,
+        report: EvseReport,
+        now: Now,
+    ) -> None:
         evse_id, session = view.config.id, report.snapshot.session
         mine = tx.is_of(session)
         if mine and tx.resetting and evse_id not in self._asked_mono:
             return  # an EVSE's Reset: its session has not ended yet
         if watch.orphan_mono is None:
             watch.orphan_mono = now.mono
-        waited_s = now.mono - watch.orphan_mono
         if evse_id in self._asked_mono:
             if _taken_up(tx, report):
                 self._go_on(view, watch, tx, report, now)
@@ -87,19 +127,29 @@ class Resuming(Block):
         if session.authorised and not mine:  # somebody else was quicker
             self._close(view, watch, tx, report, now)
             return
+        if self._must_wait(evse_id, report, now.mono - watch.orphan_mono, now):
+            return
         plugged = session.phase is not SessionPhase.IDLE
-        if not plugged and waited_s < PLUG_WAIT_S and self._may_resume:
-            return
-        if fresh_meter(report, now) is None and waited_s < ORPHAN_WAIT_S:
-            return
-        if self._may_resume and not now.trusted and waited_s < CLOCK_WAIT_S:
-            return
         if not self._in_time(tx, now):
             self._close(view, watch, tx, report, now)
         elif not plugged and self._unplugged_ends():
             self._close(view, watch, tx, report, now, unplugged=True)
         else:
             self._take_up(tx, now)
+
+    def _must_wait(
+        self, evse_id: int, report: EvseReport, waited_s: float, now: Now
+    ) -> bool:
+        """For the plug, the meter and the clock to say something."""
+        shown = self._shown.get(evse_id)
+        if shown is not None and now.mono - shown[1] >= CONTRACT_WAIT_S:
+            return False
+        idle = report.snapshot.session.phase is SessionPhase.IDLE
+        if idle and waited_s < PLUG_WAIT_S and self._may_resume:
+            return True
+        if fresh_meter(report, now) is None and waited_s < ORPHAN_WAIT_S:
+            return True
+        return self._may_resume and not now.trusted and waited_s < CLOCK_WAIT_S
 
     @property
     def _may_resume(self) -> bool:

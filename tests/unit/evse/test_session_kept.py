@@ -8,14 +8,18 @@ import pytest
 
 from chargerd.evse.actuate import Memory, actuate
 from chargerd.model import (
+    Authorisation,
     AvailabilityRequest,
+    Contract,
     KeepRequest,
     ResumeRequest,
     SessionPhase,
     StartRequest,
     StopReason,
     StopRequest,
+    Token,
     TokenRead,
+    VehiclePhase,
     VehicleState,
 )
 from firmware_bridge.api import MeterReading, PilotReading, PilotState
@@ -196,4 +200,45 @@ def test_it_is_not_forced_on_anybody(hindrance: str) -> None:
     walk.pilot = PilotReading(C)
     stop = StopReason.GROUND_FAULT if hindrance == "fault" else None
     walk.step(RESUME, stop=stop)
+    assert walk.state.session.id != "1-old"
+
+
+EMAID = Token("JPABCC123456789", "eMAID")
+SHOWS = VehicleState(
+    "iso15118-2", VehiclePhase.HANDSHAKE, contract=Contract(EMAID.value, "PEM")
+)
+
+
+@pytest.mark.req("E17.FR.10")
+@pytest.mark.parametrize("token", [CARD, EMAID])
+def test_an_open_question_about_a_contract_does_not_hinder_it(token: Token) -> None:
+    """The vehicle was quicker than the station's clock; its contract is no reason to
+    begin anew, and its late answer changes nothing."""
+    walk = Walk(vehicle=SHOWS)
+    walk.plug(C)
+    assert walk.questions() == [EMAID]
+    assert walk.step(replace(RESUME, token=token)) is Phase.STARTING
+    assert walk.state.session.id == "1-old"
+    walk.step(Authorisation(1, EMAID, True))
+    assert walk.state.session.token == token
+    assert walk.questions() == [EMAID]
+    assert walk.state.shown.refused == ""
+
+
+def test_a_contract_is_asked_about_where_nobody_had_authorised() -> None:
+    walk = Walk(vehicle=SHOWS)
+    walk.plug(C)
+    walk.step(replace(RESUME, token=None))
+    assert walk.questions() == [EMAID, EMAID]
+    assert walk.step(Authorisation(1, EMAID, True)) is Phase.STARTING
+    assert (walk.state.session.id, walk.state.session.token) == ("1-old", EMAID)
+
+
+@pytest.mark.parametrize("token", [Token("JPOTHER00000001", "eMAID"), CARD])
+def test_another_contract_or_card_hinders_it(token: Token) -> None:
+    walk = Walk(vehicle=SHOWS if token.kind == "eMAID" else VehicleState())
+    walk.plug(C)
+    if token is CARD:
+        walk.step(TokenRead((1,), OTHER))
+    walk.step(replace(RESUME, token=token))
     assert walk.state.session.id != "1-old"

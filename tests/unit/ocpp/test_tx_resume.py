@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from chargerd.model import KeepRequest, ResumeRequest, SessionPhase, StopReason, Token
+from chargerd.model import (
+    AuthQuestion,
+    Contract,
+    KeepRequest,
+    ResumeRequest,
+    SessionPhase,
+    StopReason,
+    Token,
+)
 from tests.unit.ocpp.station_rig import CARD, V21, V201, Rig, config
 
 P = SessionPhase
@@ -466,3 +474,65 @@ def test_a_plug_alone_starts_nothing_new_where_a_transaction_may_be_resumed() ->
     rig.now = replace(rig.now, trusted=True)
     rig.run_s(1)
     assert [type(request) for request in rig.asked()] == [ResumeRequest]
+
+
+EMAID = Token("JPABCC123456789", "eMAID")
+CONTRACT = Contract(EMAID.value, "PEM", trusted=True)
+
+
+def waiting(token: Token = CARD, version: str = V21) -> Rig:
+    """After a restart, with no clock yet; the vehicle shows its contract."""
+    before = running(version=version)
+    before.observe(P.SUSPENDED_EV, authorised=True, token=token, remote_start_id=42)
+    rig = before.restarted().boot()
+    rig.clear()
+    rig.now = replace(rig.now, trusted=False)
+    rig.observe(P.CONNECTED, session_id="fresh")
+    rig.station.ask(AuthQuestion(1, EMAID, CONTRACT), rig.now)
+    rig.drain()
+    return rig
+
+
+@BOTH
+@pytest.mark.parametrize("token", [EMAID, CARD])
+@pytest.mark.req("E17.FR.10")
+def test_a_contract_does_not_overtake_the_resumption(
+    token: Token, version: str
+) -> None:
+    """The vehicle talks anew after a power loss and shows its contract again."""
+    rig = waiting(token, version)
+    assert (rig.payloads("Authorize"), asks(rig)) == ([], [])
+    rig.run_s(5)
+    rig.now = replace(rig.now, trusted=True)
+    rig.run_s(1)
+    assert len(asks(rig)) == 1
+    rig.observe(P.STARTING, authorised=True, token=token, kept=True)
+    rig.run_s(90)
+    assert rig.payloads("Authorize") == []
+    assert {e["eventType"] for e in rig.events()} == {"Updated"}
+
+
+@pytest.mark.req("E17.FR.20")
+def test_a_contract_is_not_kept_waiting_for_ever() -> None:
+    """Nobody says the time: the heart and the vehicle need an answer all the same."""
+    rig = waiting()
+    rig.run_s(19)
+    assert rig.payloads("Authorize") == []
+    rig.run_s(2)
+    assert [e["eventType"] for e in rig.events()] == ["Ended"]
+    assert len(rig.payloads("Authorize")) == 1
+
+
+def test_an_old_question_is_not_asked_after_an_unplug() -> None:
+    rig = waiting()
+    rig.observe(P.IDLE)
+    rig.run_s(70)
+    assert rig.payloads("Authorize") == []
+
+
+def test_another_contract_is_of_another_vehicle() -> None:
+    rig = waiting(Token("JPOTHER00000001", "eMAID"))
+    assert len(rig.payloads("Authorize")) == 1
+    rig.observe(P.STARTING, authorised=True, token=EMAID, session_id="fresh")
+    rig.observe(P.STARTING, authorised=True, token=EMAID, session_id="fresh")
+    assert [e["eventType"] for e in rig.events()] == ["Ended", "Started"]
