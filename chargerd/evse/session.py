@@ -102,7 +102,10 @@ def step(
 
 
 def _quiet(state: State) -> bool:
-    idle = state.session.phase is Phase.IDLE and not state.away
+    """Nobody is here, or waited for: not the vehicle of a session, not the plug of a
+    driver whose card was accepted (until `hold_until_mono`)."""
+    held = state.away or state.session.authorised
+    idle = state.session.phase is Phase.IDLE and not held
     return idle or state.session.phase is Phase.FINISHED
 
 

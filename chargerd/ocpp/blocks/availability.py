@@ -106,9 +106,10 @@ class Availability(Block):
         return {"status": "Scheduled" if waits else "Accepted"}
 
     def _is_busy(self, view: EvseView) -> bool:
-        """Operative still, for a transaction's sake."""
+        """Operative still, for the sake of a transaction, or of a driver with an
+        accepted token, whose transaction may begin later (TxStartPoint)."""
         done = view.report is not None and not view.report.snapshot.operative
-        return bool(view.transaction_id) and not done
+        return bool(view.transaction_id or view.runs) and not done
 
     # What is.
 

@@ -330,6 +330,58 @@ def test_availability_waits_for_the_session_and_bars_the_next() -> None:
     assert walk.state.operative
 
 
+def held() -> Walk:
+    """An accepted card, and no plug yet."""
+    walk = Walk()
+    walk.step(StartRequest(1, CARD, connect_s=60.0))
+    assert walk.state.session.authorised
+    return walk
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["stays_out", "comes_back"])
+@pytest.mark.req("C01.FR.26", "G03.FR.05")
+def test_who_has_shown_a_card_may_still_plug_in(back: bool) -> None:
+    """The EVSE goes out of service after that session; its card is shown once."""
+    walk = held()
+    walk.step(AvailabilityRequest(1, False))
+    assert walk.state.operative
+    walk.step(AvailabilityRequest(1, back), dt_s=30.0)
+    assert walk.plug() is Phase.STARTING
+    assert walk.state.session.token == CARD
+    walk.plug(A)
+    walk.step()
+    assert walk.state.operative is back
+
+
+@pytest.mark.req("C01.FR.26")
+def test_a_card_whose_driver_does_not_come_holds_nothing_open() -> None:
+    walk = held()
+    walk.step(AvailabilityRequest(1, False))
+    walk.step(dt_s=61.0)
+    walk.step()
+    assert not walk.state.session.authorised
+    assert not walk.state.operative
+    assert walk.plug() is Phase.CONNECTED
+
+
+def test_a_fault_that_is_gone_before_the_plug_costs_no_card() -> None:
+    walk = held()
+    walk.step(stop=StopReason.OTHER)
+    walk.step()
+    assert walk.plug() is Phase.STARTING
+
+
+def test_a_fault_that_is_there_with_the_plug_ends_it() -> None:
+    """Nothing is energised, and nothing starts by itself when the fault has gone."""
+    walk = held()
+    walk.extra = {"stop": StopReason.OTHER}
+    walk.plug()
+    walk.step()
+    assert walk.state.session.phase is Phase.FINISHED
+    walk.extra = {}
+    assert walk.step() is Phase.FINISHED
+
+
 def test_unlock_only_without_a_session() -> None:
     walk = Walk()
     walk.start()

@@ -76,6 +76,19 @@ def test_occupied_becomes_unavailable_when_the_vehicle_leaves(version: str) -> N
     assert statuses(rig) == [(1, "Unavailable")]
 
 
+@req("G03.FR.05", "G04.FR.06")
+@pytest.mark.parametrize("point", ["Authorized", "PowerPathClosed"])
+@pytest.mark.parametrize("at", [(), (1,)])
+def test_a_driver_who_has_shown_a_card_is_waited_for(
+    point: str, at: tuple[int, ...]
+) -> None:
+    """Whether that is a transaction already is a setting; to the driver it is one."""
+    rig = Rig(config(device_model={"TxCtrlr.TxStartPoint": point})).boot()
+    rig.observe(P.IDLE, authorised=True)
+    assert change(rig, OUT, *at) == "Scheduled"
+    assert wished(rig) == {1: False}
+
+
 @req("G01.FR.08")
 def test_the_other_connector_of_an_evse_says_nothing() -> None:
     two = {"connectors": [{"id": 1}, {"id": 2}]}
