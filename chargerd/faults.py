@@ -422,6 +422,16 @@ _row(
     "The meter repeats one reading: power-cycle it, check its gateway.",
 )
 _row(
+    "MeterLeap",
+    ("", "MeteringFault", "PowerMeterFailure", "ControlMetering", "Problem"),
+    Severity.ERROR,
+    _NOTE,
+    (Clear.GONE, 3600.0),  # long enough to be seen
+    "",
+    "A register leapt, and that counts as no energy: if the meter was not replaced or "
+    "reset, check its wiring and bus. Compare the bill of the transaction in info.",
+)
+_row(
     "MeterImplausible",
     ("", "MeteringFault", "PowerMeterFailure", "ControlMetering", "Problem"),
     Severity.CRITICAL,

@@ -304,6 +304,17 @@ class Snapshot:
     signals: tuple[DispatchSignal, ...] = ()
     faults: tuple[ActiveFault, ...] = ()
     operative: bool = True  # ChangeAvailability
+    leapt_wh: tuple[float, float] = (0.0, 0.0)  # of import and export, never flowed
+
+    @property
+    def counted_wh(self) -> tuple[float, float] | None:
+        """The meter's import and export register, to be compared with those of another
+        time: without what never flowed. What is told as a register is as read."""
+        if self.telemetry.meter is None:
+            return None
+        meter = self.telemetry.meter.value
+        in_wh, out_wh = self.leapt_wh
+        return meter.import_wh - in_wh, meter.export_wh - out_wh
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ _VEHICLE_IDLE = (
     VehiclePhase.FAULT,
 )
 _FLOWING_W = 50.0
-_REBASE_WH = 50_000.0  # a register that jumps by more was replaced or reset
 
 
 def run(state: State, inputs: Inputs, now: Now, settings: Settings) -> State:
@@ -89,21 +88,18 @@ def stopping(
 
 def meter(state: State, inputs: Inputs) -> State:
     """Energy is what the registers counted, never power times time."""
-    meter, session = inputs.meter, state.session
-    if meter is None or session.phase in (Phase.IDLE, Phase.FINISHED):
+    read, session = inputs.counted_wh, state.session
+    if read is None or session.phase in (Phase.IDLE, Phase.FINISHED):
         return state
-    read = (meter.import_wh, meter.export_wh)
     if read == state.registers_wh:
         return state
     if state.registers_wh is None:
         return replace(state, registers_wh=read)
     in_wh = read[0] - state.registers_wh[0]
     out_wh = read[1] - state.registers_wh[1]
-    if not (0.0 <= in_wh < _REBASE_WH and 0.0 <= out_wh < _REBASE_WH):
-        return replace(state, registers_wh=read)
     session = replace(
         session,
-        energy_in_wh=session.energy_in_wh + in_wh,
-        energy_out_wh=session.energy_out_wh + out_wh,
+        energy_in_wh=max(0.0, session.energy_in_wh + in_wh),
+        energy_out_wh=max(0.0, session.energy_out_wh + out_wh),
     )
     return replace(state, session=session, registers_wh=read)

@@ -21,7 +21,7 @@ from chargerd.model import (
     Token,
     VehicleState,
 )
-from firmware_bridge.api import MeterReading, PilotReading
+from firmware_bridge.api import PilotReading
 
 Event = AuthQuestion | FaultNotice | Outcome
 RUNNING = authorize.RUNNING
@@ -45,7 +45,7 @@ class Inputs:
 
     pilot: PilotReading | None
     vehicle: VehicleState
-    meter: MeterReading | None = None
+    counted_wh: tuple[float, float] | None = None  # `Snapshot.counted_wh`
     requests: tuple[Request, ...] = ()
     stop: StopReason | None = None
     faults: tuple[str, ...] = ()

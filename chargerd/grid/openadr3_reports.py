@@ -219,8 +219,10 @@ def _meter(report: EvseReport) -> MeterReading | None:
 
 
 def _register(report: EvseReport) -> float | None:
-    meter = _meter(report)
-    return None if meter is None else meter.import_wh - meter.export_wh
+    counted = report.snapshot.counted_wh
+    if counted is None or _meter(report) is None:
+        return None
+    return counted[0] - counted[1]
 
 
 def _registers(reports: Mapping[int, EvseReport]) -> dict[int, float]:

@@ -163,7 +163,7 @@ class Picture:
         moved = [0.0, 0.0]
         for n, name in enumerate(("import_wh", "export_wh")):
             if row[name] is not None and last[name] is not None:
-                moved[n] = counted_wh(last[name], row[name]) or 0.0
+                moved[n] = counted_wh(last[name], row[name], step_s) or 0.0
                 parts[n + 1] += moved[n]
         sums.carbon.add(step_s, moved[0], moved[1], row["co2_g_per_kwh"])
         sums.import_wh = sum(p[1] for p in sums.by_source.values())

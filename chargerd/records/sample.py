@@ -47,7 +47,8 @@ NUMBERS = (
 TEXTS = ("phase", "mode", "source", "session_id", "clock")
 
 METER_MAX_AGE_S = 3.0
-NOISE_WH, JUMP_WH = 1.0, 50_000.0  # a register may step back, and on
+NOISE_WH, COARSE_WH = 1.0, 1_000.0  # a register may step back, and on
+MOST_W = 2_000_000.0  # no EVSE is larger (`config_base.Watts`)
 RESERVE_MODES = (OperationMode.LOCAL_FREQUENCY, OperationMode.CENTRAL_FREQUENCY)
 
 
@@ -98,11 +99,12 @@ def iso(stamp_ms: int) -> str:
     return when.isoformat(timespec="milliseconds")
 
 
-def counted_wh(before_wh: float, now_wh: float) -> float | None:
+def counted_wh(before_wh: float, now_wh: float, step_s: float) -> float | None:
     """What a register counted; None where it jumped: the meter was reset or replaced,
-    and nobody knows."""
+    and nobody knows. (The heart knows the EVSE's rating: evse/registers.py.)"""
     moved_wh = now_wh - before_wh
-    return moved_wh if -NOISE_WH <= moved_wh < JUMP_WH else None
+    most_wh = MOST_W * step_s / 3600.0 + COARSE_WH
+    return moved_wh if -NOISE_WH <= moved_wh <= most_wh else None
 
 
 def reserve_active(report: EvseReport) -> bool:

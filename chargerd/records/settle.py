@@ -12,7 +12,7 @@ from datetime import datetime
 from chargerd.model import EvseReport, Session
 from chargerd.records.carbon import Carbon
 from chargerd.records.chain import Record
-from chargerd.records.sample import counted_wh, dispatched
+from chargerd.records.sample import dispatched
 from chargerd.records.signatures import Signatures
 from firmware_bridge.api import MeterReading
 
@@ -49,6 +49,7 @@ class Settlement:
         self._soc: list[float] = []  # of the session: first and newest
         self._may_charge = self._may_discharge = False  # the driver's token said so
         self._last: MeterReading | None = None
+        self._leapt_wh: tuple[float, float] | None = None
         self._last_mono = 0.0
         self._last_utc: datetime | None = None
 
@@ -77,14 +78,8 @@ class Settlement:
 
     def _jumped(self, report: EvseReport) -> bool:
         """Were its registers reset? Then what was open ends, and begins anew."""
-        meter, last = report.snapshot.telemetry.meter, self._last
-        if meter is None or last is None:
-            return False
-        pairs = (
-            (last.import_wh, meter.value.import_wh),
-            (last.export_wh, meter.value.export_wh),
-        )
-        return any(counted_wh(*pair) is None for pair in pairs)
+        before, self._leapt_wh = self._leapt_wh, report.snapshot.leapt_wh
+        return before is not None and before != self._leapt_wh
 
     def close(self) -> list[Record]:
         """The daemon ends, or the meter is another one: what is open, as it stands."""

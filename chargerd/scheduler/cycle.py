@@ -17,7 +17,7 @@ import structlog
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import authorize, wear
+from chargerd.evse import authorize, registers, wear
 from chargerd.evse.outcome import Outcome
 from chargerd.evse.session import RUNNING
 from chargerd.model import (
@@ -277,9 +277,12 @@ class Cycle:
             around = self._surroundings(runner, now, reset=evse_id in anew)
             mine = tuple(requests.get(evse_id, ()))
             closings = runner.watch.wear.total
+            leapt = runner.watch.registers.leapt_wh
             result = runner.tick(now, telemetry, vehicle, mine, around)
             if runner.watch.wear.total != closings:
                 self._keep("wear", evse_id, wear.pack(runner.watch.wear, now))
+            if runner.watch.registers.leapt_wh != leapt:
+                self._keep("leapt", evse_id, list(runner.watch.registers.leapt_wh))
             self._keep_wish(runner, now)
             self._bridge.apply(evse_id, result.command)
             if door is not None:
@@ -482,6 +485,7 @@ def _runners(
 ) -> dict[int, Runner]:
     """With what was kept of each EVSE over the restart."""
     worn, wishes = kept.get("wear", {}), kept.get("promise", {})
+    leapt = kept.get("leapt", {})
     return {
         evse.id: Runner(
             evse,
@@ -491,6 +495,7 @@ def _runners(
             profiles,
             wear.read(worn.get(str(evse.id)), started),
             wishes.get(str(evse.id)),
+            registers.read(leapt.get(str(evse.id))),
         )
         for evse in evses
     }

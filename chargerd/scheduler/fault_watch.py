@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import causes, faultset, plausibility, wear
+from chargerd.evse import causes, faultset, plausibility, registers, wear
 from chargerd.model import FaultNotice, VehicleState
 from chargerd.scheduler.blackout import Place
 from chargerd.scheduler.surroundings import Surroundings
@@ -24,12 +24,16 @@ class FaultWatch:
         fitted: causes.Fitted,
         started_mono: float,
         worn: wear.Wear,
+        counted: registers.State,
     ) -> None:
         self._evse_id, self._fitted = evse.id, fitted
         self._efficiency = evse.efficiency
         self._closings_max = evse.closings_per_hour
         self._started_mono = started_mono
         self._plausible = plausibility.State()
+        ac_w = evse.ac_current_max_a * evse.ac_voltage_v * evse.ac_phases
+        self._most_w = max(evse.charge_w, evse.discharge_w, ac_w)
+        self.registers = counted
         self._contactor = causes.Watch()
         self._excess_mono: float | None = None
         self.faults = faultset.EMPTY
@@ -64,6 +68,9 @@ class FaultWatch:
         if up_s >= causes.GRACE_S:
             found.update(self._doubts(telemetry, closed[1], now.mono))
         found.update(self._wrong(telemetry, told, closed, now.mono))
+        self.registers = registers.step(self.registers, telemetry.meter, self._most_w)
+        if self.registers.note:
+            found["MeterLeap"] = self.registers.note
         if around.place is not Place.GRID:
             found.pop("PowerLoss", None)  # that is what the island is for
         found.update(self.notices)

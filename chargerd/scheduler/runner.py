@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from chargerd import config
 from chargerd.clock import Now
-from chargerd.evse import causes, hlc, permanent, pilot, session, wear
+from chargerd.evse import causes, hlc, permanent, pilot, registers, session, wear
 from chargerd.evse.actuate import Intent, Memory, actuate
 from chargerd.model import (
     Decision,
@@ -70,6 +70,7 @@ class Runner:
         profiles: Profiles = PLAIN,
         worn: wear.Wear = wear.NEW,
         wished: object = None,
+        counted: registers.State = registers.NEW,
     ) -> None:
         """`wished`: the promise of before a restart, as `kept_promise` packed it."""
         self.evse_id = evse.id
@@ -92,7 +93,7 @@ class Runner:
         self.current_a = 0.0
         self._told = StageSetpoint()  # the last command's
         self._memory = Memory()
-        self.watch = FaultWatch(evse, self._fitted, started_mono, worn)
+        self.watch = FaultWatch(evse, self._fitted, started_mono, worn, counted)
         self._words = VehicleWords(evse.id)
         self._open_grid = False
         self._talking = constants.talking(evse)
@@ -174,6 +175,7 @@ class Runner:
             signals=around.signals,
             faults=self.watch.faults.active,
             operative=self.state.operative,
+            leapt_wh=self.watch.registers.leapt_wh,
         )
         self._know_battery(snap)
         snap = self._heed_vehicle(snap)
@@ -273,7 +275,7 @@ class Runner:
         inputs = session.Inputs(
             pilot=telemetry.pilot.value if pilot_is_fresh and telemetry.pilot else None,
             vehicle=vehicle,
-            meter=telemetry.meter.value if telemetry.meter else None,
+            counted_wh=self.watch.registers.counted_wh,
             requests=requests,
             stop=self.watch.faults.ends_session,
             faults=self.watch.faults.names,

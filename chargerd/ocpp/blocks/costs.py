@@ -295,13 +295,14 @@ def _reserved_s(since: datetime | None, now: Now) -> int | None:
 def _sample(report: EvseReport | None, now: Now) -> Sample:
     """Net energy: what was discharged counts against what was charged."""
     reading = fresh_meter(report, now) if report else None
-    if reading is None:
+    counted = report.snapshot.counted_wh if report else None
+    if reading is None or counted is None:
         return Sample()
     value = reading.value
     power_w = _decimal(value.power_w)
     current_a = sum((abs(_decimal(a)) for a in value.current_a), ZERO)
     return Sample(
-        _decimal(value.import_wh) - _decimal(value.export_wh),
+        _decimal(counted[0]) - _decimal(counted[1]),
         power_w,
         -current_a if power_w < ZERO else current_a,
     )

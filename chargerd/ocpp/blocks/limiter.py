@@ -118,18 +118,18 @@ class Limiter:
 
 def note_meter(tx: Transaction, report: EvseReport, now: Now) -> None:
     """The register that the transaction's energy counts from."""
-    reading = fresh_meter(report, now)
-    if tx.first_wh is None and reading is not None:
-        tx.first_wh = reading.value.import_wh
+    counted = report.snapshot.counted_wh
+    if tx.first_wh is None and counted is not None and fresh_meter(report, now):
+        tx.first_wh = counted[0]
 
 
 def _progress(
     tx: Transaction, view: EvseView, report: EvseReport, now: Now
 ) -> limits.Progress:
-    reading = fresh_meter(report, now)
+    reading, counted = fresh_meter(report, now), report.snapshot.counted_wh
     energy_wh = None
-    if reading is not None and tx.first_wh is not None:
-        energy_wh = reading.value.import_wh - tx.first_wh
+    if reading is not None and counted is not None and tx.first_wh is not None:
+        energy_wh = counted[0] - tx.first_wh
     return limits.Progress(
         time_s=tx.age_s(now.mono),
         energy_wh=energy_wh,

@@ -32,6 +32,8 @@ OF_MODES = frozenset(  # variables that V2XChargingCtrlr has for an operation mo
 class Last:
     """Where a series stood at its last value."""
 
+    counted_wh: tuple[float, float]
+    leapt_wh: tuple[float, float]
     meter: MeterReading
     wish_wh: float
 
@@ -114,21 +116,26 @@ class Readings:
         self, series: str, view: EvseView, report: EvseReport, watch: Watch, now: Now
     ) -> Interval | None:
         """From the last value of the series to this one, which becomes the last."""
-        reading = fresh_meter(report, now)
-        if reading is None:
+        snap = report.snapshot
+        reading, counted = fresh_meter(report, now), snap.counted_wh
+        if reading is None or counted is None:
             return None
         meter, key = reading.value, (series, view.config.id)
-        last, self._last[key] = self._last.get(key), Last(meter, watch.wish_wh)
+        this = Last(counted, snap.leapt_wh, meter, watch.wish_wh)
+        last, self._last[key] = self._last.get(key), this
         if last is None:
             return None
-        import_wh = meter.import_wh - last.meter.import_wh
-        export_wh = meter.export_wh - last.meter.export_wh
-        if import_wh < 0.0 or export_wh < 0.0:  # another meter
+        import_wh = counted[0] - last.counted_wh[0]
+        export_wh = counted[1] - last.counted_wh[1]
+        if import_wh < 0.0 or export_wh < 0.0:
             return None
+        wish_wh = watch.wish_wh - last.wish_wh
+        if this.leapt_wh != last.leapt_wh:  # then nobody has judged the others
+            return Interval(import_wh, export_wh, wish_wh)
         return Interval(
             import_wh,
             export_wh,
-            watch.wish_wh - last.wish_wh,
+            wish_wh,
             _grown(last.meter.import_varh, meter.import_varh),
             _grown(last.meter.export_varh, meter.export_varh),
         )

@@ -27,7 +27,7 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
-from firmware_bridge.api import MeterReading, PilotReading, PilotState
+from firmware_bridge.api import PilotReading, PilotState
 from tests.unit.scheduler.stand import at
 
 A, B, C, D, E, F = (PilotState(letter) for letter in "ABCDEF")
@@ -443,15 +443,19 @@ def test_promise_belongs_to_a_session() -> None:
     assert walk.state.session.promise is None
 
 
-def test_energy_counts_registers_and_survives_a_new_meter() -> None:
+def test_energy_is_what_the_registers_counted() -> None:
     walk = Walk()
     walk.start()
-    readings = [(100.0, 10.0), (150.0, 10.0), (150.0, 30.0), (5.0, 0.0), (6.0, 1.0)]
-    for import_wh, export_wh in readings:
-        meter = MeterReading(0.0, import_wh, export_wh)
-        walk.step(meter=meter, decided_w=3000.0)
+    for counted_wh in [
+        (100.0, 10.0),
+        (150.0, 10.0),
+        None,
+        (150.0, 30.0),
+        (149.9, 31.0),
+    ]:
+        walk.step(counted_wh=counted_wh, decided_w=3000.0)
     held = walk.state.session
-    assert (held.energy_in_wh, held.energy_out_wh) == (51.0, 21.0)
+    assert (held.energy_in_wh, held.energy_out_wh) == pytest.approx((49.9, 21.0))
 
 
 def _sessions(**phases: Phase) -> dict[int, Session]:

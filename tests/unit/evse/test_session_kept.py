@@ -22,7 +22,7 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
-from firmware_bridge.api import MeterReading, PilotReading, PilotState
+from firmware_bridge.api import PilotReading, PilotState
 from tests.unit.evse.test_actuate import INTENT, RATINGS, telemetry
 from tests.unit.evse.test_session import CARD, OTHER, Walk
 
@@ -168,8 +168,8 @@ def test_a_session_of_before_a_restart_goes_on() -> None:
     session = walk.state.session
     assert (session.id, session.token, session.authorised) == ("1-old", CARD, True)
     assert (session.remote_start_id, session.energy_in_wh) == (7, 500.0)
-    walk.step(meter=MeterReading(0.0, 1000.0, 0.0))
-    walk.step(meter=MeterReading(0.0, 1040.0, 0.0))
+    walk.step(counted_wh=(1000.0, 0.0))
+    walk.step(counted_wh=(1040.0, 0.0))
     assert walk.state.session.energy_in_wh == 540.0
 
 

@@ -111,6 +111,7 @@ def report(
     vehicle: VehicleState | None = None,
     telemetry: Telemetry | None = None,
     kept: bool = False,
+    leapt_wh: tuple[float, float] = (0.0, 0.0),
 ) -> EvseReport:
     reading = MeterReading(
         power_w, import_wh, export_wh, 50.0, (230.0,), (power_w / 230.0,)
@@ -137,6 +138,7 @@ def report(
         signals=signals,
         faults=faults,
         operative=operative,
+        leapt_wh=leapt_wh,
     )
     decision = Decision(
         evse_id,

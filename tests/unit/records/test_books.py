@@ -157,7 +157,10 @@ def test_a_meter_that_was_reset_or_replaced_counts_no_energy(
         new = second > 100
         base = begins if new else (500_000.0, 2000.0)
         registers = (base[0] + second - 101.0 * new, base[1])
-        due += book.step(report(float(second), registers=registers), 0.0)
+        told = report(float(second), registers=registers)
+        leapt = (begins[0] - 500_100.0, begins[1] - 2000.0) if new else (0.0, 0.0)
+        told = replace(told, snapshot=replace(told.snapshot, leapt_wh=leapt))
+        due += book.step(told, 0.0)
     due += book.close()
     for kind in ("slot", "session"):
         found = [r["import_wh"] for r in due if r["kind"] == kind]
