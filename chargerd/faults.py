@@ -426,7 +426,7 @@ _row(
     ("", "MeteringFault", "PowerMeterFailure", "ControlMetering", "Problem"),
     Severity.ERROR,
     _NOTE,
-    (Clear.GONE, 3600.0),  # long enough to be seen
+    (Clear.GONE, 600.0),  # long enough to be seen
     "",
     "A register leapt, and that counts as no energy: if the meter was not replaced or "
     "reset, check its wiring and bus. Compare the bill of the transaction in info.",

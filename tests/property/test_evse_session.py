@@ -21,7 +21,7 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
-from firmware_bridge.api import MeterReading, PilotReading, PilotState
+from firmware_bridge.api import PilotReading, PilotState
 from tests.unit.scheduler.stand import at
 
 TOKENS = (Token("A"), Token("B"), Token("C", group="G"), Token("D", group="G"))
@@ -64,7 +64,7 @@ def test_invariants_in_any_order(
         inputs = session.Inputs(
             PilotReading(pilot_state, ac_closed=closed),
             VehicleState("chademo", phase),
-            MeterReading(0.0, registers, registers),
+            (registers, registers),
             tuple(asked),
             stop,
         )
