@@ -119,6 +119,12 @@ class Authorization(Block):
             return False
         return self._is_master(group) or self._same_group(question.evse_id, group)
 
+    def is_master_pass(self, token: Token, now: Now) -> bool:
+        """By its own group, or by the one that is known here."""
+        known = self._known(token, now)
+        groups = (token.group, group_of(known.info) if known else "")
+        return any(self._is_master(group) for group in groups)
+
     def _is_master(self, group: str) -> bool:
         """Groups are identifiers: letter case does not count."""
         master = self._desk.model.text("AuthCtrlr", "MasterPassGroupId")

@@ -190,7 +190,13 @@ class Parts:
         """Block F."""
         return (
             Cardless(desk, self._reservations, self.transactions),
-            RemoteControl(desk, self.transactions, self.charging, self._reservations),
+            RemoteControl(
+                desk,
+                self.transactions,
+                self.charging,
+                self._reservations,
+                self.authorization,
+            ),
             self._trigger,
         )
 

@@ -19,6 +19,7 @@ from chargerd.model import (
     Token,
     UnlockRequest,
 )
+from chargerd.ocpp.blocks.authorization import Authorization
 from chargerd.ocpp.blocks.block import Block, Handler
 from chargerd.ocpp.blocks.desk import Desk, EvseView, refusal
 from chargerd.ocpp.blocks.reservation import Reservations
@@ -44,11 +45,13 @@ class RemoteControl(Block):
         transactions: Transactions,
         charging: SmartCharging,
         reservations: Reservations,
+        authorization: Authorization,
     ) -> None:
         self._desk = desk
         self._transactions = transactions
         self._charging = charging
         self._reservations = reservations
+        self._authorization = authorization
         self._unlocking: list[_Unlocking] = []
 
     def routes(self) -> Mapping[str, Handler]:
@@ -65,6 +68,8 @@ class RemoteControl(Block):
         evse_id = request.get("evseId")
         asked = request["idToken"]
         token = Token(asked["idToken"], asked["type"], group_of(request))
+        if self._authorization.is_master_pass(token, now):
+            return refusal("UnsupportedRequest", "a master pass starts none: C16.FR.03")
         if evse_id is None:
             view = self._free_evse(token)
             if view is None:

@@ -394,6 +394,33 @@ def test_a_master_pass_that_is_blocked_ends_nothing() -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("how", ["told", "cached", "listed"])
+@req("C16.FR.03", "C12.FR.09")
+def test_a_master_pass_starts_nothing_from_afar(
+    version: str, how: str, check: bool
+) -> None:
+    """And ends nothing: nobody has presented it. F01.FR.02 starts without a check;
+    that is no reason to start what may never start."""
+    presets = {**MASTER, "AuthCtrlr.AuthorizeRemoteStart": check}
+    rig = Rig(config(evses=2, device_model=presets), version=version).boot()
+    if how != "told":
+        learn = cached if how == "cached" else listed
+        learn(rig, OTHER, {**ACCEPTED, **group("Master")})
+    rig.observe(P.CONNECTED, evse_id=1)
+    rig.observe(P.ENERGY, evse_id=2, authorised=True)
+    rig.clear()
+    call = {"remoteStartId": 7, "idToken": id_token(OTHER)}
+    for more in ({}, {"evseId": 1}):
+        request = {**call, **more, **(group("master") if how == "told" else {})}
+        answer = rig.call("RequestStartTransaction", request)
+        assert isinstance(answer, dict)
+        assert answer["status"] == "Rejected"
+    rig.run_s(1)
+    assert not [r for r in rig.asked() if isinstance(r, StartRequest | StopRequest)]
+
+
+@BOTH
 @req("C16.FR.08")
 def test_its_transactions_say_so(version: str) -> None:
     rig = Rig(config(device_model=MASTER), version=version).boot()
