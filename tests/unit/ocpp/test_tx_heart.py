@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chargerd.clock import Now
-from chargerd.model import SessionPhase
+from chargerd.model import Contract, SessionPhase, VehiclePhase, VehicleState
 from chargerd.ocpp.effects import Ask, Dispatch
 from tests.unit.ocpp.station_rig import Rig, config
-from tests.unit.scheduler.stand import Stand
+from tests.unit.scheduler.stand import FakeVehicle, Stand
 
 P = SessionPhase
 KEPT = {
@@ -23,6 +24,20 @@ RESUME = {
 }
 
 
+class ShowsContract(FakeVehicle):
+    """It talks as soon as it is plugged in."""
+
+    def state(self) -> VehicleState:
+        found = super().state()
+        if not self.plugged:
+            return found
+        talks = found.phase is VehiclePhase.NONE
+        phase = VehiclePhase.HANDSHAKE if talks else found.phase
+        return replace(
+            found, phase=phase, contract=Contract("JPABCC1", "", trusted=True)
+        )
+
+
 class House:
     """One daemon: heart, hardware, station. `again` is what a kill leaves of it."""
 
@@ -30,6 +45,7 @@ class House:
         presets = {"SampledDataCtrlr.TxUpdatedInterval": 0, **presets}
         self.presets = presets
         self.heart = Stand()
+        self.trusted = True  # the clock
         self.rig = Rig(config(device_model=presets), saved, mono=self.heart.mono)
         self.rig.boot()
         self._effects()
@@ -48,7 +64,10 @@ class House:
             report = self.heart.reports[-1]
             now = report.snapshot.now
             self.rig.pass_s(now.mono - self.rig.now.mono)
-            self.rig.now = Now(now.mono, self.rig.now.utc)
+            self.rig.now = Now(now.mono, self.rig.now.utc, self.trusted)
+            for question in self.heart.questions:
+                self.rig.station.ask(question, self.rig.now)
+            self.heart.questions.clear()
             self.rig.station.observe(report, self.rig.now)
             self.rig.drain()
             self._effects()
@@ -117,6 +136,27 @@ def test_without_permission_it_stands_still() -> None:
         most_w = max(most_w, abs(after.heart.decision().power_w))
     assert most_w == 0.0
     assert after.told() == [("TxResumed", "SuspendedEVSE")]
+
+
+@pytest.mark.req("E17.FR.10")
+def test_a_contract_waits_for_the_clock_and_the_old_transaction_goes_on() -> None:
+    """Started by a card, or by that contract: nobody is asked a second time."""
+    before = House(RESUME)
+    before.start()
+    old = before.heart.report().snapshot.session
+    after = before.again()
+    after.heart.vehicles[1] = ShowsContract(plugged=True)
+    after.trusted = False
+    after.run(10.0)
+    assert after.heart.report().snapshot.vehicle.contract is not None
+    assert (after.rig.payloads("Authorize"), after.told()) == ([], [])
+    after.trusted = True
+    after.run(12.0)
+    assert after.rig.payloads("Authorize") == []
+    assert after.told()[0] == ("TxResumed", "Charging")
+    session = after.heart.report().snapshot.session
+    assert (session.id, session.token, session.phase) == (old.id, old.token, P.ENERGY)
+    assert after.heart.decision().power_w > 2000.0
 
 
 @pytest.mark.req("E16.FR.05", "E16.FR.14")
