@@ -409,6 +409,7 @@ class App:
             "up_s": self._clock.now().mono - self._started_mono,
             "clock_trusted": self._clock.now().trusted,
             "ocpp_connected": self._ocpp.up,
+            "ocpp_why": "" if self._ocpp.up else self._ocpp.why_down,
             "store_fault": self._store.fault,
             "records_fault": self._recorder.fault if self._recorder else "",
             "tick_late_ms": spread_ms(stats.late_s),

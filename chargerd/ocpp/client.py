@@ -142,6 +142,7 @@ class OcppClient:
         self._owed: dict[int, CallIn] = {}  # answers promised on this link
         self._back_off = link.BackOff()
         self._reported: set[str] = set()  # security events since the last link
+        self.why_down = ""  # why the last link ended, or the last try failed
         self.people = people.People(station, clock.now, self._drain)
 
     # For the rest of the house
@@ -214,6 +215,7 @@ class OcppClient:
             await asyncio.sleep(wait_s)
 
     def _no_link(self, error: OcppError, connection: Connection) -> None:
+        self.why_down = error.description
         log.warning("ocpp.no_link", why=error.description, slot=connection.slot)
         event = error.event if isinstance(error, link.LinkError) else ""
         if event and event not in self._reported:
@@ -239,7 +241,8 @@ class OcppClient:
             why = "; ".join(str(error) or "timeout" for error in ended.exceptions)
         finally:
             self._link_down(session, version)
-            log.info("ocpp.link_down", why=why[:200])
+            self.why_down = why[:200]
+            log.info("ocpp.link_down", why=self.why_down)
             await websocket.close()  # bounded by CLOSE_TIMEOUT_S
 
     def _link_up(self, session: link.Session, version: str) -> None:

@@ -39,6 +39,11 @@ _CIPHERS = (  # A00.FR.319, with the ECDHE variants of the RSA suites
     ":ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
     ":AES128-GCM-SHA256:AES256-GCM-SHA384"
 )
+_HINTS = {
+    401: ": identity or password is not the one it has ([ocpp] identity, password)",
+    403: ": it does not let this station in ([ocpp] identity)",
+    404: ": it has nothing there ([ocpp] url, identity)",
+}
 _TLS_EVENTS = (  # part of OpenSSL's reason -> OCPP security event
     ("PROTOCOL", "InvalidTLSVersion"),
     ("VERSION", "InvalidTLSVersion"),
@@ -240,7 +245,8 @@ async def open_link(
     except InvalidStatus as error:
         status = error.response.status_code
         event = "FailedToAuthenticateAtCsms" if status in (401, 403) else ""
-        raise LinkError(f"CSMS answered HTTP {status}", event) from error
+        hint = _HINTS.get(status, "")
+        raise LinkError(f"CSMS answered HTTP {status}{hint}", event) from error
     except (OSError, WebSocketException, TimeoutError, ValueError) as error:
         # ValueError: a name that cannot be one, such as "csms..example"
         raise LinkError(f"no link: {type(error).__name__}: {error}"[:200]) from error

@@ -451,6 +451,7 @@ async def test_a_refused_password_is_one_security_event() -> None:
         async def body() -> None:
             await csms.until(lambda: len(refusals) >= 3)
             assert bench.station.events == ["FailedToAuthenticateAtCsms"]
+            assert "identity or password" in bench.client.why_down
             bench.client.security_event("MaintenanceLoginFailed", "uid 1")
             bench.client.security_event("MaintenanceLoginFailed", "uid 1")
             assert len(bench.station.events) == 3  # those of the house all count

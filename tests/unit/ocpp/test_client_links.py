@@ -65,6 +65,7 @@ async def test_the_station_hears_of_attempts_that_fail() -> None:
 
         async def body() -> None:
             await bench.station.until(lambda: bench.station.failures >= 2)
+            assert "Connect call failed" in bench.client.why_down
             bench.station.link_to = Connection.of(bench.client._config, "CS1")
             await csms.until(lambda: csms.links)
 
