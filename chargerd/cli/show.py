@@ -91,6 +91,8 @@ def _station(station: Json) -> list[Text]:
     """The daemon's own condition; what is wrong in red."""
     minutes, seconds = divmod(round(station.get("up_s", 0.0)), 60)
     link = "connected" if station.get("ocpp_connected") else "NOT connected"
+    if link != "connected" and station.get("ocpp_why"):
+        link += f" ({station['ocpp_why']})"
     clock = "right" if station.get("clock_trusted") else "not set by anyone yet"
     p99 = {
         name: station.get(f"{name}_ms", {}).get("p99", 0.0)
@@ -203,6 +205,11 @@ def flex(answer: Json) -> RenderableType:
 
 def _ways(found: Json) -> tuple[str, str]:
     return f"{found['up_w'] / 1000:.2f} kW", f"{found['down_w'] / 1000:.2f} kW"
+
+
+def _moment(utc: str | None) -> str:
+    """`11-26 10:24:14`: short, so that a table stays on one line."""
+    return utc[5:19].replace("T", " ") if utc else "-"
 
 
 def _local(utc: str) -> str:
@@ -337,19 +344,19 @@ def session(answer: Json) -> RenderableType:
         for row in answer["current"]
     ]
     table = _table(
-        "finished", "EVSE", "session", "ended", "reason", "in", "out", "faults"
+        "finished", "EVSE", "session", "ended (UTC)", "reason", "in", "out", "faults"
     )
     for row in answer["finished"]:
         table.add_row(
             _text(row.get("evse_id")),
             _text(row.get("session_id")),
-            _text(row.get("ended_utc"))[:19],
+            _moment(row.get("ended_utc")),
             _text(row.get("reason")),
             _text(row.get("energy_in_wh"), "Wh"),
             _text(row.get("energy_out_wh"), "Wh"),
             ", ".join(row.get("faults", ())) or "none",
         )
-    return Group(*parts, table)
+    return Group(*parts, table if table.row_count else Text("no session has ended yet"))
 
 
 def faults(answer: Json) -> RenderableType:
@@ -370,9 +377,9 @@ def faults(answer: Json) -> RenderableType:
     for row in answer["history"]:
         table.add_row(
             row["name"],
-            str(row["evse_id"]),
-            row["since_utc"][:19],
-            (row["gone_utc"] or "present")[:19],
+            str(row["evse_id"] or "-"),
+            _moment(row["since_utc"]),
+            _moment(row["gone_utc"]) if row["gone_utc"] else "present",
             row["info"],
         )
     return Group(*parts, table) if answer["history"] else Group(*parts)
@@ -438,9 +445,16 @@ def _flatten(prefix: str, value: Any, lines: list[str]) -> None:
             _flatten(f"{prefix}[{index}]", item, lines)
     else:
         items = value if isinstance(value, list) else [value]
-        items = [round(i, 3) if isinstance(i, float) else i for i in items]
-        shown = ", ".join(map(str, items)) if isinstance(value, list) else items[0]
-        lines.append(f"{prefix} = {'-' if shown in (None, '') else shown}")
+        lines.append(f"{prefix} = {', '.join(map(_word, items)) or '-'}")
+
+
+def _word(value: Any) -> str:
+    """A single value as TOML and JSON write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        value = round(value, 3)
+    return "-" if value in (None, "") else str(value)
 
 
 def _promise(evse_id: int, promise: Json) -> str:

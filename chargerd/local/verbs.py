@@ -196,6 +196,11 @@ class Verbs:
         evse_id = self._evse(question)
         if question.get("clear") is True:
             return self._request(PromiseRequest(evse_id, None))
+        if self._ports.read.session(evse_id)["phase"] == "idle":
+            raise LocalError(
+                f"no vehicle at EVSE {evse_id}: plug it in first; "
+                "[vehicle.promise] holds the wish of every day"
+            )
         seconds = number(question, "seconds", 1, MAX_PROMISE_S)
         floor = question.get("floor")
         return self._request(

@@ -304,6 +304,25 @@ def test_the_meters_numbers_are_short_and_the_connection_is_told() -> None:
     assert "9984.0" in text
 
 
+def test_words_are_those_of_the_file_and_the_wire_not_of_python() -> None:
+    values = {"a": True, "b": [False, None], "c": [], "d": None, "e": "", "f": 1.0}
+    lines = _text(show.tree(values)).split("\n")
+    wanted = ["a = true", "b = false, -", "c = -", "d = -", "e = -", "f = 1.0"]
+    assert [line.strip() for line in lines][:6] == wanted
+
+
+def test_tables_of_what_is_over_fit_a_terminal() -> None:
+    stamp = "2026-11-26T10:24:14.100782+00:00"
+    over = {"evse_id": 1, "session_id": "S-1", "ended_utc": stamp}
+    fault = {"name": "CsmsLost", "evse_id": 0, "since_utc": stamp, "gone_utc": None}
+    history = {"active": [], "history": [{**fault, "info": "silent"}]}
+    session = _text(show.session({"current": [], "finished": [over]}))
+    for text in (session, _text(show.faults(history))):
+        assert "11-26 10:24:14" in text
+    empty = _text(show.session({"current": [], "finished": []}))
+    assert empty.strip() == "no session has ended yet"
+
+
 def test_why_tells_the_ramp_and_what_flows() -> None:
     now = decision(a_decision(1.0, -2000.0, wanted_w=-7000.0))
     answer = {"evses": [{"evse_id": 1, "now": now, "meter_w": -1960.0, "history": []}]}
@@ -319,6 +338,8 @@ def test_why_tells_the_ramp_and_what_flows() -> None:
     [
         ({"ocpp_connected": True, "clock_trusted": True}, "system connected", "given"),
         ({"ocpp_connected": False}, "NOT connected; clock not set", "restarted"),
+        ({"ocpp_why": "HTTP 401"}, "NOT connected (HTTP 401); clock", "restarted"),
+        ({"ocpp_connected": True, "ocpp_why": ""}, "system connected; clock", "NOT"),
         (
             {"restarts": {"ocpp": 0, "vehicle1": 2}},
             "vehicle1 was restarted 2",

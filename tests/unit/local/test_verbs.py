@@ -30,6 +30,7 @@ from chargerd.model import (
     Request,
     ResetRequest,
     Segment,
+    Session,
     StartRequest,
     StopReason,
     StopRequest,
@@ -303,6 +304,19 @@ async def test_what_the_heart_does_not_take_is_not_accepted(
 ) -> None:
     with pytest.raises(LocalError, match="not taken"):
         await Verbs(Heart(full=True).ports()).answer(question)
+
+
+@pytest.mark.asyncio
+async def test_a_promise_to_nobody_is_refused() -> None:
+    heart = Heart()
+    ports = heart.ports()
+    report = a_report(1.0)
+    snapshot = replace(report.snapshot, session=Session(1))
+    ports.read.report(replace(report, snapshot=snapshot))
+    question = {"verb": "promise", "soc": 80, "seconds": 2700}
+    with pytest.raises(LocalError, match="no vehicle at EVSE 1: plug it in first"):
+        await Verbs(ports).answer(question)
+    assert heart.requests == []
 
 
 @pytest.mark.asyncio
