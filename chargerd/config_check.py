@@ -10,6 +10,7 @@ import grp
 import ipaddress
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
@@ -244,12 +245,25 @@ def _absent_here(config: Config) -> Iterator[str]:
                 f"ocpp.certificates_dir: {ocpp.certificates_dir / name} is not to be "
                 f"seen; security profile {ocpp.security_profile} needs it"
             )
+    yield from _extras_absent(config)
     for door in ("openadr2", "ieee2030_5"):  # their processes read the files, later
         asked = getattr(config.grid, door)
         for name in ("ca", "certificate", "key") if asked else ():
             path = getattr(asked, name)
             if path is not None and not seen(path):
                 yield f"grid.{door}.{name}: {path} is not to be seen; it is needed"
+
+
+def _extras_absent(config: Config) -> Iterator[str]:
+    """What is imported only when it is used."""
+    ocpp = config.ocpp
+    for used, key, module, extra in (
+        ("SFTP" in ocpp.transfer.protocols, "ocpp.transfer", "asyncssh", "sftp"),
+        (ocpp.firmware.installer == "rauc", "ocpp.firmware", "dbus_fast", "rauc"),
+        (config.site.plan is not None, "site.plan", "highspy", "planner"),
+    ):
+        if used and find_spec(module) is None:
+            yield f"{key}: needs {module}, which is not here; install chargerd[{extra}]"
 
 
 def _v2g_absent(config: Config) -> Iterator[str]:

@@ -60,7 +60,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        problems += [_explain(item) for item in error.errors(include_url=False)]
+        problems += _explained(error.errors(include_url=False))
         raise ConfigError(path, problems) from None
     problems += contradictions(config)
     if problems:
@@ -181,6 +181,16 @@ def _value(steps: list[str], text: str) -> Any:
         return value
     field = _table(steps[:-1]).get(steps[-1])
     return text if field and field.annotation in (str, SecretStr, Path) else value
+
+
+def _explained(found: Sequence[Any]) -> list[tuple[str, str]]:
+    """Without "too short" of a list whose members are what is wrong."""
+    inside = {tuple(item["loc"][:n]) for item in found for n in range(len(item["loc"]))}
+    return [
+        _explain(item)
+        for item in found
+        if item["type"] != "too_short" or tuple(item["loc"]) not in inside
+    ]
 
 
 def _explain(item: Any) -> tuple[str, str]:

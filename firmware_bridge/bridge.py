@@ -245,5 +245,8 @@ def _build_evse(spec: EvseSpec, ports: Ports) -> EvseDevices:
             catalog.READERS, devices.reader, ports, stats["reader"]
         )
     if devices.chademo is not None:
-        evse.vehicle_bus = ports.can(devices.chademo.at)
+        try:
+            evse.vehicle_bus = ports.can(devices.chademo.at)
+        except BridgeError as error:
+            raise BridgeError(f"evse{spec.id}.chademo: {error}") from error
     return evse

@@ -141,4 +141,7 @@ def make(
         raise BridgeError(
             f"{stats.name}: no driver {spec.driver!r}; known: {', '.join(role)}"
         )
-    return factory(spec, ports, stats)
+    try:
+        return factory(spec, ports, stats)
+    except BridgeError as error:
+        raise BridgeError(f"{stats.name}: {error}") from error

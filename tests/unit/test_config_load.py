@@ -256,8 +256,7 @@ def test_a_wrong_door_of_the_grid_is_said_in_words(
 def test_of_a_list_the_wrong_value_is_named(tmp_path: Path) -> None:
     text = GOOD + 'versions = ["ocpp1.6"]'
     assert _problems(tmp_path, text) == [
-        "ocpp.versions[0]: input should be 'ocpp2.1' or 'ocpp2.0.1' (is 'ocpp1.6')",
-        "ocpp.versions: needs at least 1 value that is right",
+        "ocpp.versions[0]: input should be 'ocpp2.1' or 'ocpp2.0.1' (is 'ocpp1.6')"
     ]
 
 
@@ -383,6 +382,21 @@ def test_files_that_are_not_here_are_named(tmp_path: Path) -> None:
         "grid.ieee2030_5.certificate",
         "grid.ieee2030_5.key",
     ]
+
+
+def test_an_extra_that_is_wanted_and_not_here_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = '[ocpp.transfer]\nprotocols = ["SFTP"]\n[ocpp.firmware]\n'
+    text = GOOD + table + 'installer = "rauc"\n[site.plan]'
+    config = load(_write(tmp_path, text), {})
+    for missing in (True, False):
+        monkeypatch.setattr(
+            config_check, "find_spec", lambda name, gone=missing: None if gone else name
+        )
+        found = "\n".join(config_check.warnings(config))
+        for extra in ("sftp", "rauc", "planner"):
+            assert (f"install chargerd[{extra}]" in found) is missing
 
 
 def test_a_modem_without_its_unit_is_named(tmp_path: Path) -> None:
