@@ -121,12 +121,15 @@ async def _obey_all(csms: Csms, lines: asyncio.Queue[str]) -> None:
 
 async def main(args: argparse.Namespace) -> None:
     """Serve until a signal comes."""
-    csms = await Csms.start(
-        args.host,
-        args.port,
-        versions=args.version or tuple(FOLDERS)[::-1],
-        password=args.password,
-    )
+    try:
+        csms = await Csms.start(
+            args.host,
+            args.port,
+            versions=args.version or tuple(FOLDERS)[::-1],
+            password=args.password,
+        )
+    except OSError as error:
+        sys.exit(f"csms: {error}; end the other one, or use --port")
     csms.boot_status, csms.boot_interval_s = args.boot, args.interval
     csms.blocked = set(args.block)
     form = json_line if args.json else line

@@ -73,7 +73,8 @@ def make(
     known = MODEL_KEYS[kind] | BATTERY_KEYS
     if set(wanted) - known:
         unknown = sorted(set(wanted) - known)
-        raise ValueError(f"{kind}: unknown {unknown}; known are {sorted(known)}")
+        every = sorted(known | {"connector", "ev", "soc", "capacity_wh", "profile"})
+        raise ValueError(f"{kind}: unknown {unknown}; known are {every}")
     model_kw = {key: wanted[key] for key in wanted if key in MODEL_KEYS[kind]}
     battery_kw = {key: wanted[key] for key in wanted if key not in model_kw}
     numbers = {**battery_kw, "soc": soc, "capacity_wh": capacity_wh}

@@ -10,7 +10,7 @@ import pytest
 
 from hil.csms import CallFailed, Csms, CsmsError, Message, Refusal
 from hil.csms import dispatch as to
-from hil.csms.__main__ import COMMANDS, arguments, obey
+from hil.csms.__main__ import COMMANDS, arguments, main, obey
 from hil.csms.answers import default_answer
 from hil.csms.gist import gist, json_line, line
 from hil.csms.judge import actions, check
@@ -19,6 +19,13 @@ from tests.unit.hil_csms.station import BOOT, event, station
 
 ACCEPTED = {"status": "Accepted"}
 STARTED = event(0, "Started", "T7", evse={"id": 1})
+
+
+@pytest.mark.asyncio
+async def test_a_port_that_is_taken_is_said_in_a_line() -> None:
+    async with await Csms.start() as csms:
+        with pytest.raises(SystemExit, match="--port"):
+            await main(arguments(["--port", str(csms.port)]))
 
 
 @pytest.mark.asyncio

@@ -204,6 +204,7 @@ def test_catalogue(kind) -> None:
         ("basic", {"max_a": "x"}, "max_a"),
         ("basic", {"max_a": float("nan")}, "max_a"),
         ("basic", {"max_a": -1}, "max_a"),
+        ("chademo", {"conector": 1}, "known are .*'connector'.*'soc'"),
         ("basic", {"phases": 0}, "phases"),
         ("chademo", {"protocol_number": 256}, "protocol_number"),
         ("chademo", {"protocol_number": 1.5}, "protocol_number"),
