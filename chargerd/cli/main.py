@@ -119,7 +119,7 @@ def why(
     at: Annotated[str | None, typer.Option(help=f"Then. {times.HELP}")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why this power now, and the decisions before; or why that power then."""
+    """Why this power now, or then (--at); the decisions before."""
     if at is None:
         _show(context.obj.ask("why", evse=evse, last=last), as_json, "why")
         return
@@ -129,19 +129,22 @@ def why(
 
 @app.command()
 def flex(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
-    """What could be done beside what is done: power up and down, energy, until when."""
+    """What could be done instead: power, energy, until when.
+
+    Up = more into the grid, down = more out of it; beside what is done now.
+    """
     _show(context.obj.ask("flex", evse=evse), as_json, "flex")
 
 
 @app.command()
 def plan(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
-    """What is planned: power, energy and prices of the next hours."""
+    """What is planned for the next hours: power, energy, prices."""
     _show(context.obj.ask("plan", evse=evse), as_json, "plan")
 
 
 @app.command()
 def grid(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
-    """The grid's doors with their counters, and the dispatch signals that live."""
+    """The grid's doors with counters; the signals that live."""
     _show(context.obj.ask("grid", evse=evse), as_json, "grid")
 
 
@@ -208,7 +211,7 @@ def promise(
     clear: Annotated[bool, typer.Option("--clear", help="No promise.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How the promise to the driver stands; with options, what it shall be.
+    """How the promise to the driver stands, or what it shall be.
 
     --soc 80 with --in 45 (minutes) or --by 07:30; or --clear.
     """
@@ -242,7 +245,7 @@ def start(
 
 @app.command()
 def stop(context: typer.Context, evse: Evse = None, as_json: AsJson = False) -> None:
-    """End the session: power to 0, contactors open, connector free."""
+    """End the session: power to 0, contactors open, plug free."""
     _done(context.obj.ask("stop", evse=evse), as_json, "asked to stop")
 
 
@@ -255,7 +258,7 @@ def reset(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restart the daemon when no session runs; with --evse that EVSE alone.
+    """Restart the daemon, or one EVSE, when no session runs.
 
     Clears the faults that wait for a technician. --now ramps down and restarts at once.
     """
@@ -265,7 +268,10 @@ def reset(
 
 @app.command()
 def island(context: typer.Context, as_json: AsJson = False) -> None:
-    """In a blackout: feed the house from the vehicle ([site.blackout])."""
+    """In a blackout: feed the house from the vehicle.
+
+    Where [site.blackout] allows it.
+    """
     _done(context.obj.ask("island"), as_json, "asked to feed the house")
 
 
@@ -276,7 +282,10 @@ def priority(
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Charge this session ahead of others, as the central system has allowed it."""
+    """Charge this session ahead of others.
+
+    Where the central system has set how (OCPP K22).
+    """
     done = "priority is over" if off else "priority holds"
     _done(context.obj.ask("priority", evse=evse, off=off), as_json, done)
 
@@ -297,9 +306,9 @@ def limit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop this session's energy at a limit; the central system is told.
+    """Stop this session's energy at a limit.
 
-    A limit that the central system has set cannot be raised, only lowered.
+    The central system is told. A limit that it has set can be lowered, not raised.
     """
     if energy is minutes is soc is cost is None:
         raise typer.BadParameter("give --energy, --minutes, --soc or --cost")
@@ -339,7 +348,10 @@ def send(
     seconds: Annotated[float, typer.Option(min=0.1, help="Lifetime.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Send a setpoint of the lowest priority; it ends by itself after --seconds."""
+    """Send a setpoint of the lowest priority.
+
+    It ends by itself after --seconds. Where [local] dispatch allows it.
+    """
     answer = context.obj.ask(
         "dispatch", evse=evse, power_w=power, mode=mode.value, seconds=seconds
     )
@@ -348,7 +360,10 @@ def send(
 
 @config.command("show")
 def config_show(context: typer.Context, as_json: AsJson = False) -> None:
-    """The whole configuration, secrets hidden; from the file with --config."""
+    """The whole configuration, secrets hidden.
+
+    The daemon's; with `chargerctl --config FILE config show` the file's.
+    """
     where: Where = context.obj
     if where.config is None:
         _show(where.ask("config")["config"], as_json, "tree")

@@ -19,18 +19,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON."
 
 @app.command()
 def display(context: typer.Context, as_json: AsJson = False) -> None:
-    """What each display shows drivers now; EVSE 0 is the main one."""
+    """What each display shows drivers now. EVSE 0 is the main one."""
     answer = context.obj.ask("display")
     lines = [
         f"EVSE {shown['evse_id']}  {shown['kind']}: {shown['content']}"
         for shown in answer["texts"]
     ]
-    typer.echo(json.dumps(answer) if as_json else "\n".join(lines or ["nothing"]))
+    typer.echo(
+        json.dumps(answer)
+        if as_json
+        else "\n".join(lines or ["no display shows anything"])
+    )
 
 
 @app.command()
 def terminal(context: typer.Context, as_json: AsJson = False) -> None:
-    """What a payment terminal is to reserve and to do (OCPP C18 to C23)."""
+    """What a payment terminal is to reserve and to do."""
     answer = context.obj.ask("terminal")
     if as_json:
         typer.echo(json.dumps(answer))
@@ -46,7 +50,7 @@ def terminal(context: typer.Context, as_json: AsJson = False) -> None:
 def refuse_tariff(
     context: typer.Context, evse: Evse = None, as_json: AsJson = False
 ) -> None:
-    """The driver does not accept the tariff that is shown: end his session."""
+    """The driver does not accept the tariff. It ends his session."""
     answer = context.obj.ask("refuse-tariff", evse=evse)
     typer.echo(json.dumps(answer) if as_json else "the session ends")
 
@@ -60,7 +64,10 @@ def web_payment(
     cost: Annotated[float | None, typer.Option(min=0, help="At most.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a driver wants to pay for, before he scans the code on the display."""
+    """What a driver wants to pay for on the web.
+
+    Given before he scans the code on the display.
+    """
     if energy is minutes is cost is None:
         raise typer.BadParameter("give --energy, --minutes or --cost")
     answer = context.obj.ask(

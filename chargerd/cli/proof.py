@@ -31,8 +31,10 @@ def proof(
     folder: records.Folder = None,
     as_json: records.AsJson = False,
 ) -> None:
-    """Proof of operation by day and month, from the chain of records: energy both ways,
-    days in use, dispatch, island, CO2 avoided, and whether the records are whole.
+    """Proof of operation by day and month.
+
+    From the chain of records: energy both ways, days in use, dispatch, island, CO2
+    avoided, and whether the records are whole.
 
     Without --from and --to, the last 365 days.
     """

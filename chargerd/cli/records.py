@@ -120,7 +120,7 @@ def verify(
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow the chain of records, and check the meters' own signatures in them.
+    """Follow the chain of records; check meters' signatures.
 
     Names the first broken link and each signature that does not hold: exit status 1.
     """
@@ -180,7 +180,10 @@ def settlement(
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Energy of half hours or sessions, from the meter's registers, both directions."""
+    """Energy of half hours or sessions, both directions.
+
+    From the meter's registers.
+    """
     found = chained(context, folder, kind.value, begin, end)
     if as_json:
         typer.echo(json.dumps(found, indent=2))

@@ -25,8 +25,10 @@ def report(
     folder: records.Folder = None,
     as_json: records.AsJson = False,
 ) -> None:
-    """A session or a day as one HTML page with plots: power, limits, SoC, promise,
-    price, frequency. With --json, the sums too."""
+    """A session or a day as one HTML page with plots.
+
+    Power, limits, SoC, promise, price, frequency. With --json, the sums too.
+    """
     from chargerd.records.errors import RecordsError
     from chargerd.records.ledger import Ledger
     from chargerd.records.report import page, pictures

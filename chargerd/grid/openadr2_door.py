@@ -92,6 +92,7 @@ class Openadr2Door:
     def __init__(self, ven: Ven, speaker: Speaker, ports: Ports) -> None:
         self._ven, self._speaker, self._ports = ven, speaker, ports
         self._follower = Follower(ven, ports, NAMESPACE)
+        self._problem = ""
 
     async def run(self) -> None:
         """Until cancelled; the process never outlives it."""
@@ -117,8 +118,9 @@ class Openadr2Door:
             if self._ven.registered != was:
                 log.info("openadr2_registered", registered=self._ven.registered)
             error = answer.get("error")
+            why = str(answer.get("text", ""))[:300]
+            self._problem = ": ".join(filter(None, (error, why))) if error else ""
             if error and self._ven.refused[error] % LOG_EVERY == 1:
-                why = str(answer.get("text", ""))[:300]
                 log.warning("openadr2_failed", call=call.message, error=error, why=why)
 
     def report(self, report: EvseReport) -> None:
@@ -127,7 +129,8 @@ class Openadr2Door:
 
     def status(self) -> dict[str, Any]:
         """For people."""
-        return {**self._ven.status(), "process_starts": self._speaker.starts}
+        own = {"problem": self._problem, "process_starts": self._speaker.starts}
+        return {**self._ven.status(), **own}
 
 
 def settings(config: Openadr2) -> Json:

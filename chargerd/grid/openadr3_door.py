@@ -39,6 +39,7 @@ class Openadr3Door:
     def __init__(self, ven: Ven, http: Http, ports: Ports) -> None:
         self._ven, self._http, self._ports = ven, http, ports
         self._follower = Follower(ven, ports, NAMESPACE)
+        self._problem = ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -79,6 +80,7 @@ class Openadr3Door:
                 )
 
     def _complain(self, call: Call, reason: str, why: str) -> None:
+        self._problem = f"{reason}: {why[:300]}"
         if self._ven.refused[reason] % LOG_EVERY == 1:
             log.warning("openadr3_failed", call=call.kind, error=reason, why=why[:300])
 
@@ -88,7 +90,11 @@ class Openadr3Door:
 
     def status(self) -> dict[str, Any]:
         """For people."""
-        return {**self._ven.status(), "alerts": self._ven.alerts(self._ports.now())}
+        told = self._ven.status()
+        if told["connected"]:
+            self._problem = ""
+        alerts = self._ven.alerts(self._ports.now())
+        return {**told, "problem": self._problem, "alerts": alerts}
 
 
 async def _parsed(answer: Answer) -> Any:

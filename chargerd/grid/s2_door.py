@@ -49,6 +49,7 @@ class S2Door:
         self._manager, self._config = manager, config
         self._context, self._ports = context, ports
         self._connected = False
+        self._problem = ""
 
     async def run(self) -> None:
         """Until cancelled; each failure waits longer, up to a minute."""
@@ -67,10 +68,11 @@ class S2Door:
             wait_s = min(LONGEST_WAIT_S, 2.0 * wait_s)
 
     def _count(self, error: Exception) -> None:
+        self._problem = str(error)[:300]
         refused = self._manager.refused
         refused["connection"] += 1
         if refused["connection"] % 100 == 1:
-            log.warning("s2_failed", why=str(error)[:300])
+            log.warning("s2_failed", why=self._problem)
 
     async def _session(self) -> bool:
         """One socket's life; True if the CEM has said anything."""
@@ -89,7 +91,7 @@ class S2Door:
             ping_timeout=PING_S,
             close_timeout=2.0,
         ) as socket:
-            self._connected = True
+            self._connected, self._problem = True, ""
             log.info("s2_up", url=self._config.url)
             self._manager.begin(self._ports.now())
             return await self._converse(socket)
@@ -135,7 +137,8 @@ class S2Door:
 
     def status(self) -> dict[str, Any]:
         """For people."""
-        return {"connected": self._connected, **self._manager.status()}
+        own = {"connected": self._connected, "problem": self._problem}
+        return {**own, **self._manager.status()}
 
 
 def build(config: Config, ports: Ports) -> GridDoor:

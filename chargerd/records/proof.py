@@ -221,7 +221,7 @@ def _integrity(proof: Proof, check: Check) -> str:
         lines.append(f"BROKEN: {check.broken}. Records behind it are not counted.")
     else:
         lines.append(
-            f"All {check.links} records of the chain hold, newest hash {check.head}. "
+            f"All {check.links} records of the chain hold, newest hash {check.head or '-'}. "
             "It was checked when this page was made: `chargerctl records verify`."
         )
     if check.wrong_signatures:

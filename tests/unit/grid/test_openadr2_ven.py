@@ -31,6 +31,7 @@ from chargerd.grid.errors import GridError
 from chargerd.grid.openadr2_door import Openadr2Door, Speaker
 from chargerd.grid.openadr2_reports import Telemetry
 from chargerd.grid.openadr2_ven import Failed, Ven, unpack
+from tests.process import until
 from tests.unit.grid.openadr2_stand import URL, Stand, event
 from tests.unit.grid.stand import at, config, ports, report
 
@@ -408,6 +409,21 @@ async def test_the_door_registers_follows_and_keeps() -> None:
     saved = told.saved["grid.openadr2", "state"]
     assert saved["ven_id"] == "007"
     assert door.status()["events"] == {"E1": "followed: LOAD_DISPATCH setpoint"}
+    assert door.status()["problem"] == ""
+
+
+@pytest.mark.asyncio
+async def test_the_door_says_what_its_process_lacks() -> None:
+    given, _ = ports()
+    door = Openadr2Door(Stand().ven, Speaker({}, ("/nonexistent",)), given)
+    running = asyncio.create_task(door.run())
+    async with asyncio.timeout(10.0):
+        while not door.status()["problem"]:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert door.status()["problem"] == "process"
 
 
 def test_without_openleadr_the_door_says_what_to_install(

@@ -92,6 +92,7 @@ async def test_an_event_reaches_the_heart_and_ends_with_its_deletion() -> None:
 
             await until("its end", over)
             assert door.status()["connected"]
+            assert door.status()["problem"] == ""
             assert "CANARY" not in json.dumps(door.status())
         finally:
             task.cancel()
@@ -121,6 +122,7 @@ async def test_answers_that_are_no_json_or_refusals_are_counted_and_logged() -> 
             with capture_logs() as logs:
                 await until("two refusals", counted)
             assert [log["error"] for log in logs] == ["find ven 403"]
+            assert door.status()["problem"] == "find ven 403: <html>"
             assert told.signals == []
         finally:
             task.cancel()

@@ -79,6 +79,7 @@ async def test_asked_then_gone() -> None:
         assert first.segments[0].setpoint_w == -3000.0
         assert last.segments == ()
         assert "CANARY" not in json.dumps(door.status())
+        assert door.status()["problem"] == ""
 
 
 @pytest.mark.asyncio
@@ -144,6 +145,7 @@ async def test_no_cem_is_counted_and_tried_again() -> None:
         return "connection" in door.status()["refused"]
 
     await until("a refusal", counted)
+    assert "Connect call failed" in door.status()["problem"]
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
