@@ -1,5 +1,5 @@
-# make demo | test | lint | bench | proof | interop | stories   each sets itself up from nothing
-# Needs only Python >= 3.11 with venv, and make.
+# make demo | test | lint | bench | proof | interop | stories | service | fuzz | coverage-ocpp
+# Each sets itself up from nothing. Needs only Python >= 3.11 with venv, and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin

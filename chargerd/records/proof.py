@@ -220,8 +220,9 @@ def _integrity(proof: Proof, check: Check) -> str:
     if check.broken:
         lines.append(f"BROKEN: {check.broken}. Records behind it are not counted.")
     else:
+        head = check.head or "-"
         lines.append(
-            f"All {check.links} records of the chain hold, newest hash {check.head or '-'}. "
+            f"All {check.links} records of the chain hold, newest hash {head}. "
             "It was checked when this page was made: `chargerctl records verify`."
         )
     if check.wrong_signatures:

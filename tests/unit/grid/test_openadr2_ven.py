@@ -417,9 +417,11 @@ async def test_the_door_says_what_its_process_lacks() -> None:
     given, _ = ports()
     door = Openadr2Door(Stand().ven, Speaker({}, ("/nonexistent",)), given)
     running = asyncio.create_task(door.run())
-    async with asyncio.timeout(10.0):
-        while not door.status()["problem"]:
-            await asyncio.sleep(0.01)
+
+    async def said() -> bool:
+        return bool(door.status()["problem"])
+
+    await until("a problem", said)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
