@@ -29,6 +29,7 @@ from chargerd.records.decisions import bounds, decision
 from firmware_bridge.api import Reading
 
 Json = dict[str, Any]
+_NEVER_S = 1.0e6  # the age of a site meter that was never heard
 _SAME_W = 50.0  # a wish that moved less than this is the same decision
 
 
@@ -193,7 +194,9 @@ class ReadModel:
         site = next((r.snapshot.site for r in self._newest.values()), None)
         if site is None or site.meter_age_s is None:
             return None
-        return {"grid_w": site.grid_w, "age_s": round(site.meter_age_s, 3)}
+        heard = site.meter_age_s < _NEVER_S
+        age_s = round(site.meter_age_s, 3) if heard else None
+        return {"grid_w": site.grid_w, "age_s": age_s}
 
     def _status(self, evse_id: int) -> Json:
         report = self._newest.get(evse_id)

@@ -249,7 +249,8 @@ async def open_link(
         raise LinkError(f"CSMS answered HTTP {status}{hint}", event) from error
     except (OSError, WebSocketException, TimeoutError, ValueError) as error:
         # ValueError: a name that cannot be one, such as "csms..example"
-        raise LinkError(f"no link: {type(error).__name__}: {error}"[:200]) from error
+        why = str(error) or type(error).__name__
+        raise LinkError(f"no link: {why}"[:200]) from error
     if websocket.subprotocol is None:
         await websocket.close(1002)
         raise LinkError(f"CSMS speaks none of {', '.join(connection.versions)}")

@@ -80,7 +80,8 @@ def problem(config: Config) -> str:
         return ""
     from chargerd.vehicle.iso15118.build import Security
 
-    return Security(config.vehicle.iso15118, Clock()).problem()
+    found = Security(config.vehicle.iso15118, Clock()).problem()
+    return found and f"vehicle.iso15118: {found}"
 
 
 def _behind_modem(door: VehicleDoor, unit: Path | None, clock: Clock) -> VehicleDoor:

@@ -64,6 +64,19 @@ def test_what_no_door_can_be_built_of_is_said_by_check_and_run(
         assert "Traceback" not in said.err
 
 
+def test_a_certificate_that_is_not_there_is_said_with_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SHIPPED.with_name("ccs.toml").read_text(encoding="utf-8")
+    table = (
+        '[[vehicle.iso15118.certificates]]\nchain = "/no/chain.pem"\nkey = "/no/key"'
+    )
+    path = tmp_path / "ccs.toml"
+    path.write_text(text + table, encoding="utf-8")
+    assert cli.check_config(path) == 2
+    assert "ccs.toml: vehicle.iso15118: /no/chain.pem" in capsys.readouterr().err
+
+
 def test_mistakes_of_several_doors_are_said_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,9 @@ def test_the_connection_is_known_by_its_meter_alone() -> None:
     site = replace(report.snapshot.site, meter_age_s=0.25, grid_w=9984.0)
     model.report(replace(report, snapshot=replace(report.snapshot, site=site)))
     assert model.connection() == {"grid_w": 9984.0, "age_s": 0.25}
+    unheard = replace(site, grid_w=None, meter_age_s=1.0e6)
+    model.report(replace(report, snapshot=replace(report.snapshot, site=unheard)))
+    assert model.connection() == {"grid_w": None, "age_s": None}
 
 
 def test_same_decisions_are_one_entry_and_the_ring_is_bounded() -> None:
