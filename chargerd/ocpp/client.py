@@ -142,7 +142,8 @@ class OcppClient:
         self._owed: dict[int, CallIn] = {}  # answers promised on this link
         self._back_off = link.BackOff()
         self._reported: set[str] = set()  # security events since the last link
-        self.why_down = ""  # why the last link ended, or the last try failed
+        # Why the last link ended, or the last try failed.
+        self.why_down = "" if config.url else "[ocpp] url names none"
         self.people = people.People(station, clock.now, self._drain)
 
     # For the rest of the house

@@ -72,6 +72,11 @@ async def test_the_station_hears_of_attempts_that_fail() -> None:
         await with_client(bench, body)
 
 
+def test_a_station_without_a_central_system_says_so() -> None:
+    assert make_bench(FakeCsms()).client.why_down == ""
+    assert "names none" in make_bench(FakeCsms(), url="").client.why_down
+
+
 def answer(frame: list[Any]) -> dict[str, Any]:
     """The CSMS's answer to a CALL of the station."""
     if frame[2] == "BootNotification":
