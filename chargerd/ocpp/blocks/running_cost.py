@@ -75,6 +75,8 @@ class RunningCost(Block):
         if view is None or report is None or not view.runs:
             return f"nobody is authorised at EVSE {evse_id}"
         watch, bill = self._transactions.watches[evse_id], self._costs.bill(view)
+        if bill is None and self._tariffs.chosen(view, now) is None:
+            return f"no tariff is in force at EVSE {evse_id}: there is none to refuse"
         if bill is not None and bill.account is not None and bill.account.energy_wh:
             return "energy has flowed by this tariff: the driver has accepted it"
         self._costs.drop(view)

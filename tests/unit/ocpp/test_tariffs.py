@@ -252,6 +252,16 @@ def test_who_has_charged_has_accepted_the_tariff(*, ended: bool) -> None:
     assert total(rig.events()[-1]) == 2.0
 
 
+def test_where_no_tariff_is_there_is_none_to_refuse() -> None:
+    """It must not end a session that runs."""
+    rig = station()
+    charge(rig)
+    rig.run_s(2, import_wh=3000.0)
+    assert "no tariff" in rig.station.refuse_tariff(1, rig.now)
+    rig.drain()
+    assert rig.asked() == []
+
+
 @pytest.mark.req("I07.FR.31", "I08.FR.21")
 def test_he_may_refuse_it_before_a_transaction_too() -> None:
     rig = station(**{"TxCtrlr.TxStartPoint": "EnergyTransfer"})
