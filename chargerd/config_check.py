@@ -260,7 +260,7 @@ def _extras_absent(config: Config) -> Iterator[str]:
     for used, key, module, extra in (
         ("SFTP" in ocpp.transfer.protocols, "ocpp.transfer", "asyncssh", "sftp"),
         (ocpp.firmware.installer == "rauc", "ocpp.firmware", "dbus_fast", "rauc"),
-        (config.site.plan is not None, "site.plan", "highspy", "planner"),
+        (config.site.plan.enabled, "site.plan", "highspy", "planner"),
     ):
         if used and find_spec(module) is None:
             yield f"{key}: needs {module}, which is not here; install chargerd[{extra}]"
