@@ -6,9 +6,11 @@ tail (power cut) is cut off when the file is opened for writing again.
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +83,21 @@ class Ring:
         return len(data)
 
     def rows(self, from_ms: int, to_ms: int, evse_id: int | None) -> Iterator[Row]:
-        """Oldest file first; every row with from <= time < to."""
+        """By time, every row with from <= time < to. Where the clock was set back, each
+        EVSE's come as they were recorded. In memory: a file and a block for each EVSE.
+        """
+        evses = [evse_id] if evse_id is not None else self._evses(from_ms, to_ms)
+        by_evse = (self._rows_of(n, from_ms, to_ms) for n in evses)
+        yield from heapq.merge(*by_evse, key=itemgetter("utc_ms"))
+
+    def _evses(self, from_ms: int, to_ms: int) -> list[int]:
+        frames = self._frames(from_ms, to_ms)
+        return sorted({f.evse_id for _, f in frames if f.kind == segment.ROWS})
+
+    def _rows_of(self, evse_id: int, from_ms: int, to_ms: int) -> Iterator[Row]:
+        """As recorded: the oldest file first."""
         for layout, frame in self._frames(from_ms, to_ms):
-            if frame.kind == segment.ROWS and evse_id in (None, frame.evse_id):
+            if frame.kind == segment.ROWS and frame.evse_id == evse_id:
                 for row in segment.read_rows(frame, layout):
                     if from_ms <= row["utc_ms"] < to_ms:
                         yield row

@@ -61,6 +61,26 @@ def test_parquet_holds_what_csv_holds_with_types(
         }
 
 
+@pytest.mark.parametrize("ends", ["csv", "parquet"])
+def test_an_export_of_all_evses_is_by_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ends: str
+) -> None:
+    ring = Ring(tmp_path / "records", keep_s=86_400.0, max_bytes=2**30)
+    for at in (0, 60):
+        both = [sample(a_report(float(at + s)), 0.0, None) for s in range(60)]
+        ring.append([{**row, "evse_id": n} for row in both for n in (1, 2)])
+    out = tmp_path / f"out.{ends}"
+    args = ["records", "export", "--folder", str(tmp_path / "records"), *SPAN]
+    assert _run(capsys, *args, "--out", str(out)).code == 0
+    if ends == "csv":
+        found = [line.split(",")[:2] for line in out.read_text().splitlines()[1:]]
+    else:
+        columns = parquet.read_table(out).select(["utc", "evse_id"]).to_pylist()
+        found = [[row["utc"].isoformat(), str(row["evse_id"])] for row in columns]
+    assert found == sorted(found)
+    assert [evse_id for _, evse_id in found] == ["1", "2"] * 10
+
+
 def test_an_export_says_the_next_step(
     folder: Path,
     tmp_path: Path,
@@ -83,6 +103,11 @@ def test_an_export_says_the_next_step(
     ran = _run(capsys, *args, "--out", str(tmp_path / "x.parquet"))
     assert ran.code == 1
     assert "pip install 'chargerd[records]'" in ran.err
+    assert "Traceback" not in ran.err
+
+    (folder / "00000002.rec").mkdir()
+    ran = _run(capsys, *args)
+    assert (ran.code, "Is a directory" in ran.err) == (1, True)
     assert "Traceback" not in ran.err
 
 

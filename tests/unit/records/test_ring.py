@@ -280,6 +280,42 @@ def test_time_and_evse_are_chosen(tmp_path: Path) -> None:
     assert len(found) == 60
 
 
+REPORTS = st.tuples(st.integers(0, 90), st.sets(st.integers(1, 3), min_size=1))
+FLUSHES = st.lists(st.lists(REPORTS, min_size=1, max_size=5), max_size=5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(FLUSHES, st.sampled_from([0, -1, -400]))
+def test_rows_come_by_time_and_none_is_lost(
+    flushes: list[list[tuple[int, set[int]]]], back_s: int
+) -> None:
+    """Over all EVSEs and files, whoever reports when. Where the clock was set back,
+    each EVSE's come as they were recorded."""
+    second, written = 0, list[Row]()
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ring_module, "SEGMENT_S", 120.0)
+        ring = a_ring(Path(name))
+        for number, flush in enumerate(flushes):
+            second += back_s if number == 1 else 0
+            rows = []
+            for pause_s, evses in flush:
+                second += pause_s
+                rows += [a_row(second, n, power_w=float(len(rows))) for n in evses]
+            ring.append(rows)
+            written += rows
+        found = read(Path(name))
+    if not back_s:
+        stamps = [row["utc_ms"] for row in found]
+        assert stamps == sorted(stamps)
+    for evse_id in (1, 2, 3):
+        assert _of(found, evse_id) == _of(written, evse_id)
+    assert len(found) == len(written)
+
+
+def _of(rows: list[Row], evse_id: int) -> list[Row]:
+    return [row for row in rows if row["evse_id"] == evse_id]
+
+
 def test_the_decision_of_a_moment(tmp_path: Path) -> None:
     """With its reasons where they were kept, else the sample, else nothing."""
     ring = a_ring(tmp_path)
