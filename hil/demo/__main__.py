@@ -19,15 +19,20 @@ from hil.csms.wire import CallFailed, CsmsError
 from hil.demo.cars import CARS
 from hil.demo.judge import judge
 from hil.demo.live import Screen
+from hil.demo.record import CURRENCY
 from hil.demo.report import Story, render
 from hil.demo.story import BATTERY_WH, Evening
 from hil.stand import CONFIG, Stand, StandError
 
 OUT = Path("out/demo")
 PASSWORD = "bench-password-0001"
-# Often enough that a short loss of the link falls between two meter values.
-SAMPLING = {
-    "CHARGERD__OCPP__DEVICE_MODEL__SampledDataCtrlr.TxUpdatedInterval": "2",
+# Meter values so often that a short loss of the link falls between two; running cost.
+MODEL = "CHARGERD__OCPP__DEVICE_MODEL__"
+TOLD = {
+    MODEL + "SampledDataCtrlr.TxUpdatedInterval": "2",
+    MODEL + "TariffCostCtrlr.Currency": CURRENCY,
+    MODEL + "TariffCostCtrlr.Enabled[RunningCost]": "true",
+    MODEL + "TariffCostCtrlr.Interval[Cost]": "4",
 }
 
 
@@ -56,7 +61,7 @@ async def play(args: argparse.Namespace, folder: Path) -> Story:
     try:
         screen.say("starting the virtual bench and the daemon ...")
         await stand.start_rig()
-        await stand.start_daemon(config=str(car.config), **SAMPLING)
+        await stand.start_daemon(config=str(car.config), **TOLD)
         peer = await csms.wait_station(15, booted=True)
         screen.say("the station is connected and accepted")
         evening = Evening(stand, peer, car, seconds=args.seconds, say=screen.say)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from hil.demo.record import Record, Signal
+from hil.demo.record import CURRENCY, Record, Signal
 from hil.demo.report import Check, Latency, Sample, Story
 
 RATING_W = 10_000.0
@@ -28,18 +28,18 @@ def evse_of(row: Row) -> Row:
 
 
 def windows(record: Record) -> list[tuple[Signal, float, float]]:
-    """Each setpoint with the settled part of its rule."""
-    ends = [s.t_mono for s in record.signals[1:]]
-    ends.append(forced_at(record))
+    """Each signal with the settled part of its rule."""
+    forced_mono = forced_at(record)
+    ends = [*(s.t_mono for s in record.signals[1:]), forced_mono]
     return [
-        (signal, signal.t_mono + SETTLE_S, end)
+        (signal, signal.t_mono + SETTLE_S, min(end, forced_mono))
         for signal, end in zip(record.signals, ends, strict=True)
     ]
 
 
 def forced_at(record: Record) -> float:
-    """When the promise took over from the last setpoint (else the departure)."""
-    after = record.signals[-1].t_mono if record.signals else record.start_mono
+    """When the promise took over from the signals (else the departure)."""
+    after = record.signals[0].t_mono if record.signals else record.start_mono
     for tick in record.ticks:
         if tick.t_mono > after and tick.source.startswith("promise"):
             return tick.t_mono
@@ -109,6 +109,44 @@ def true_energy(record: Record) -> tuple[float, float]:
     return (
         end["import_wh"] - begin["import_wh"],
         end["export_wh"] - begin["export_wh"],
+    )
+
+
+def cost_of(event: Row) -> float | None:
+    """What the session has cost, where a TransactionEvent tells it; no taxes here."""
+    told = event["payload"].get("costDetails")
+    return None if told is None else float(told["totalCost"]["total"]["exclTax"])
+
+
+def cost_check(record: Record) -> Check:
+    """Energy and cost come to the central system by different fields."""
+    into, out = csms_energy(record)
+    cost = cost_of(record.transaction[-1]) if record.transaction else None
+    price = record.price_per_kwh / 1e3
+    off = float("inf") if cost is None else abs(cost - price * (into - out))
+    return Check(
+        "the session's cost is net energy x price",
+        ("no cost was told" if cost is None else f"{cost:.4f} {CURRENCY}")
+        + f", {into - out:.2f} Wh x {record.price_per_kwh:g} {CURRENCY}/kWh",
+        f"{100 * ENERGY_LIMIT:.0f} % of the energy that flowed",
+        off <= ENERGY_LIMIT * price * (into + out),
+    )
+
+
+def feed_check(record: Record) -> Check:
+    """The network operator's limit holds until the session's end."""
+    begin, end = record.feed_limit_mono + SETTLE_S, record.departure_mono
+    powers = [
+        evse_of(row)["ac_w"]
+        for row in rows(record, "sample")
+        if begin <= row["t_mono"] < end
+    ]
+    out_w = -min(powers, default=0.0)
+    return Check(
+        "discharge stays inside the network operator's limit",
+        f"{out_w:.0f} W at most, {len(powers)} samples",
+        f"{-record.feed_limit_w:.0f} W + {100 * TRACKING_LIMIT:.0f} % of rating",
+        bool(powers) and out_w <= -record.feed_limit_w + TRACKING_LIMIT * RATING_W,
     )
 
 
@@ -198,6 +236,8 @@ def checks(record: Record) -> list[Check]:
             "Started ... Ended",
             whole and offline > 0,
         ),
+        cost_check(record),
+        feed_check(record),
     ]
 
 
@@ -225,12 +265,13 @@ def samples(record: Record) -> list[Sample]:
 
 
 def whys(record: Record) -> list[tuple[float, str]]:
-    """Each change of who decides, in the daemon's own words."""
+    """Each change of who decides or limits, in the daemon's own words."""
     out: list[tuple[float, str]] = []
-    source = ""
+    before = ("", False)
     for tick in record.ticks:
-        if tick.source != source:
-            source = tick.source
+        now = (tick.source, "ocpp.der." in tick.why)
+        if now != before:
+            before = now
             out.append((tick.t_mono - record.start_mono, tick.why))
     return out
 
@@ -285,6 +326,12 @@ def judge(record: Record, subtitle: str) -> Story:
         checks=checks(record),
         promise_soc_pct=record.promise_soc_pct,
         departure_t=record.departure_mono - start,
+        cost=[
+            (event["t_mono"] - start, cost)
+            for event in record.transaction
+            if (cost := cost_of(event)) is not None
+        ],
+        price=f"{CURRENCY}; net energy at {record.price_per_kwh:g} {CURRENCY}/kWh",
         why=whys(record),
         vehicle=vehicle(record.vehicle),
         transaction=[
@@ -292,7 +339,12 @@ def judge(record: Record, subtitle: str) -> Story:
                 event["t_mono"] - start,
                 f"{event['payload']['eventType']} no. {event['payload']['seqNo']}: "
                 f"{event['payload']['triggerReason']}"
-                + (" (offline)" if event["payload"].get("offline") else ""),
+                + (" (offline)" if event["payload"].get("offline") else "")
+                + (
+                    ""
+                    if (cost := cost_of(event)) is None
+                    else f", {cost:.3f} {CURRENCY}"
+                ),
             )
             for event in record.transaction
         ],

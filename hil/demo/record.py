@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+CURRENCY = "JPY"
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -20,7 +22,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A setpoint the central system sent: when, what, until when it ruled."""
+    """What the central system sent, and the power that it means from then on."""
 
     t_mono: float
     power_w: float
@@ -34,6 +36,9 @@ class Record:
     start_mono: float = 0.0  # plug-in
     departure_mono: float = 0.0
     promise_soc_pct: float = 0.0
+    price_per_kwh: float = 0.0
+    feed_limit_w: float = 0.0  # of the network operator, from `feed_limit_mono` on
+    feed_limit_mono: float = 0.0
     ticks: list[Tick] = field(default_factory=list)
     events: list[tuple[float, str]] = field(default_factory=list)  # t_mono, text
     signals: list[Signal] = field(default_factory=list)

@@ -29,6 +29,7 @@ font-weight:600;font-size:12px}svg .flag{fill:var(--ink);font-weight:600}
 stroke-dasharray:2 3}.setpoint{stroke:var(--b);stroke-width:2}.actual{stroke:var(--a);
 stroke-width:1.8}.soc{stroke:var(--c);stroke-width:2}.promise{stroke:var(--good);
 stroke-width:1.6;stroke-dasharray:6 4}.house{stroke:var(--soft);stroke-width:1.2}
+.cost{stroke:var(--b);stroke-width:2}
 .limits{fill:var(--band);stroke:none}.key.limits{stroke:var(--a);stroke-opacity:.35;
 stroke-width:6}
 """
@@ -78,6 +79,8 @@ class Story:
     checks: Sequence[Check]
     promise_soc_pct: float
     departure_t: float
+    cost: Sequence[tuple[float, float]] = field(default=())  # as the CSMS is told
+    price: str = ""
     why: Sequence[tuple[float, str]] = field(default=())  # decisions by reason
     transaction: Sequence[tuple[float, str]] = field(default=())
     vehicle: Sequence[tuple[str, str]] = field(default=())  # what, as it saw it
@@ -127,7 +130,12 @@ def _panels(story: Story) -> list[Panel]:
         lines=(Line("grid", [(x.t, x.grid_w / 1e3) for x in s], "house"),),
         height=150,
     )
-    return [power, soc, grid]
+    cost = Panel(
+        f"Cost as the central system is told it, {story.price}",
+        lines=(Line("running cost", story.cost, "cost", True),),
+        height=150,
+    )
+    return [power, soc, grid, cost]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: int = 0) -> str:

@@ -13,8 +13,9 @@ from typing import Any
 
 from hil.csms.dispatch import set_setpoint
 from hil.csms.link import Peer
+from hil.csms.wire import CsmsError
 from hil.demo.cars import DemoCar
-from hil.demo.record import Record, Signal, Tick
+from hil.demo.record import CURRENCY, Record, Signal, Tick
 from hil.stand import Stand, StandError
 
 TOKEN = "04A2B3C4D5"  # an RFID card's uid, not a secret of anything real
@@ -22,6 +23,9 @@ BATTERY_WH = 600.0
 START_SOC = 60.0
 PROMISE_SOC = 61.5
 DEPARTURE_S = 54.0
+PRICE_PER_KWH = 35.0
+FEED_LIMIT_PCT = 40.0  # of the 10 kW that the EVSE may discharge
+FEED_LIMIT_W = -4000.0
 SCRIPT_S = 60.0  # the script's own length; --seconds stretches it
 
 
@@ -87,12 +91,15 @@ class Evening:
         self._note("the station is back and sends what it had queued")
         await self._until(29)
         await self._setpoint(-5000.0)
+        await self._until(32)
+        await self._feed_limit()
         await self._until(DEPARTURE_S)
         self._note("departure")
         await self._leave()
 
     async def _arrive(self) -> None:
         rig, record = self.stand.rig, self.record
+        await self._tariff()
         record.start_mono = time.monotonic()
         record.departure_mono = record.start_mono + DEPARTURE_S * self._scale
         record.promise_soc_pct = PROMISE_SOC
@@ -112,6 +119,34 @@ class Evening:
             f"the driver wants {PROMISE_SOC:g} % at departure, "
             f"in {DEPARTURE_S * self._scale:.0f} s"
         )
+
+    async def _tariff(self) -> None:
+        """By net energy: what is fed back counts against what was charged."""
+        prices = {"prices": [{"priceKwh": PRICE_PER_KWH}]}
+        tariff = {"tariffId": "DEMO", "currency": CURRENCY, "energy": prices}
+        await self._ask("SetDefaultTariff", evseId=0, tariff=tariff)
+        self.record.price_per_kwh = PRICE_PER_KWH
+        self._say(f"central system: a kWh costs {PRICE_PER_KWH:g} {CURRENCY}")
+
+    async def _feed_limit(self) -> None:
+        """The network operator's, below the setpoint in force."""
+        text = f"network operator: discharge at most {-FEED_LIMIT_W / 1000:g} kW"
+        record, now_mono = self.record, time.monotonic()
+        record.feed_limit_w, record.feed_limit_mono = FEED_LIMIT_W, now_mono
+        record.signals.append(Signal(now_mono, FEED_LIMIT_W, text))
+        self._note(text)
+        await self._ask(
+            "SetDERControl",
+            isDefault=True,
+            controlId="DEMO",
+            controlType="LimitMaxDischarge",
+            limitMaxDischarge={"priority": 0, "pctMaxDischargePower": FEED_LIMIT_PCT},
+        )
+
+    async def _ask(self, action: str, **payload: Any) -> None:
+        answer = await self.peer.call(action, payload)
+        if answer["status"] != "Accepted":
+            raise CsmsError(f"{action}: {answer}")
 
     def _keys(self) -> dict[str, Any]:
         """A vehicle on TLS needs its certificates and the port of its station."""
