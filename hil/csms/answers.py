@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hil.csms.link import Peer
 from hil.csms.wire import Refusal
-
-if TYPE_CHECKING:
-    from hil.csms.link import Peer
 
 Payload = dict[str, Any]
 

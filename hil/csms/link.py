@@ -13,13 +13,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from hil.csms.answers import default_answer
 from hil.csms.judge import check
 from hil.csms.ledger import Ledger
 from hil.csms.wire import (
@@ -260,7 +258,7 @@ class Peer:
         if wrong:
             return self._refuse(message_id, str(action), *wrong)
         self._book(action, payload)
-        answer = self._answer(action, payload)
+        answer = self.csms.answer_to(self, action, payload)
         if isinstance(answer, Refusal):
             return self._refuse(message_id, action, answer.code, answer.description)
         for _, text in check(self.version, action, answer, answer=True):
@@ -301,12 +299,6 @@ class Peer:
         if action == "TransactionEvent":
             self.events.append(payload)
             self.ledger.take(payload)
-
-    def _answer(self, action: str, payload: dict[str, Any]) -> dict[str, Any] | Refusal:
-        override = self.csms.overrides.get(action)
-        if override is None:
-            return default_answer(self, action, payload, datetime.now(UTC))
-        return override(self, payload) if callable(override) else override
 
     def _refuse(
         self, message_id: str, action: str, code: str, description: str

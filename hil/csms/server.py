@@ -11,6 +11,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from hil.csms.answers import default_answer
 from hil.csms.judge import FOLDERS
 from hil.csms.link import Peer
 from hil.csms.wire import CsmsError, Message, Refusal, Violation
@@ -146,6 +148,15 @@ class Csms:
             self.overrides.pop(action, None)
         else:
             self.overrides[action] = override
+
+    def answer_to(
+        self, peer: Peer, action: str, payload: dict[str, Any]
+    ) -> dict[str, Any] | Refusal:
+        """What a valid CALL of the station is answered."""
+        override = self.overrides.get(action)
+        if override is None:
+            return default_answer(peer, action, payload, datetime.now(UTC))
+        return override(peer, payload) if callable(override) else override
 
     def is_muted(self, action: str) -> bool:
         return self.mute if isinstance(self.mute, bool) else action in self.mute
