@@ -91,6 +91,8 @@ class Unit:
             with contextlib.closing(raw):
                 await self._serve(raw, mac)
             log.warning("slac_interface_lost", interface=self._interface)
+            self._tell(time.monotonic())
+            await asyncio.sleep(LOOK_S)  # one that is down opens, and fails at once
 
     async def _serve(self, raw: socket.socket, mac: bytes) -> None:
         """Until the interface goes away."""

@@ -307,3 +307,27 @@ async def test_arguments_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
         main([])
     assert left.value.code == 2
     assert "--interface" in capsys.readouterr().err
+
+
+async def test_an_interface_that_is_down_is_tried_now_and_then(tmp_path: Path) -> None:
+    """The kernel lets us bind to it, and refuses every frame."""
+    opened = 0
+
+    def opener(interface: str) -> tuple[socket.socket, bytes]:
+        nonlocal opened
+        opened += 1
+        if opened == 50:
+            raise PermissionError  # ends it
+        near, host = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        near.setblocking(False)
+        host.close()
+        return near, mac(1)
+
+    unit = Unit("plc0", tmp_path / "slac.sock", Settings(times=SLOW), opener=opener)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(unit.run())
+        await unit.ready.wait()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert opened == 1
+        task.cancel()
