@@ -23,4 +23,5 @@ async def end(process: Process | None, patience_s: float) -> None:
     finally:  # also when we are cancelled here
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            # Python 3.11's wait() ends with the pipes: what nobody read is read here.
+            await process.communicate()

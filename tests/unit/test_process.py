@@ -12,6 +12,7 @@ from chargerd.process import end
 
 STUBBORN = "import sys, time; sys.stdin.read(); print(1, flush=True); time.sleep(60)"
 OBEDIENT = "import sys; sys.stdin.read()"
+TALKATIVE = "import sys; sys.stdout.write('x' * 1_000_000); sys.stdin.read()"
 
 
 async def child(text: str) -> Process:
@@ -44,4 +45,17 @@ async def test_who_is_cancelled_while_it_waits_leaves_none_behind() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert process.returncode == -9
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(20)
+async def test_what_it_said_and_nobody_read_does_not_hold_its_end() -> None:
+    """Python 3.11's wait() ends with the pipes, and one that is full is not read."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", TALKATIVE, stdin=PIPE, stdout=PIPE, limit=16
+    )
+    assert process.stdout is not None
+    await process.stdout.readexactly(1)  # the reader has more than it takes
+    await end(process, 0.0)
     assert process.returncode == -9
