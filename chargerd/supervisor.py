@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from chargerd.cancel import heed_cancel, heeding
 from chargerd.notify import Notifier
 
 log = structlog.get_logger(__name__)
@@ -119,12 +120,10 @@ class Supervisor:
         while True:
             began = time.monotonic()
             try:
-                await child.start()
+                await heeding(child.start())
                 why = "it returned"
             except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise  # we were asked to end
+                heed_cancel()
                 why = "it was cancelled from within"
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from chargerd.cancel import heeding
 from chargerd.config import Config
 from chargerd.config_grid_servers import Ieee2030
 from chargerd.grid.errors import GridError
@@ -69,7 +70,7 @@ class Ieee2030Door:
             )
             self.starts += 1
             try:
-                await self._converse(process)
+                await heeding(self._converse(process))
             finally:
                 await end(process, END_S)
             self._controls.gone()

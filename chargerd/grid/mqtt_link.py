@@ -19,6 +19,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from chargerd.cancel import heed_cancel, heeding
 from chargerd.config_grid import Broker
 from chargerd.grid.errors import GridError
 from chargerd.grid.trust import trust
@@ -85,6 +86,7 @@ class Link:
             finally:
                 self.connected = False
                 self._waiting.clear()
+            heed_cancel()
             wait_s = FIRST_S if clock() - since > LONGEST_S else wait_s
             # Spread: a broker that starts is not met by all at once.
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
@@ -121,13 +123,14 @@ class Link:
         client.timeout = FAREWELL_S  # of the disconnect: a stop waits for no broker
         for topic in self._face.subscriptions:
             await client.subscribe(topic, qos=1, timeout=self._broker.keepalive_s)
+            heed_cancel()
         self.connected = True
         self.connects += 1
         self.problem = ""
         log.info("broker_connected", broker=self._broker.host, times=self.connects)
         self._face.greet()
         try:
-            await self._read_and_write(client)
+            await heeding(self._read_and_write(client))
         except asyncio.CancelledError:
             await self._say_farewell(client)
             raise

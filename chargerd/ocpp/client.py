@@ -19,6 +19,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from chargerd.cancel import heeding
 from chargerd.clock import Clock, Now
 from chargerd.config import Ocpp
 from chargerd.model import (
@@ -211,7 +212,7 @@ class OcppClient:
             else:
                 self._back_off.reset()
                 self._reported.clear()
-                await self._serve(websocket)
+                await heeding(self._serve(websocket))
             wait_s = self._back_off.next_s(settings, random.random())  # noqa: S311
             await asyncio.sleep(wait_s)
 

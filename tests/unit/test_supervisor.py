@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from chargerd.notify import Notifier
 from chargerd.supervisor import Child, EssentialFailed, Limits, Policy, Supervisor
+from tests.cancel import Spoils
 
 FAST = Limits(first_s=0.001, longest_s=0.004, failures=5, window_s=60.0)
 
@@ -98,6 +99,19 @@ async def test_a_task_that_lost_its_cancel_does_not_hold_the_stop() -> None:
     ):
         await _until(lambda: {"deaf starts", "a starts"} <= set(plant.events))
     assert plant.events[-1] == "a ends"
+
+
+@pytest.mark.asyncio
+async def test_a_child_whose_task_group_failed_starts_again() -> None:
+    """Python 3.11's group leaves its task counted as cancelled."""
+    plant = Plant()
+
+    async def child() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(plant.fails("a", 1)())
+
+    async with _running(plant.supervisor(), Child("a", child)):
+        await _until(lambda: plant.events.count("a starts") == 3)
 
 
 @pytest.mark.asyncio
@@ -232,3 +246,13 @@ async def test_the_watchdog_is_fed_only_while_healthy() -> None:
             assert notifier.fed == before
         health[0] = True
         await _until(lambda: notifier.fed > before)
+
+
+@pytest.mark.asyncio
+async def test_a_child_that_fails_when_it_is_to_end_has_ended() -> None:
+    """A TaskGroup shows the error, not the cancel that it met."""
+    spoils = Spoils(OSError("the line broke as well"))
+    supervisor = Plant().supervisor()
+    async with _running(supervisor, Child("a", spoils)):
+        await spoils.reached.wait()
+    assert supervisor.restarts == {"a": 0}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from chargerd.cancel import heeding
 from chargerd.vehicle.slac import lines
 from chargerd.vehicle.slac.errors import SlacError
 from chargerd.vehicle.slac.matching import Leave, Status
@@ -52,7 +53,7 @@ class SlacClient:
         why = ""
         while True:
             try:
-                await self._talk()
+                await heeding(self._talk())
                 problem = "it closed the line"
             except* (OSError, SlacError, TimeoutError) as group:
                 problem = str(group.exceptions[0])

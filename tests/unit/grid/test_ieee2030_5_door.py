@@ -14,6 +14,7 @@ import pytest
 from chargerd.grid import build, ieee2030_5_door
 from chargerd.grid.errors import GridError
 from chargerd.grid.ieee2030_5_door import Ieee2030Door
+from tests.cancel import Spoils
 from tests.process import until
 from tests.unit.grid.ieee2030_5_stand import FILES, URL, Stand
 from tests.unit.grid.stand import Told, config, ports
@@ -57,6 +58,18 @@ async def test_words_then_nonsense_then_a_new_process(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.asyncio
+async def test_a_pipe_that_breaks_when_we_are_to_end_does_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = (sys.executable, "-c", "import sys; sys.stdin.read()")
+    door = Ieee2030Door(Stand().controls, {}, ports()[0], command)
+    spoils = Spoils(BrokenPipeError())
+    monkeypatch.setattr(door, "_hear", spoils)
+    assert await spoils.ends(door.run())
+    assert door.starts == 1
 
 
 @pytest.mark.asyncio

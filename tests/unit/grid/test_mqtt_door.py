@@ -17,6 +17,7 @@ from chargerd.grid.errors import GridError
 from chargerd.grid.mqtt_door import MqttDoor
 from chargerd.model import PromiseRequest
 from hil.stand import free_port
+from tests.cancel import Spoils
 from tests.process import until
 from tests.unit.grid.stand import Told, at, config, ports, report
 
@@ -77,6 +78,19 @@ async def test_who_is_thrown_out_again_and_again_waits_longer(
     with pytest.raises(asyncio.CancelledError):
         await made.run()
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [None, aiomqtt.MqttError("timed out")])
+async def test_a_cancel_that_aiomqtt_loses_is_heeded(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """Its wait_for gives an answer that meets the cancel; leaving it may fail, too."""
+    made, spoils = door(Told()), Spoils(error)
+    monkeypatch.setattr(Rejecting, "subscribe", spoils)
+    monkeypatch.setattr(mqtt_link.Link, "_client", lambda _: Rejecting())
+    assert await spoils.ends(made.run())
+    assert made.status()["connects"] == 0
 
 
 @pytest.mark.parametrize("key", ["ca", "certificate"])

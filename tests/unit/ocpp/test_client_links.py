@@ -22,7 +22,9 @@ from chargerd.ocpp.effects import (
     Send,
     SetGate,
 )
+from chargerd.ocpp.link import Session
 from chargerd.ocpp.station import OcppStation
+from tests.cancel import Spoils
 from tests.unit.ocpp.fakes import (
     BEAT,
     FakeCsms,
@@ -75,6 +77,18 @@ async def test_the_station_hears_of_attempts_that_fail() -> None:
 def test_a_station_without_a_central_system_says_so() -> None:
     assert make_bench(FakeCsms()).client.why_down == ""
     assert "names none" in make_bench(FakeCsms(), url="").client.why_down
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_breaks_when_we_are_to_end_does_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    csms, spoils = FakeCsms(), Spoils(ConnectionResetError())
+    monkeypatch.setattr(Session, "until_hang_up", spoils)
+    async with csms.running():
+        bench = make_bench(csms)
+        assert await spoils.ends(bench.client.run())
+        assert len(csms.links) == 1
 
 
 def answer(frame: list[Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from chargerd.vehicle.slac.unit import Unit
 from firmware_bridge.api import PilotReading, PilotState, Reading, Telemetry
 from hil.slac.ev import EvSlac
 from hil.slac.powerline import Modem, Powerline
+from tests.cancel import Spoils
 from tests.unit.vehicle_slac.bench import mac
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -331,3 +332,11 @@ async def test_an_interface_that_is_down_is_tried_now_and_then(tmp_path: Path) -
             await asyncio.sleep(0)
         assert opened == 1
         task.cancel()
+
+
+async def test_an_error_that_meets_a_cancel_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, spoils = SlacClient(tmp_path / "none", time.monotonic), Spoils(OSError())
+    monkeypatch.setattr(client, "_talk", spoils)
+    assert await spoils.ends(client.run())
