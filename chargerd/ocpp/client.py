@@ -245,7 +245,7 @@ class OcppClient:
             self._link_down(session, version)
             self.why_down = why[:200]
             log.info("ocpp.link_down", why=self.why_down)
-            await websocket.close()  # bounded by CLOSE_TIMEOUT_S
+            await link.leave(websocket)
 
     def _link_up(self, session: link.Session, version: str) -> None:
         now = self._clock.now()

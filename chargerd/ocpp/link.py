@@ -257,6 +257,16 @@ async def open_link(
     return websocket
 
 
+async def leave(websocket: ClientConnection) -> None:
+    """Close within CLOSE_TIMEOUT_S. The library's own timeout does not run while what
+    was sent before waits for a peer that does not read."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await websocket.close()
+    except TimeoutError:
+        websocket.transport.abort()
+
+
 def tls_event(error: ssl.SSLError) -> str:
     """The security event a failed handshake is worth (A00.FR.309-316), "" for none."""
     reason = error.reason or ""

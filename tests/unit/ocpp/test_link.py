@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from chargerd.config import Ocpp
+from chargerd.ocpp import link
 from chargerd.ocpp.connection import Connection
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.link import BackOff, LinkError, LinkSettings, headers, open_link
 from chargerd.ocpp.queue import Retry
 
+OCPP_2_1 = Subprotocol("ocpp2.1")
 SETTINGS = LinkSettings(wait_minimum_s=10.0, random_range_s=4.0, repeat_times=3)
 
 
@@ -83,6 +88,40 @@ async def test_a_name_that_is_none_is_a_link_that_fails(host: str) -> None:
     """SetNetworkProfile may bring it: then the next profile is tried."""
     with pytest.raises(LinkError, match="no link"):
         await open_link(Connection(f"ws://{host}/ocpp", "CS1", 0), 10.0, None)
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(30)
+async def test_a_peer_that_does_not_read_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library's close() waits until all is written: without pings, for ever."""
+    monkeypatch.setattr(link, "CLOSE_TIMEOUT_S", 0.01)
+    ends: list[ServerConnection] = []
+    is_deaf = asyncio.Event()
+
+    async def deaf(end: ServerConnection) -> None:
+        end.transport.pause_reading()
+        ends.append(end)
+        is_deaf.set()
+        await end.wait_closed()
+
+    async with serve(
+        deaf, "127.0.0.1", 0, subprotocols=[OCPP_2_1], max_size=None
+    ) as listening:
+        port = next(iter(listening.sockets)).getsockname()[1]
+        url = f"ws://127.0.0.1:{port}"
+        socket = await open_link(Connection(url, "CS1", 0), 0.0, None)
+        await is_deaf.wait()
+        sending = asyncio.create_task(socket.send("x" * 64_000_000))
+        await asyncio.sleep(0)
+        assert not sending.done()
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert sending.cancelled()
+        await link.leave(socket)
+        await socket.wait_closed()
+        ends[0].transport.abort()
 
 
 def test_the_password_is_in_no_repr() -> None:
