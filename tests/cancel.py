@@ -27,7 +27,7 @@ class Spoils:
             if self._error is not None:
                 raise self._error from None
 
-    async def ends(self, running: Coroutine[Any, Any, None]) -> bool:
+    async def ends(self, running: Coroutine[Any, Any, Any]) -> bool:
         """Whether `running`, cancelled once while it waits here, ends."""
         task = asyncio.create_task(running)
         await self.reached.wait()

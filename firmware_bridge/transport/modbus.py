@@ -12,7 +12,7 @@ import contextlib
 import logging
 import termios
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
@@ -21,6 +21,8 @@ from pymodbus.pdu import ModbusPDU
 from firmware_bridge.transport.address import ModbusRtuAddress, ModbusTcpAddress
 from firmware_bridge.transport.serial import settable_parity
 from firmware_bridge.units import BridgeError
+
+T = TypeVar("T")
 
 TCP_TIMEOUT_S = 0.5
 RTU_TURNAROUND_S = 0.25  # a slave's time to think, on top of the characters
@@ -111,7 +113,7 @@ class ModbusLink:
         client = self._new_client()
         try:
             async with asyncio.timeout(2 * self.timeout_s + 1.0):
-                if not await client.connect():
+                if not await _heeding_cancel(client.connect()):
                     raise BridgeError(f"{self.name}: cannot connect")
             self._client = client
             self._up.set()
@@ -215,12 +217,13 @@ class ModbusLink:
         await asyncio.sleep(self._settle_s)
 
 
-async def _heeding_cancel(question: Awaitable[ModbusPDU]) -> ModbusPDU:
+async def _heeding_cancel(question: Awaitable[T]) -> T:
     """pymodbus awaits by `asyncio.wait_for`: in Python 3.11 a cancel that meets the
-    answer is lost there (gh-86296), and our poll would go on for ever."""
+    answer, or an error, is lost there (gh-86296), and we would go on for ever."""
     task = asyncio.current_task()
     told = task.cancelling() if task else 0
-    answer = await question
-    if task and task.cancelling() > told:
-        raise asyncio.CancelledError
-    return answer
+    try:
+        return await question
+    finally:
+        if task and task.cancelling() > told:
+            raise asyncio.CancelledError

@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.client.mixin import ModbusClientMixin
+from pymodbus.exceptions import ModbusIOException
 
 from firmware_bridge.drivers.polling import poll_for_ever
 from firmware_bridge.health import Stats
@@ -26,6 +28,7 @@ from firmware_bridge.transport.address import (
 )
 from firmware_bridge.transport.modbus import ModbusLink
 from firmware_bridge.units import BridgeError
+from tests.cancel import Spoils
 
 Reply = Callable[[bytes], list[tuple[float, bytes]]]  # [(wait, bytes), ...]
 
@@ -201,6 +204,26 @@ async def test_a_cancel_that_meets_the_answer_is_not_lost(
         poll = asyncio.create_task(link.read_input(1, 0x34, 2))
         await asyncio.wait([poll])
         assert poll.cancelled()
+
+
+@pytest.mark.asyncio
+async def test_a_cancel_that_meets_an_error_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spoils = Spoils(ModbusIOException("the connection is lost as well"))
+    monkeypatch.setattr(ModbusClientMixin, "read_input_registers", spoils)
+    async with tcp_link(good) as link:
+        assert await spoils.ends(link.read_input(1, 0x34, 2))
+
+
+@pytest.mark.asyncio
+async def test_a_cancel_that_meets_the_connection_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spoils = Spoils(None)
+    monkeypatch.setattr(AsyncModbusTcpClient, "connect", spoils)
+    link = ModbusLink(ModbusTcpAddress("127.0.0.1", 1))
+    assert await spoils.ends(link.run())
 
 
 @pytest.mark.asyncio
