@@ -113,6 +113,7 @@ class SunspecDoor:
             self._server.refused["malformed"] += 1
         except (OSError, TimeoutError):
             log.debug("sunspec_peer_left", host=host)
+            writer.transport.abort()  # close() keeps the socket of who does not read
         finally:
             self._open -= 1
             writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,6 +146,28 @@ async def test_a_flood_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         told.mono += 2.0
         await ems[0].readexactly(26)
         assert door.status()["reads"] == 6
+
+
+@pytest.mark.asyncio
+async def test_the_socket_of_a_peer_that_does_not_read_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def stuck(writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(64_000_000))  # as many answers
+        sockets.append(writer.get_extra_info("socket"))
+        raise TimeoutError
+
+    sockets: list[socket.socket] = []
+    monkeypatch.setattr(asyncio.StreamWriter, "drain", stuck)
+    async with running() as (door, _), peer(door) as ems:
+        ems[1].transport.pause_reading()  # type: ignore[attr-defined]
+        ems[1].write(READ_HEAD)
+        while not sockets:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert door.status()["connections"] == 0
+        assert sockets[0].fileno() == -1
 
 
 @pytest.mark.asyncio
