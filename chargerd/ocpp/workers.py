@@ -47,7 +47,11 @@ class Workers:
             task.cancel()
 
     async def run(self) -> None:
-        """For ever; when it ends, all jobs end."""
+        """For ever; when it ends, all jobs end, and the next run says so."""
+        for handle in tuple(self._tasks):
+            del self._tasks[handle]
+            self._worked(handle, OcppError("it was broken off"))
+            self._over(handle)
         async with asyncio.TaskGroup() as group:
             while True:
                 work = await self._waiting.get()

@@ -134,6 +134,25 @@ async def test_all_jobs_end_with_the_runner() -> None:
     assert ended.is_set()
 
 
+async def test_who_waits_for_a_job_of_a_runner_that_failed_is_told() -> None:
+    seen: list[tuple[int, Any]] = []
+
+    def event(handle: int, value: Any) -> None:
+        seen.append((handle, value))
+        if value == "began":
+            raise ValueError("a bug in the station")
+
+    workers = Workers({Wait: wait}, event, lambda handle: event(handle, "over"))
+    workers.start(Work(1, Wait()))
+    with pytest.raises(ExceptionGroup):
+        await workers.run()
+    running = asyncio.create_task(workers.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert [str(value) for _, value in seen] == ["began", "it was broken off", "over"]
+
+
 async def test_each_kind_of_job_has_its_worker() -> None:
     kinds = {
         AppendSamples, AskVendor, Download, LogEvent, PrepareLog, Upload,
