@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -68,8 +68,11 @@ def read_url(text: str, protocols: Collection[str]) -> Url:
     return Url(scheme, host, port or PORTS[scheme], target, user, password)
 
 
-def dial(url: Url, config: Transfer) -> socket.socket:
-    """A TCP connection to a server that is allowed. Blocks; raises TransferError."""
+def dial(
+    url: Url, config: Transfer, watch: Callable[[socket.socket], object]
+) -> socket.socket:
+    """A TCP connection to a server that is allowed. Blocks; raises TransferError, as
+    `watch` may, which gets each socket before it connects."""
     if config.hosts and url.host not in config.hosts:
         raise TransferError(f"{url.host} is not in ocpp.transfer.hosts")
     try:
@@ -83,6 +86,7 @@ def dial(url: Url, config: Transfer) -> socket.socket:
             continue
         connection = socket.socket(family, kind, number)
         connection.settimeout(config.timeout_s)
+        watch(connection)
         try:
             connection.connect(place)
         except OSError as error:

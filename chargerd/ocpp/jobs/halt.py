@@ -58,5 +58,6 @@ async def in_thread(work: Callable[[Halt], Result]) -> Result:
     halt = Halt()
     try:
         return await asyncio.to_thread(work, halt)
-    finally:
+    except asyncio.CancelledError:
         halt.halt()
+        raise

@@ -6,12 +6,12 @@ Owns the tasks and which trust anchors count: the CSMS's roots and the system's
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,7 +70,7 @@ class Transfers:
     async def upload(self, task: Upload) -> AsyncIterator[Uploaded]:
         url = self._read(task.url)
         if url.scheme == "sftp":
-            connection = await asyncio.to_thread(self._dial, url)
+            connection = await in_thread(partial(self._dial, url))
             await _disk(
                 sftp_transfer.put(url, task.file, task.name, connection, self._config)
             )
@@ -78,7 +78,7 @@ class Transfers:
             put = http_transfer.put if _is_http(url) else ftp_transfer.put
 
             def send(halt: Halt) -> None:
-                put(url, task.file, task.name, Line(self._dial, self._tls, halt))
+                put(url, task.file, task.name, self._line(halt))
 
             await _disk(in_thread(send))
         with contextlib.suppress(OSError):  # the next log clears the folder
@@ -89,13 +89,13 @@ class Transfers:
         url = self._read(task.url)
         part = Part(task.file, task.url, task.most_bytes)
         if url.scheme == "sftp":
-            connection = await asyncio.to_thread(self._dial, url)
+            connection = await in_thread(partial(self._dial, url))
             size = await _disk(sftp_transfer.get(url, part, connection, self._config))
         else:
             get = http_transfer.get if _is_http(url) else ftp_transfer.get
 
             def fetch(halt: Halt) -> int:
-                return get(url, part, Line(self._dial, self._tls, halt))
+                return get(url, part, self._line(halt))
 
             size = await _disk(in_thread(fetch))
         yield Downloaded(size)
@@ -106,8 +106,11 @@ class Transfers:
         except OcppError as error:
             raise TransferError(error.description, "NotSupportedOperation") from error
 
-    def _dial(self, url: Url) -> socket.socket:
-        return dial(url, self._config)
+    def _dial(self, url: Url, halt: Halt) -> socket.socket:
+        return dial(url, self._config, halt.watch)
+
+    def _line(self, halt: Halt) -> Line:
+        return Line(lambda url: self._dial(url, halt), self._tls, halt)
 
     def _tls(self) -> ssl.SSLContext:
         """Reads files. Raises TransferError for roots that cannot be read."""

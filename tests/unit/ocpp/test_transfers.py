@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from chargerd.config import Config
 from chargerd.config_upkeep import Transfer
 from chargerd.ocpp.effects import OcppError
 from chargerd.ocpp.jobs.address import TransferError, dial, read_url
+from chargerd.ocpp.jobs.halt import Halt, in_thread
 from chargerd.ocpp.jobs.transfer import (
     Download,
     Downloaded,
@@ -25,6 +28,7 @@ from tests.unit.ocpp.file_servers import ftp_server, pair, web_server
 from tests.unit.ocpp.pem_kit import make
 from tests.unit.ocpp.station_rig import EVSE
 
+SYN_SENT = 2  # linux/tcp_states.h
 req = pytest.mark.req
 LOCAL = {"hosts": ["localhost"], "timeout_s": 5}
 TEXT = b"0123456789" * 30_000  # 300 kB
@@ -262,6 +266,43 @@ async def test_a_cancelled_transfer_ends_at_once(tmp_path: Path) -> None:
     await server.wait_closed()
 
 
+@pytest.mark.asyncio
+@pytest.mark.timeout(20)
+async def test_a_cancelled_dial_ends_at_once() -> None:
+    """The process does not end before its threads."""
+    config = Transfer(hosts=("127.0.0.1",), timeout_s=600)
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    dialled: list[socket.socket] = []
+
+    def work(halt: Halt) -> None:
+        def watch(connection: socket.socket) -> None:
+            dialled.append(halt.watch(connection))
+
+        try:
+            dial(url, config, watch)
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        url = read_url(f"http://127.0.0.1:{server.getsockname()[1]}/", ("HTTP",))
+        for _ in range(2):  # its queue is full: who comes now gets no answer
+            early = stack.enter_context(socket.socket())
+            early.setblocking(False)
+            early.connect_ex(server.getsockname())
+        running = asyncio.create_task(in_thread(work))
+        while not dialled or _state(dialled[0]) != SYN_SENT:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        await ended.wait()
+    assert running.cancelled()
+
+
+def _state(connection: socket.socket) -> int:
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
 # Addresses.
 
 
@@ -293,19 +334,19 @@ def test_what_is_no_address(url: str) -> None:
 )  # fmt: skip
 def test_our_own_machine_is_no_server(host: str) -> None:
     with pytest.raises(TransferError, match="this machine"):
-        dial(read_url(f"https://{host}/", ("HTTPS",)), Transfer())
+        dial(read_url(f"https://{host}/", ("HTTPS",)), Transfer(), Halt().watch)
 
 
 def test_only_the_hosts_that_are_named() -> None:
     config = Transfer(hosts=("files.example",))
     with pytest.raises(TransferError, match=r"not in ocpp\.transfer\.hosts"):
-        dial(read_url("https://localhost/", ("HTTPS",)), config)
+        dial(read_url("https://localhost/", ("HTTPS",)), config, Halt().watch)
 
 
 @pytest.mark.parametrize("host", ["files..example", "x" * 64 + ".example", ".example"])
 def test_a_name_that_is_none_is_no_server(host: str) -> None:
     with pytest.raises(TransferError):
-        dial(read_url(f"https://{host}/", ("HTTPS",)), Transfer())
+        dial(read_url(f"https://{host}/", ("HTTPS",)), Transfer(), Halt().watch)
 
 
 # FTP and SFTP.
