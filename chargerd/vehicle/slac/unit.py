@@ -66,9 +66,11 @@ class Unit:
             )
         finally:
             os.umask(mask)
-        async with server:
+        try:
             self.ready.set()
             await self._interface_there()
+        finally:  # from Python 3.12 on `async with` would wait for the daemon to leave
+            server.close()
 
     # -- the wire ------------------------------------------------------------------
 

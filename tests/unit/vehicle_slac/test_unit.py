@@ -340,3 +340,22 @@ async def test_an_error_that_meets_a_cancel_does_not_hide_it(
     client, spoils = SlacClient(tmp_path / "none", time.monotonic), Spoils(OSError())
     monkeypatch.setattr(client, "_talk", spoils)
     assert await spoils.ends(client.run())
+
+
+async def test_it_ends_though_the_daemon_stays(tmp_path: Path) -> None:
+    """From Python 3.12 on a server waits for its peers, if it is asked to."""
+
+    def opener(interface: str) -> tuple[socket.socket, bytes]:
+        raise OSError(f"{interface} is not there")
+
+    unit = Unit("plc0", tmp_path / "slac.sock", Settings(), opener=opener)
+    task = asyncio.create_task(unit.run())
+    await unit.ready.wait()
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "slac.sock")
+    await reader.readline()
+    task.cancel()
+    _, late = await asyncio.wait([task], timeout=5.0)
+    writer.close()
+    while unit._daemon is not None:  # noqa: ASYNC110 - turns of the loop
+        await asyncio.sleep(0)
+    assert not late
