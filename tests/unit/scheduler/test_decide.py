@@ -160,6 +160,41 @@ def test_bounds(changes: dict[str, object], low: float, high: float) -> None:
     assert (verdict.hard_low_w, verdict.hard_high_w) == (low, high)
 
 
+@pytest.mark.parametrize(
+    ("ctx", "low", "high"),
+    [
+        ({"derated": True}, -3000.0, 3500.0),
+        ({"no_discharge": True}, 0.0, 7000.0),
+        ({"no_discharge": True, "derated": True}, 0.0, 3500.0),
+        ({"stops_power": True}, 0.0, 0.0),
+        ({"fresh": False}, 0.0, 0.0),
+    ],
+)
+def test_bounds_of_safety(ctx: dict[str, bool], low: float, high: float) -> None:
+    verdict = run(None, replace(FREE, **ctx))  # type: ignore[arg-type]
+    # What an EVSE offers stands also while a gate keeps its power at zero.
+    assert (verdict.offer_low_w, verdict.offer_high_w) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"session": session(discharge_authorised=False)}, "authorisation"),
+        ({"site": site(discharge_permitted=False)}, "config.site.export_permit"),
+        ({"site": site(frequency_hz=55.0)}, "der.frequency"),
+        ({"vehicle": vehicle(soc_pct=None)}, "chademo.soc"),
+        ({"vehicle": limits(discharge_allowed=False)}, "chademo"),
+    ],
+)
+def test_who_refuses_discharge_is_named(
+    changes: dict[str, object], source: str
+) -> None:
+    verdict = run(-5000.0, **changes)
+    assert verdict.source == source
+    assert not verdict.discharge_permitted
+    assert verdict.able_low_w == 0.0
+
+
 @pytest.mark.parametrize("power_w", [-5000.0, 5000.0])
 @pytest.mark.parametrize(
     ("changes", "ctx", "source"),
@@ -325,6 +360,50 @@ def test_ac_path_never_discharges() -> None:
     )
     assert verdict.wanted_w == 0.0
     assert not verdict.discharge_permitted
+
+
+def test_what_cannot_be_offered_is_said() -> None:
+    reading = PilotReading(PilotState.C, ac_closed=False)
+    verdict = run(
+        None,
+        telemetry=Telemetry(pilot=Reading(reading, MONO)),
+        vehicle=VehicleState(),
+        site=site(import_limit_w=1300.0),
+    )
+    assert (verdict.source, verdict.high_w) == ("pilot.6A", 0.0)
+    assert won(verdict)["pilot.6A"] == "less than 6 A cannot be offered"
+
+
+@pytest.mark.parametrize(
+    ("wish", "changes", "asleep"),
+    [
+        ({"sleep": True}, {}, True),
+        ({}, {}, False),
+        ({"sleep": True}, {"session": session(authorised=False)}, False),  # a gate
+        ({"sleep": True}, {"session": session(promise=Promise(MONO + 60.0, 90.0))},
+         False),  # the promise charges
+        ({"sleep": True}, {"vehicle": limits(charge_w=5000.0, discharge_w=-4000.0)},
+         False),  # AC: there is no stage to rest
+    ],
+)  # fmt: skip
+def test_the_stage_may_sleep_only_where_nothing_flows(
+    wish: dict[str, bool], changes: dict[str, object], asleep: bool
+) -> None:
+    idle = ask(None, mode=OperationMode.IDLE)
+    (segment,) = idle.segments
+    idle = replace(idle, segments=(replace(segment, **wish),))  # type: ignore[arg-type]
+    verdict = run(None, more=(idle,), **changes)
+    assert verdict.sleep is asleep
+    assert verdict.decision(SNAP, 0.0).asleep is asleep
+    assert not verdict.decision(SNAP, 1.0).asleep  # the ramp is not down yet
+
+
+def test_what_an_evse_can_do_does_not_shrink_with_the_site() -> None:
+    """Others' shares rest on it; without permission there is nothing to share."""
+    tight = {"import_limit_w": 3000.0, "export_limit_w": -500.0}
+    verdict = run(None, site=site(**tight))
+    assert (verdict.hard_low_w, verdict.hard_high_w) == (-500.0, 3000.0)
+    assert (verdict.able_low_w, verdict.able_high_w) == (-6000.0, 7000.0)
 
 
 def won(verdict: Verdict) -> dict[str, str]:

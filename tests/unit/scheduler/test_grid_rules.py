@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ from chargerd.model_grid import (
     Reactive,
     Trip,
 )
-from chargerd.scheduler import grid_rules, grid_trips
+from chargerd.scheduler import bounds, grid_rules, grid_trips
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.grid_rules import Plate
 from chargerd.scheduler.grid_trips import Grid
@@ -418,6 +419,25 @@ def test_reactive_power_goes_to_the_stage_and_leaves_less_active() -> None:
     verdict = at(GridRules(reactive=FIXED_PF), -6000.0, plate=small)
     assert verdict.wanted_w == pytest.approx(-5700.0)  # 6 kVA at 0.95
     assert verdict.setpoint_var == pytest.approx(-5700.0 * math.tan(math.acos(0.95)))
+
+
+@pytest.mark.parametrize(
+    ("ctx", "plate", "var"),
+    [
+        ({"power_w": -1000.0}, PLATE, -1000.0 * math.tan(math.acos(0.95))),
+        ({"power_w": 1000.0}, PLATE, -3000.0 * math.tan(math.acos(0.95))),  # turns
+        ({"power_w": -1000.0, "islanded": True}, PLATE, 7.0),
+        ({"power_w": -1000.0, "rules": GridRules()}, PLATE, 7.0),
+        ({"power_w": -1000.0}, grid_rules.NO_PLATE, 7.0),
+    ],
+)
+def test_reactive_power_goes_with_what_flows_on_the_way_to_what_is_wanted(
+    ctx: dict[str, Any], plate: Plate, var: float
+) -> None:
+    context = replace(FREE, **{"rules": GridRules(reactive=FIXED_PF), **ctx})
+    unit = replace(UNIT, plate=plate)
+    found = bounds.reactive(SNAP, unit, context, grid_rules.REST, -3000.0, 7.0)
+    assert found == pytest.approx(var)
 
 
 def test_rules_reach_the_wire_and_go_again() -> None:

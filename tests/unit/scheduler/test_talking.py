@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,10 +17,11 @@ from chargerd.model import (
     VehiclePhase,
     VehicleState,
 )
+from chargerd.scheduler.decide import decide
 from firmware_bridge.api import PilotReading, PilotState, Reading, StageMode, Telemetry
 from tests.unit.evse.test_actuate import RATINGS, VEHICLE, telemetry
 from tests.unit.scheduler.stand import Stand
-from tests.unit.scheduler.test_decide import MONO, SNAP, run
+from tests.unit.scheduler.test_decide import FREE, MONO, SNAP, UNIT, ask, run
 from tests.unit.scheduler.test_decide import VEHICLE as SEEN
 
 AC = VehicleLimits(MONO, charge_w=5000.0, discharge_w=-4000.0, discharge_allowed=True)
@@ -46,6 +48,20 @@ def test_ac_by_talk(wish_w: float, limits: dict[str, object], power_w: float) ->
     seen = replace(SEEN, protocol="iso15118-20", limits=told)
     verdict = run(wish_w, telemetry=AC_PILOT, vehicle=seen)
     assert verdict.wanted_w == power_w
+
+
+@pytest.mark.parametrize("wish_w", [9000.0, -9000.0])
+def test_ac_by_talk_flows_through_the_outlet(wish_w: float) -> None:
+    """The power stage can do more than the contactor and the cable beside it."""
+    told = replace(AC, charge_w=9000.0, discharge_w=-9000.0)
+    snap = replace(
+        SNAP,
+        signals=(ask(wish_w),),
+        telemetry=AC_PILOT,
+        vehicle=replace(SEEN, protocol="iso15118-20", limits=told),
+    )
+    verdict = decide(snap, replace(UNIT, ac_current_max_a=16.0), FREE)
+    assert verdict.wanted_w == math.copysign(16.0 * 230.0, wish_w)
 
 
 def test_ac_by_talk_needs_its_soc_to_discharge() -> None:
