@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +101,35 @@ def test_the_others_way_down_is_counted() -> None:
     share = beside(ALL, room, L1, [(4000.0, 1000.0, L1), (5000.0, 5000.0, L2)])
     assert share.high_w == pytest.approx(2000.0)
     assert share.low_w == pytest.approx(-6000.0)
+    share = beside(ALL, room, L1, [(-4000.0, -1000.0, L1), (-5000.0, -5000.0, L2)])
+    assert (share.low_w, share.high_w) == pytest.approx((-2000.0, 6000.0))
+    third = beside(ALL, room, SPLIT_3, [(4000.0, 1000.0, L1)])
+    assert third.high_w == pytest.approx(6000.0)  # a third of it on the full phase
+    known = replace(ALL, low_w=-10.0, high_w=10.0)
+    assert beside(known, room, L1, []) == known  # never wider
+    assert beside(ALL, Room(1.0, 1.0), L1, []) == ALL  # no fuse
+
+
+@pytest.mark.parametrize(
+    ("lows", "ables", "expected"),
+    [
+        ((-7000.0, -7000.0), (-7000.0, -7000.0), [-3000.0, -3000.0]),
+        ((-7000.0, 0.0), (-7000.0, -7000.0), [-6000.0, 0.0]),
+        ((-1000.0, 0.0), (-7000.0, -7000.0), [-3500.0, -2500.0]),  # the rest, too
+        ((-7000.0, -7000.0), (-500.0, -7000.0), [-500.0, -5500.0]),
+        ((0.0, 0.0), (-500.0, 0.0), [-500.0, 0.0]),
+    ],
+)
+def test_discharge_shares(
+    lows: tuple[float, ...], ables: tuple[float, ...], expected: list[float]
+) -> None:
+    wants = [
+        want(n, want_low_w=low, able_low_w=able)
+        for n, (low, able) in enumerate(zip(lows, ables, strict=True))
+    ]
+    shares = allot(tuple(wants), Room(0.0, 6000.0))
+    assert [shares[w.evse_id].low_w for w in wants] == pytest.approx(expected)
+    assert {shares[w.evse_id].high_w for w in wants} == {0.0}
 
 
 watts = st.floats(0.0, 22_000.0)

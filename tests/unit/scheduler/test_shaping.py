@@ -229,6 +229,62 @@ def test_house_waits_for_the_meters_it_is_compared_with() -> None:
 
 
 @pytest.mark.parametrize(
+    ("phases", "phase", "expected"),
+    [
+        (3, 0, (1 / 3, 1 / 3, 1 / 3)),
+        (1, 1, (1.0, 0.0, 0.0)),
+        (1, 2, (0.0, 1.0, 0.0)),
+        (1, 3, (0.0, 0.0, 1.0)),
+    ],
+)
+def test_how_power_lies_on_the_phases(
+    phases: int, phase: int, expected: tuple[float, ...]
+) -> None:
+    assert share.split(phases, phase) == expected
+
+
+def test_a_newer_reading_of_the_site_waits_its_turn() -> None:
+    track, house = share.Track(), share.House()
+    seen = [
+        Reading(MeterReading(w, 0.0, 0.0), t) for w, t in ((900.0, 1.0), (1.0, 1.2))
+    ]
+    house.update(seen[0], [(track, share.SPLIT_3)], 1.0)
+    track.add(1.1, 500.0)
+    house.update(seen[1], [(track, share.SPLIT_3)], 1.2)
+    assert (house.power_w, house.at_mono) == (400.0, 1.0)
+    track.add(1.3, 500.0)
+    house.update(seen[1], [(track, share.SPLIT_3)], 1.3)
+    assert (house.power_w, house.at_mono) == (-499.0, 1.2)
+    house.update(seen[1], [(track, share.SPLIT_3)], 1.4)
+    house.update(None, [(track, share.SPLIT_3)], 1.5)
+    assert (house.power_w, house.at_mono) == (-499.0, 1.2)
+
+
+@pytest.mark.parametrize(
+    ("meter", "phase_w"),
+    [
+        ({"phase_power_w": (2000.0, 300.0, -100.0)}, (1000.0, 300.0, -100.0)),
+        (  # apparent power is what a fuse feels
+            {"phase_power_w": (2000.0, 300.0, -100.0),
+             "current_a": (10.0, 2.0, 1.0), "voltage_v": (230.0, 231.0, 229.0)},
+            (1300.0, 462.0, 229.0),
+        ),
+        ({"phase_power_w": (2200.0,)}, ()),
+        ({}, ()),
+    ],
+)  # fmt: skip
+def test_the_house_on_each_phase(
+    meter: dict[str, tuple[float, ...]], phase_w: tuple[float, ...]
+) -> None:
+    track, house = share.Track(), share.House()
+    track.add(1.0, 1000.0)
+    site = Reading(MeterReading(2200.0, 0.0, 0.0, **meter), 1.0)  # type: ignore[arg-type]
+    house.update(site, [(track, share.split(1, 1))], 1.0)
+    assert house.phase_w == pytest.approx(phase_w)
+    assert house.power_w == 1200.0
+
+
+@pytest.mark.parametrize(
     ("others", "import_tight", "expected"),
     [
         ([], True, (500.0, 500.0)),
