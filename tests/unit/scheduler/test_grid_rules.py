@@ -170,6 +170,16 @@ def test_power_comes_back_after_the_window_s_delay_and_grows() -> None:
     assert grid_trips.growth(state, soft, 120.0) == (0.25, "soft")
 
 
+def test_power_grows_on_both_sides_after_it_came_back() -> None:
+    rules = GridRules(feed_curves=(FREQ_WATT,), enter=ENTER)
+    state = grid_rules.step(grid_rules.REST, rules, WELL, 70.0, 0.0)
+    assert list(grid_rules.caps(state, rules, WELL, 70.0)) == []
+    entered = replace(state, trips=grid_trips.State(entered_mono=70.0))
+    (cap,) = grid_rules.caps(entered, rules, WELL, 95.0)
+    assert (cap.name, cap.low, cap.high) == ("es", -0.25, 0.25)
+    assert list(grid_rules.caps(entered, rules, WELL, 170.0)) == []
+
+
 def test_without_a_window_the_grid_code_s_delay_counts() -> None:
     rules = GridRules(trips=(HIGH_HZ,))
     found = fold(rules, course(40.0, lambda t: hertz(53.0) if t < 1.0 else WELL), 30.0)
@@ -395,6 +405,24 @@ def test_reactive_power_beside_what_flows(
     state = grid_rules.step(grid_rules.REST, GridRules(reactive=rule), grid, 0.0, 0.0)
     found = grid_rules.reactive(rule, PLATE, state, power_w, 6000.0)
     assert found == pytest.approx(var, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "power_w", "left_w"),
+    [
+        (FIXED_PF, 3000.0, 9000.0),
+        (FIXED_PF, -3000.0, 9500.0),
+        (Reactive("x", charge_factor=0.9), -3000.0, 10_000.0),  # none on this side
+        (Reactive("x", charge_factor=0.5), 3000.0, 8000.0),  # the plate's least
+        (Reactive("x", share=1.0), -3000.0, 8000.0),
+        (Reactive("x"), -3000.0, 10_000.0),
+    ],
+)
+def test_active_power_that_apparent_power_leaves(
+    rule: Reactive, power_w: float, left_w: float
+) -> None:
+    found = grid_rules.beside_w(rule, PLATE, grid_rules.REST, power_w, 6000.0)
+    assert found == pytest.approx(left_w)
 
 
 def test_a_reactive_curve_has_its_response_time() -> None:
