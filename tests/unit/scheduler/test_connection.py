@@ -1,4 +1,4 @@
-"""The grid connection: what it leaves to all EVSEs, and to each, from readings alone."""
+"""The grid connection: what it leaves to all EVSEs, and to each. From readings only."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def test_all_evses_share_what_the_house_leaves(
 
 
 def test_one_evse_without_a_fuse_is_bound_by_the_site_alone() -> None:
-    assert connect([one := Evse(1)], 0.0).share(one) == ALL
+    one = Evse(1)
+    assert connect([one], 0.0).share(one) == ALL
     fused = connect([one], 0.0, fuse_a=10.0)
     assert fused.share(one).high_w == pytest.approx(3 * 10.0 * 230.0)
 
