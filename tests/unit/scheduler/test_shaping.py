@@ -88,6 +88,54 @@ def test_trim_ignores_a_stale_meter_and_forgets_at_a_turn() -> None:
 
 
 @pytest.mark.parametrize(
+    ("power_w", "meter_w", "meter_mono", "limited", "trim_w", "steady_mono"),
+    [
+        (5000.0, 4900.0, 10.65, False, 125.0, 10.0),  # half the error a second
+        (5000.0, 5100.0, 10.65, False, 75.0, 10.0),
+        (5000.0, 4900.0, 10.5, False, 100.0, 10.0),  # not settled yet
+        (5000.0, 4900.0, 10.0, False, 100.0, 10.0),  # the reading is known
+        (5000.0, 4900.0, 10.65, True, 100.0, 10.0),
+        (5015.0, 4900.0, 10.65, False, 128.75, 10.0),  # a small move is none
+        (5030.0, 4900.0, 10.65, False, 100.0, 10.7),  # settles anew
+        (150.0, 0.0, 10.65, False, 0.0, 10.7),
+        (-5000.0, 5000.0, 10.65, False, 0.0, 10.7),
+        (5000.0, 0.0, 10.65, False, 550.0, 10.0),  # 150 W and 8 %
+        (5000.0, 9000.0, 10.65, False, -550.0, 10.0),
+    ],
+)
+def test_one_step_of_the_trim(
+    power_w: float,
+    meter_w: float,
+    meter_mono: float,
+    limited: bool,
+    trim_w: float,
+    steady_mono: float,
+) -> None:
+    state = follow.State(100.0, 5000.0, 10.0, 10.0)
+    state = follow.step(state, power_w, meter_w, meter_mono, 10.7, limited=limited)
+    assert (state.trim_w, state.steady_mono) == pytest.approx((trim_w, steady_mono))
+
+
+@pytest.mark.parametrize(
+    ("power_w", "since", "turned"),
+    [
+        (199.0, 10.0, True),
+        (-199.0, 10.0, True),
+        (201.0, 10.0, False),  # outside the band the hold does not count
+        (199.0, 10.1, False),  # 1 s inside it
+    ],
+)
+def test_calm_is_a_second_inside_the_band(
+    power_w: float, since: float, turned: bool
+) -> None:
+    settings = ramp.Settings(1.0e6)
+    state = ramp.follow(ramp.State(direction=1), power_w, since, settings)
+    state = replace(state, direction=1, power_w=0.0)
+    power = ramp.step(state, -3000.0, 11.0, settings, hold=True)
+    assert power == (-3000.0 if turned else 0.0)
+
+
+@pytest.mark.parametrize(
     ("power", "low", "high", "ok", "discharge", "expected"),
     [
         (5000.0, -6000.0, 7000.0, True, True, 5000.0),
