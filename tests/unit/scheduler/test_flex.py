@@ -11,7 +11,7 @@ import pytest
 
 from chargerd.clock import Now
 from chargerd.config import Owner
-from chargerd.model import Flexibility, OperationMode, Promise, Session
+from chargerd.model import Flexibility, OperationMode, Promise, Session, VehicleNeeds
 from chargerd.scheduler import flex, month
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.decide import decide
@@ -46,6 +46,35 @@ def test_power_both_ways(power_w: float, up_w: float, down_w: float) -> None:
     assert told.down_wh == pytest.approx(0.50 * 40_000.0)
     assert told.until_mono == math.inf
     assert told.reasons == ("rating", "rating")
+
+
+@pytest.mark.parametrize(
+    ("changes", "up_wh", "down_wh"),
+    [
+        ({}, 12_000.0 * 0.9, 20_000.0 / 0.9),  # the losses are ours
+        ({"vehicle": replace(SNAP.vehicle, needs=VehicleNeeds(max_soc_pct=80.0))},
+         12_000.0 * 0.9, 12_000.0 / 0.9),
+        ({"vehicle": replace(SNAP.vehicle, needs=VehicleNeeds(max_soc_pct=40.0))},
+         12_000.0 * 0.9, 0.0),
+        ({"vehicle": replace(SNAP.vehicle, needs=VehicleNeeds())},
+         12_000.0 * 0.9, 20_000.0 / 0.9),
+    ],
+)  # fmt: skip
+def test_energy_both_ways(
+    changes: dict[str, object], up_wh: float, down_wh: float
+) -> None:
+    told = see(0.0, unit=replace(UNIT, efficiency=0.9), **changes)
+    assert told.up_wh == pytest.approx(up_wh)
+    assert told.down_wh == pytest.approx(down_wh)
+
+
+@pytest.mark.parametrize(
+    "battery", [Estimate(None, 40_000.0), Estimate(50.0, None), Estimate(None, None)]
+)
+def test_energy_that_nobody_knows_is_not_offered(battery: Estimate) -> None:
+    ctx = replace(FREE, battery=battery)
+    told = flex.see(SNAP, UNIT, ctx, decide(SNAP, UNIT, ctx), 0.0)
+    assert (told.up_wh, told.down_wh) == (0.0, 0.0)
 
 
 def test_the_reserve_is_not_for_sale() -> None:
