@@ -91,3 +91,25 @@ def test_a_wish_only_comes_nearer_to_zero(
     assert kept * wish >= 0.0
     if kept != wish:
         assert (up if wish < 0.0 else down) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("wish", "soc_pct", "part", "kept"),
+    [
+        (-5000.0, 50.0, {}, -2000.0),
+        (-5000.0, None, {}, 0.0),  # nobody knows whether there is energy to spare
+        (5000.0, None, {}, 0.0),
+        (-5000.0, 50.0, {"low_w": 500.0}, 0.0),  # held back, never pushed over
+        (5000.0, 50.0, {"high_w": -500.0}, 0.0),
+    ],
+)
+def test_one_wish(
+    wish: float, soc_pct: float | None, part: dict[str, float], kept: float
+) -> None:
+    values = {"low_wh": 10_000.0, "high_wh": 30_000.0} | KEPT | part
+    made = PlanPart(0.0, 0.0, end_wh=20_000.0, **values)
+    ctx = Context(
+        plan=Plan(1, (made,), 0.0, 10.0, "highs", 20_000.0),
+        battery=Estimate(soc_pct, 40_000.0),
+    )
+    assert headroom.keep(wish, Ledger(-2e4, 2e4, "rating"), ctx, 1.0) == kept
