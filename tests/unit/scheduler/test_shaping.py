@@ -1,4 +1,4 @@
-"""Ramp, trim, envelope, signals cell and house load: tables with a fake clock."""
+"""Ramp, trim, envelope, ledger, signals cell, house load: tables with a fake clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from chargerd.model import Curve, DispatchSignal
 from chargerd.scheduler import envelope, follow, ramp, share, signals
+from chargerd.scheduler.ledger import Ledger
 from chargerd.scheduler.signals import MAX_SIGNALS, SchedulerError, Signals
 from firmware_bridge.api import MeterReading, Reading
 from tests.unit.scheduler.stand import make_signal
@@ -162,6 +163,56 @@ def test_envelope(
         power, ratings, low, high, power_permitted=ok, discharge_permitted=discharge
     )
     assert out == expected
+
+
+@pytest.mark.parametrize(
+    ("caps", "bounds", "sure"),
+    [
+        ([], (-6000.0, "rating", 7000.0, "rating"), 7000.0),
+        ([(-500.0, 900.0)], (-500.0, "a", 900.0, "a"), 900.0),
+        ([(-500.0, 900.0), (-800.0, 1000.0)], (-500.0, "a", 900.0, "a"), 900.0),
+        ([(-500.0, 900.0), (-500.0, 900.0)], (-500.0, "a", 900.0, "a"), 900.0),
+        ([(-9000.0, 9000.0)], (-6000.0, "rating", 7000.0, "rating"), 7000.0),
+        ([(500.0, -500.0)], (0.0, "a", 0.0, "a"), 0.0),  # beyond zero is zero
+        ([(math.nan, math.nan)], (0.0, "a", 0.0, "a"), 0.0),
+    ],
+)
+def test_a_ledger_only_narrows_and_the_first_is_named(
+    caps: list[tuple[float, float]],
+    bounds: tuple[float, str, float, str],
+    sure: float,
+) -> None:
+    ledger = Ledger(-6000.0, 7000.0, "rating")
+    for name, (low, high) in zip("abc", caps, strict=False):
+        ledger.cap("site", name, low, high)
+    assert (ledger.low, ledger.low_by, ledger.high, ledger.high_by) == bounds
+    assert ledger.sure == sure
+    assert ledger.bound_at(ledger.low) == (bounds[1] if bounds[0] else "")
+    assert ledger.bound_at(ledger.high) == (bounds[3] if bounds[2] else "")
+    assert ledger.bound_at(1.0) == ledger.bound_at(-1.0) == ""
+
+
+def test_what_does_not_last_is_not_counted_on() -> None:
+    ledger = Ledger(-6000.0, 7000.0, "rating")
+    ledger.cap("site", "now", -9000.0, 100.0, lasts=False)
+    assert (ledger.high, ledger.sure) == (100.0, 7000.0)
+    ledger.count_on(3000.0)
+    ledger.count_on(5000.0)
+    assert ledger.sure == 3000.0
+    ledger.count_on(-1.0)
+    assert ledger.sure == 0.0
+    shown = ledger.reasons(("now",))[1]
+    assert (shown.low_w, shown.high_w, shown.won) == (-6000.0, 100.0, True)
+
+
+@pytest.mark.parametrize(("low", "lifted"), [(3000.0, 3000.0), (9000.0, 7000.0)])
+def test_a_lift_stays_under_the_upper_bound(low: float, lifted: float) -> None:
+    ledger = Ledger(-6000.0, 7000.0, "rating")
+    ledger.lift("promise", "promise", low, "must charge")
+    assert (ledger.low, ledger.low_by) == (lifted, "promise")
+    assert (ledger.high, ledger.high_by) == (7000.0, "rating")
+    said = ledger.reasons(())[-1]
+    assert (said.source, said.low_w, said.wish_w) == ("promise", lifted, lifted)
 
 
 @pytest.mark.parametrize(
