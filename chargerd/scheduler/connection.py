@@ -122,8 +122,6 @@ class Connection:
     def share(self, member: Member) -> Share:
         """Of this EVSE, beside what the others have at this very moment."""
         share = self._shares.get(member.evse_id, ALL)
-        if not self._room.phase_charge_w:
-            return share
         others = [
             (m.measured_w, m.power_w, m.split)
             for m in self._members.values()

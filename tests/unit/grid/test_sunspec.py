@@ -26,7 +26,14 @@ from chargerd.model import (
     Priority,
     SessionPhase,
 )
-from firmware_bridge.api import MeterReading, Reading, StageMode, StageReading
+from firmware_bridge.api import (
+    MeterReading,
+    PilotReading,
+    PilotState,
+    Reading,
+    StageMode,
+    StageReading,
+)
 from tests.unit.grid.stand import UTC0, config, report
 
 BY_NAME = {point.name: point for point in POINTS}
@@ -34,10 +41,11 @@ HOLD_S, PULSE_S = 900.0, 30.0
 NOT_IMPLEMENTED = {1: 0xFFFF, 2: 0xFFFF_FFFF, 4: (1 << 64) - 1}
 
 
-def server(**values: Any) -> Server:
+def server(evse: dict[str, Any] | None = None, **values: Any) -> Server:
     asked = config(sunspec={"controllers": ["127.0.0.1/32"], **values})
     assert asked.grid.sunspec is not None
-    return Server(asked.grid.sunspec, asked.station, asked.evse)
+    evses = tuple(one.model_copy(update=evse or {}) for one in asked.evse)
+    return Server(asked.grid.sunspec, asked.station, evses)
 
 
 def ask(
@@ -97,6 +105,7 @@ def known(**changes: Any) -> EvseReport:
         made.snapshot.telemetry,
         meter=Reading(meter, 99.9),
         stage=Reading(stage, 99.9),
+        pilot=Reading(PilotReading(PilotState.C, temperature_c=21.4), 99.9),
     )
     snapshot = replace(
         made.snapshot, **{"vehicle": vehicle, "telemetry": telemetry, **changes}
@@ -135,16 +144,26 @@ VALUES = [
     ("701.Hz", 49_980),
     ("701.LNV", 2310),
     ("701.A", 130),
+    ("701.VL1", 2310),
+    ("701.AL1", 130),
+    ("701.TmpOt", 21),
     ("701.St", 1),
+    ("701.ConnSt", 1),
     ("701.InvSt", 3),
     ("701.Alrm", 0),
     ("702.WMaxRtg", 6000),
     ("702.WChaRteMaxRtg", 6000),
     ("702.CtrlModes", 3),
+    ("702.VNom", 2300),
+    ("713.Sta", 0),
     ("713.SoC", 550),
     ("713.WHRtg", 4000),
     ("713.WHAvail", 2200),
     ("714.DCW", 3040),
+    ("714.DCA", 80),
+    ("714.Prt_DCW", 3040),
+    ("714.Prt_DCA", 80),
+    ("714.Prt_DCSta", 1),
     ("714.Prt_DCV", 3800),
     ("714.Prt_PrtTyp", 2),
     ("715.LocRemCtl", 0),
@@ -228,6 +247,50 @@ def test_what_a_write_means(points: dict[str, int], field: str, power_w: float) 
     assert segment.mode is (
         OperationMode.EXTERNAL_LIMITS if cap else OperationMode.EXTERNAL_SETPOINT
     )
+
+
+UNEQUAL = {"charge_w": 7000.0, "discharge_w": 5000.0}
+BIG = {"charge_w": 50_000.0, "discharge_w": 45_000.0}
+
+
+@pytest.mark.parametrize(
+    ("evse", "points", "field", "power_w"),
+    [
+        (UNEQUAL, {"WSet": 9000, "WSetEna": 1}, "setpoint_w", -5000.0),
+        (UNEQUAL, {"WSet": -9000, "WSetEna": 1}, "setpoint_w", 7000.0),
+        (UNEQUAL, {"WSetMod": 0, "WSetPct": 500, "WSetEna": 1}, "setpoint_w", -2500.0),
+        (UNEQUAL, {"WSetMod": 0, "WSetPct": -500, "WSetEna": 1}, "setpoint_w", 3500.0),
+        (
+            UNEQUAL, {"WMaxLimPct": 500, "WMaxLimPctEna": 1},
+            "discharge_limit_w", -2500.0,
+        ),
+        (BIG, {"WSet": 3000, "WSetEna": 1}, "setpoint_w", -30_000.0),
+        (BIG, {"WSet": -4900, "WSetEna": 1}, "setpoint_w", 49_000.0),
+    ],
+)  # fmt: skip
+def test_a_write_counts_by_the_rating_of_its_side(
+    evse: dict[str, float], points: dict[str, int], field: str, power_w: float
+) -> None:
+    (signal,) = order(server(evse), **points)
+    assert getattr(signal.segments[0], field) == power_w
+
+
+@pytest.mark.parametrize(
+    ("evse", "values"),
+    [
+        (UNEQUAL, {"702.WMaxRtg": 5000, "702.WMax": 5000, "702.WChaRteMaxRtg": 7000,
+                   "702.WChaRteMax": 7000, "702.WDisChaRteMaxRtg": 5000,
+                   "702.WDisChaRteMax": 5000, "702.W_SF": 0}),
+        # 32 kW would not fit 16 bits in W.
+        (BIG, {"702.WMaxRtg": 4500, "702.WChaRteMaxRtg": 5000, "702.W_SF": 1,
+               "701.W_SF": 1, "704.WSet_SF": 1, "714.DCW_SF": 1,
+               "701.W": 299, "701.WL1": 299, "714.DCW": 304}),
+    ],
+)  # fmt: skip
+def test_ratings_as_registers(evse: dict[str, float], values: dict[str, int]) -> None:
+    at = server(evse)
+    at.report(known())
+    assert {name: raw(at, name) for name in values} == values
 
 
 def test_values_without_enable_order_nothing() -> None:

@@ -6,17 +6,35 @@ to close onto a grid that is away.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from chargerd import config
 from chargerd.config_grid_code import GridCode
-from chargerd.model import IslandRequest
-from chargerd.scheduler.blackout import Place
+from chargerd.model import IslandRequest, Snapshot, VehiclePhase
+from chargerd.scheduler.battery import Estimate
+from chargerd.scheduler.blackout import Blackout, Place
 from chargerd.scheduler.island import Phase
-from firmware_bridge.api import StageMode
-from tests.unit.scheduler.stand import Stand
+from chargerd.scheduler.terms import Context, Unit, Verdict
+from firmware_bridge.api import (
+    MeterReading,
+    PilotReading,
+    PilotState,
+    Reading,
+    StageMode,
+    Telemetry,
+)
+from tests.unit.scheduler.stand import Stand, make_evse
+from tests.unit.scheduler.test_decide import (
+    FREE,
+    SNAP,
+    UNIT,
+    limits,
+    run,
+    session,
+    vehicle,
+)
 
 METER = config.Device(driver="x", at="serial:/dev/null")
 
@@ -145,6 +163,56 @@ def test_by_hand_only_where_it_is_so_configured() -> None:
     stand.cycle.request(IslandRequest())
     stand.run(1.0)
     assert stand.forming() == [1]
+    stand.mains = True
+    stand.run(30.0)
+    assert stand.cycle.blackout.place(1) is Place.GRID
+    stand.mains = False
+    stand.run(20.0)
+    assert stand.forming() == []  # the wish was for that blackout
+
+
+@dataclass
+class One:
+    """One EVSE as a blackout sees it, the relay open."""
+
+    evse_id: int = 1
+    snapshot: Snapshot | None = SNAP
+    context: Context = FREE
+    unit: Unit = UNIT
+    verdict: Verdict | None = field(default_factory=lambda: run(None))
+
+
+@pytest.mark.parametrize(
+    ("snap", "ctx", "fed"),
+    [
+        ({}, {}, True),
+        ({}, {"stops_power": True}, False),
+        ({}, {"no_discharge": True}, False),
+        ({}, {"fresh": False}, False),
+        ({}, {"battery": Estimate(None, 40_000.0)}, False),
+        ({}, {"battery": Estimate(21.0, 40_000.0)}, False),  # 1 % above the floor
+        ({}, {"battery": Estimate(21.1, 40_000.0)}, True),
+        ({"session": session(authorised=False)}, {}, False),
+        ({"vehicle": vehicle(phase=VehiclePhase.PRECHARGE)}, {}, False),
+        ({"vehicle": vehicle(limits=None)}, {}, False),
+        ({"vehicle": limits(discharge_allowed=False)}, {}, False),
+    ],
+)
+def test_who_may_feed_the_house(
+    snap: dict[str, object], ctx: dict[str, object], *, fed: bool
+) -> None:
+    pilot = Reading(PilotReading(PilotState.C, grid_open=True), 0.0)
+    seen = replace(SNAP, telemetry=Telemetry(pilot=pilot), **snap)  # type: ignore[arg-type]
+    one = One(snapshot=seen, context=replace(FREE, **ctx))  # type: ignore[arg-type]
+    site = config.Site(
+        import_w=20_000, nominal_hz=50, blackout=config.Blackout(), meter=METER
+    )
+    blackout = Blackout((make_evse(1),), site)
+    for tick in range(60):
+        mono = 100.0 + tick * 0.1
+        meter = Reading(MeterReading(0.0, 0.0, 0.0, voltage_v=(0.0,)), mono)
+        blackout.look(meter, {1: one}, mono)
+    assert blackout.place(1) is (Place.FEED if fed else Place.REST)
 
 
 def test_without_a_relay_there_is_no_island() -> None:

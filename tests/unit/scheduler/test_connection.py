@@ -111,6 +111,15 @@ def test_blind_all_share_the_failsafe(
     assert state.grid_w == (500.0 if known else None)
 
 
+def test_without_a_site_meter_the_limits_are_shared_as_they_are() -> None:
+    members = [Evse(1), Evse(2)]
+    connection = connect(members, None, meter=None)
+    shares = [connection.share(member).high_w for member in members]
+    assert shares == pytest.approx([4500.0, 4500.0], abs=0.1)
+    state = connection.site_state(members[0], None, MONO)
+    assert (state.meter_age_s, state.grid_w) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("phases", "high_w"),
     [
@@ -123,6 +132,14 @@ def test_the_fuse_of_one_phase(phases: tuple[float, ...], high_w: float) -> None
     one = Evse(1, split=L1)
     share = connect([one], 3000.0, phases=phases, fuse_a=20.0).share(one)
     assert share.high_w == pytest.approx(high_w, abs=0.1)
+
+
+def test_beside_what_another_still_takes_of_the_phase() -> None:
+    """It is told to go down, and has not yet."""
+    members = [Evse(1, split=L1), Evse(2, 3000.0, 1000.0, split=L1)]
+    connection = connect(members, 3000.0, fuse_a=20.0)
+    highs = [connection.share(member).high_w for member in members]
+    assert highs == pytest.approx([4600.0 - 3000.0, 2300.0], abs=0.1)
 
 
 @pytest.mark.parametrize(
