@@ -196,13 +196,26 @@ def test_who_it_is() -> None:
     assert raw(at, "1.DA", unit=2) == 2
 
 
-def test_a_fault_is_an_alarm() -> None:
+@pytest.mark.parametrize(
+    ("names", "power_w", "alarm", "state"),
+    [
+        (("GroundFailure",), 0.0, 1 << 0, 6),
+        (("EmergencyStop",), 0.0, 1 << 6, 6),
+        (("CableOverTempDerate",), 0.0, 1 << 16, 6),
+        (("GroundFailure", "EmergencyStop"), 0.0, (1 << 0) | (1 << 6), 6),
+        (("CableOverTempDerate",), -3000.0, 1 << 16, 3),  # it goes on, derated
+    ],
+)
+def test_a_fault_is_an_alarm(
+    names: tuple[str, ...], power_w: float, alarm: int, state: int
+) -> None:
     at = server()
-    faults = (ActiveFault("GroundFailure", 1, UTC0),)
-    at.report(known(faults=faults, decision={"power_w": 0.0}))
-    assert raw(at, "701.Alrm") == 1
-    assert raw(at, "701.InvSt") == 6
-    assert text(at, "701.MnAlrmInfo") == "GroundFailure"
+    faults = tuple(ActiveFault(name, 1, UTC0) for name in names)
+    at.report(known(faults=faults, decision={"power_w": power_w}))
+    assert raw(at, "701.Alrm") == alarm
+    assert raw(at, "701.InvSt") == state
+    assert raw(at, "713.Sta") == 2
+    assert text(at, "701.MnAlrmInfo") == names[0]
 
 
 @pytest.mark.parametrize(
