@@ -298,6 +298,12 @@ def test_a_write_counts_by_the_rating_of_its_side(
         (BIG, {"702.WMaxRtg": 4500, "702.WChaRteMaxRtg": 5000, "702.W_SF": 1,
                "701.W_SF": 1, "704.WSet_SF": 1, "714.DCW_SF": 1,
                "701.W": 299, "701.WL1": 299, "714.DCW": 304}),
+        ({"charge_w": 50_000.0, "discharge_w": 6000.0},
+         {"702.WMaxRtg": 600, "702.WChaRteMaxRtg": 5000, "702.W_SF": 1}),
+        ({"charge_w": 6000.0, "discharge_w": 50_000.0},
+         {"702.WMaxRtg": 5000, "702.WChaRteMaxRtg": 600, "702.W_SF": 1}),
+        ({"ac_phases": 1}, {"701.ACType": 0}),
+        ({"ac_phases": 3}, {"701.ACType": 2}),
     ],
 )  # fmt: skip
 def test_ratings_as_registers(evse: dict[str, float], values: dict[str, int]) -> None:
