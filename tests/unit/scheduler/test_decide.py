@@ -24,7 +24,7 @@ from chargerd.model import (
     VehicleState,
 )
 from chargerd.plan import Plan, PlanPart
-from chargerd.scheduler import words
+from chargerd.scheduler import bounds, words
 from chargerd.scheduler.battery import Estimate
 from chargerd.scheduler.decide import decide
 from chargerd.scheduler.promise import Line
@@ -158,6 +158,38 @@ def site(**values: object) -> SiteState:
 def test_bounds(changes: dict[str, object], low: float, high: float) -> None:
     verdict = run(None, **changes)
     assert (verdict.hard_low_w, verdict.hard_high_w) == (low, high)
+
+
+def test_a_vehicle_s_currents_count_at_the_ac_side() -> None:
+    """Charging costs the losses, discharging loses them."""
+    snap = replace(SNAP, vehicle=limits(charge_a=10.0, discharge_a=-5.0))
+    verdict = decide(snap, replace(UNIT, efficiency=0.8), FREE)
+    assert (verdict.hard_low_w, verdict.hard_high_w) == (-1600.0, 5000.0)
+
+
+@pytest.mark.parametrize(
+    ("stage_v", "vehicle_v", "volts"),
+    [
+        (400.0, 450.0, 400.0),
+        (50.0, 450.0, 450.0),  # not connected yet
+        (None, 450.0, 450.0),
+        (None, 600.0, 500.0),  # the EVSE's own maximum
+        (None, 0.0, 500.0),
+        (None, None, 500.0),
+    ],
+)
+def test_the_voltage_that_power_is_counted_with(
+    stage_v: float | None, vehicle_v: float | None, volts: float
+) -> None:
+    stage = None
+    if stage_v is not None:
+        value = StageReading(stage_v, 0.0, StageMode.CHARGE, True)
+        stage = Reading(value, MONO)
+    car = vehicle(limits=None)
+    if vehicle_v is not None:
+        car = limits(voltage_max_v=vehicle_v)
+    snap = replace(SNAP, vehicle=car, telemetry=replace(SNAP.telemetry, stage=stage))
+    assert bounds.dc_volts(snap, UNIT) == volts
 
 
 @pytest.mark.parametrize(
