@@ -31,7 +31,13 @@ from chargerd.model import (
     Promise,
     SessionPhase,
 )
-from firmware_bridge.api import MeterReading, Reading, Telemetry
+from firmware_bridge.api import (
+    MeterReading,
+    PilotReading,
+    PilotState,
+    Reading,
+    Telemetry,
+)
 from tests.unit.grid.stand import UTC0, config, report
 
 HEMS, OTHER_HEMS, NEIGHBOUR = "192.168.1.9", "192.168.1.10", "192.168.1.66"
@@ -40,7 +46,7 @@ PROFILE, ONE, ALL = b"\x0e\xf0\x01", b"\x02\x7e\x01", b"\x02\x7e\x00"
 HOLD_S = 900.0
 
 
-def node(**values: Any) -> Node:
+def node(evse: dict[str, float] | None = None, **values: Any) -> Node:
     asked = config(
         echonet={
             "controllers": [f"{HEMS}/32", f"{OTHER_HEMS}/32"],
@@ -49,7 +55,8 @@ def node(**values: Any) -> Node:
         }
     )
     assert asked.grid.echonet is not None
-    chargers = tuple(Charger(e, asked.station, "00000B", 20.0) for e in asked.evse)
+    evses = [one.model_copy(update=evse or {}) for one in asked.evse]
+    chargers = tuple(Charger(e, asked.station, "00000B", 20.0) for e in evses)
     profile = Profile(asked.station, "00000B", chargers)
     return Node(asked.grid.echonet, profile, chargers)
 
@@ -230,6 +237,22 @@ def test_what_the_promise_needs_is_not_told_as_dischargeable() -> None:
     assert value(at, 0xC4) == b"\x19"
 
 
+def test_what_may_not_be_discharged_now_is_told_by_the_battery_alone() -> None:
+    at = node()
+    made = known(up_wh=8000.0)
+    at.report(replace(made, decision=replace(made.decision, low_w=0.0)))
+    assert value(at, 0xC2) == (14_000).to_bytes(4, "big")
+
+
+def test_a_floor_at_the_top_leaves_nothing() -> None:
+    at = node()
+    session = replace(known().snapshot.session, promise=Promise(1e4, 80.0, 100.0))
+    at.report(known(session=session))
+    assert (value(at, 0xC0), value(at, 0xC2), value(at, 0xC4)) == (
+        bytes(4), bytes(4), b"\0",
+    )  # fmt: skip
+
+
 def test_the_maps_tell_the_truth() -> None:
     """What 9F names has a value once all is known; nothing else has one."""
     at = node()
@@ -267,6 +290,58 @@ def test_connection(phase: SessionPhase, bounds: dict[str, float], code: int) ->
     session = replace(made.snapshot.session, phase=phase)
     at.report(replace(made, snapshot=replace(made.snapshot, session=session)))
     assert value(at, 0xC7) == bytes((code,))
+
+
+def test_a_pilot_that_nobody_understands_is_no_vehicle_that_can() -> None:
+    at = node()
+    pilot = Reading(PilotReading(PilotState.UNKNOWN), 99.9)
+    at.report(known(telemetry=Telemetry(pilot=pilot)))
+    assert value(at, 0xC7) == b"\x44"
+
+
+@pytest.mark.parametrize(
+    ("phase", "power_w", "mode"),
+    [
+        (SessionPhase.IDLE, 0.0, 0x47),
+        (SessionPhase.FINISHED, 0.0, 0x47),
+        (SessionPhase.STARTING, 0.0, 0x48),
+        (SessionPhase.ENERGY, 100.0, 0x42),
+        (SessionPhase.ENERGY, 99.0, 0x44),
+        (SessionPhase.ENERGY, -99.0, 0x44),
+        (SessionPhase.ENERGY, -100.0, 0x43),
+        (SessionPhase.CONNECTED, 0.0, 0x44),
+    ],
+)
+def test_what_it_does(phase: SessionPhase, power_w: float, mode: int) -> None:
+    at = node()
+    made = report(power_w=power_w)
+    session = replace(made.snapshot.session, phase=phase)
+    at.report(replace(made, snapshot=replace(made.snapshot, session=session)))
+    assert value(at, 0xE1) == bytes((mode,))
+
+
+UNLIKE = {"charge_w": 7000.0, "discharge_w": 5000.0}
+
+
+@pytest.mark.parametrize(
+    ("epc", "edt"),
+    [
+        (0xC5, (7000).to_bytes(4, "big")),
+        (0xC6, (5000).to_bytes(4, "big")),
+        (0xC8, bytes(4) + (7000).to_bytes(4, "big")),
+        (0xC9, bytes(4) + (5000).to_bytes(4, "big")),
+        (0xCA, bytes(2) + (304).to_bytes(2, "big")),
+        (0xCB, bytes(2) + (217).to_bytes(2, "big")),
+    ],
+)
+def test_each_side_has_its_rating(epc: int, edt: bytes) -> None:
+    assert value(node(UNLIKE), epc) == edt
+
+
+@pytest.mark.parametrize(("mode", "power_w"), [(0x42, 7000.0), (0x43, -5000.0)])
+def test_each_side_is_ordered_by_its_rating(mode: int, power_w: float) -> None:
+    (signal,) = command(node(UNLIKE), da=mode).signals
+    assert signal.segments[0].setpoint_w == power_w
 
 
 EXTERNAL, FOLLOW = OperationMode.EXTERNAL_SETPOINT, OperationMode.LOCAL_LOAD_BALANCING

@@ -166,6 +166,7 @@ VALUES = [
     ("714.Prt_DCSta", 1),
     ("714.Prt_DCV", 3800),
     ("714.Prt_PrtTyp", 2),
+    ("714.NPrt", 1),
     ("715.LocRemCtl", 0),
     ("715.DERHb", 100),
     ("704.WSetEna", 0),
@@ -179,6 +180,22 @@ def test_a_report_is_read_as_registers(name: str, value: int) -> None:
     at = server()
     at.report(known())
     assert raw(at, name) == value
+
+
+@pytest.mark.parametrize(
+    ("vehicle", "values"),
+    [
+        ({"soc_pct": None}, {"713.WHRtg": 4000, "713.SoC": 0xFFFF}),
+        ({"capacity_wh": None}, {"713.SoC": 550, "713.WHRtg": 0xFFFF}),
+    ],
+)
+def test_what_a_vehicle_does_not_tell(
+    vehicle: dict[str, None], values: dict[str, int]
+) -> None:
+    at = server()
+    at.report(known(vehicle=replace(known().snapshot.vehicle, **vehicle)))
+    assert {name: raw(at, name) for name in values} == values
+    assert raw(at, "713.WHAvail") == 0xFFFF
 
 
 @pytest.mark.parametrize("name", ["701.Hz", "713.SoH", "701.VA", "715.OpCtl"])
