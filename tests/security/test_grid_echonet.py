@@ -47,7 +47,7 @@ def test_nothing_that_comes_breaks_the_node(data: bytes, host: str) -> None:
     at = node()
     for candidate in (data, GET_MODE[:10] + data, GET_MODE[:4] + data):
         at.receive(candidate, host, 100.0)
-    assert value(at, 0xC5) == (6000).to_bytes(4, "big")
+    assert value(at, 0xC5) == (7000).to_bytes(4, "big")
 
 
 @given(st.binary(min_size=1, max_size=4), st.integers(0x80, 0xFF))
@@ -59,7 +59,7 @@ def test_no_setting_asks_for_more_than_the_evse_can(edt: bytes, epc: int) -> Non
             work = command(at, dc=method, dd=method, da=mode)
             for segment in (s for signal in work.signals for s in signal.segments):
                 if segment.mode is OperationMode.EXTERNAL_SETPOINT:
-                    assert -6000.0 <= (segment.setpoint_w or 0.0) <= 6000.0
+                    assert -6000.0 <= (segment.setpoint_w or 0.0) <= 7000.0
 
 
 def test_a_flood_of_strangers_leaves_the_controller_its_say() -> None:

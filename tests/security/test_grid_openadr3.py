@@ -32,7 +32,7 @@ def bounded(stand: Stand) -> None:
         check(made)
         assert made.valid_until_mono <= stand.mono + 900.0
         for segment in made.segments:
-            assert abs(segment.setpoint_w or 0.0) <= 12_000.0
+            assert -12_000.0 <= (segment.setpoint_w or 0.0) <= 14_000.0
             assert (segment.limit_w or 0.0) >= 0.0
             assert (segment.discharge_limit_w or 0.0) <= 0.0
     json.dumps(work.save, allow_nan=False)

@@ -73,7 +73,7 @@ def ports(told: Told | None = None) -> tuple[Ports, Told]:
 def config(**grid: Any) -> Config:
     """Two EVSEs and the grid doors given."""
     device = {"driver": "none", "at": "serial:/dev/null"}
-    evse = {"devices": {"pilot": device, "meter": device}}
+    evse = {"devices": {"pilot": device, "meter": device}, "charge_w": 7000.0}
     return Config.model_validate(
         {
             "station": {"id": "CS1"},

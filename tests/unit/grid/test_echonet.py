@@ -46,7 +46,7 @@ PROFILE, ONE, ALL = b"\x0e\xf0\x01", b"\x02\x7e\x01", b"\x02\x7e\x00"
 HOLD_S = 900.0
 
 
-def node(evse: dict[str, float] | None = None, **values: Any) -> Node:
+def node(**values: Any) -> Node:
     asked = config(
         echonet={
             "controllers": [f"{HEMS}/32", f"{OTHER_HEMS}/32"],
@@ -55,8 +55,7 @@ def node(evse: dict[str, float] | None = None, **values: Any) -> Node:
         }
     )
     assert asked.grid.echonet is not None
-    evses = [one.model_copy(update=evse or {}) for one in asked.evse]
-    chargers = tuple(Charger(e, asked.station, "00000B", 20.0) for e in evses)
+    chargers = tuple(Charger(e, asked.station, "00000B", 20.0) for e in asked.evse)
     profile = Profile(asked.station, "00000B", chargers)
     return Node(asked.grid.echonet, profile, chargers)
 
@@ -181,10 +180,13 @@ REPORT_VALUES = [
     (0xC0, (32_000).to_bytes(4, "big")),
     (0xC2, (14_000).to_bytes(4, "big")),  # 55 % less the floor of 20 %, of 40 kWh
     (0xC4, b"\x2b"),  # of the 32 kWh above the floor
-    (0xC5, (6000).to_bytes(4, "big")),
+    (0xC5, (7000).to_bytes(4, "big")),
     (0xC7, b"\x43"),
-    (0xC8, bytes(4) + (6000).to_bytes(4, "big")),
-    (0xCA, bytes(2) + (260).to_bytes(2, "big")),  # 6000 W at 230 V
+    (0xC8, bytes(4) + (7000).to_bytes(4, "big")),
+    (0xC6, (6000).to_bytes(4, "big")),
+    (0xC9, bytes(4) + (6000).to_bytes(4, "big")),
+    (0xCA, bytes(2) + (304).to_bytes(2, "big")),  # 7000 W at 230 V
+    (0xCB, bytes(2) + (260).to_bytes(2, "big")),
     (0xCC, b"\x22"),
     (0xD2, (230).to_bytes(2, "big")),
     (0xD4, (-130).to_bytes(2, "big", signed=True)),
@@ -270,7 +272,7 @@ def test_what_is_not_known_is_not_served() -> None:
     assert answer.esv is Esv.GET_SNA
     assert [p.edt for p in answer.properties] == [
         b"",
-        (6000).to_bytes(4, "big"),
+        (7000).to_bytes(4, "big"),
         b"\xff",
     ]
 
@@ -320,35 +322,11 @@ def test_what_it_does(phase: SessionPhase, power_w: float, mode: int) -> None:
     assert value(at, 0xE1) == bytes((mode,))
 
 
-UNLIKE = {"charge_w": 7000.0, "discharge_w": 5000.0}
-
-
-@pytest.mark.parametrize(
-    ("epc", "edt"),
-    [
-        (0xC5, (7000).to_bytes(4, "big")),
-        (0xC6, (5000).to_bytes(4, "big")),
-        (0xC8, bytes(4) + (7000).to_bytes(4, "big")),
-        (0xC9, bytes(4) + (5000).to_bytes(4, "big")),
-        (0xCA, bytes(2) + (304).to_bytes(2, "big")),
-        (0xCB, bytes(2) + (217).to_bytes(2, "big")),
-    ],
-)
-def test_each_side_has_its_rating(epc: int, edt: bytes) -> None:
-    assert value(node(UNLIKE), epc) == edt
-
-
-@pytest.mark.parametrize(("mode", "power_w"), [(0x42, 7000.0), (0x43, -5000.0)])
-def test_each_side_is_ordered_by_its_rating(mode: int, power_w: float) -> None:
-    (signal,) = command(node(UNLIKE), da=mode).signals
-    assert signal.segments[0].setpoint_w == power_w
-
-
 EXTERNAL, FOLLOW = OperationMode.EXTERNAL_SETPOINT, OperationMode.LOCAL_LOAD_BALANCING
 MEANINGS: list[tuple[dict[str, int], OperationMode, dict[str, float | None]]] = [
-    ({"da": 0x42}, EXTERNAL, {"setpoint_w": 6000.0}),
+    ({"da": 0x42}, EXTERNAL, {"setpoint_w": 7000.0}),
     ({"dc": 3, "eb": 2500, "da": 0x42}, EXTERNAL, {"setpoint_w": 2500.0}),
-    ({"dc": 3, "eb": 99_000, "da": 0x42}, EXTERNAL, {"setpoint_w": 6000.0}),
+    ({"dc": 3, "eb": 99_000, "da": 0x42}, EXTERNAL, {"setpoint_w": 7000.0}),
     ({"dc": 3, "e0": 1200, "da": 0x42}, EXTERNAL, {"setpoint_w": 1200.0}),
     ({"dc": 3, "e0": -1200, "da": 0x42}, EXTERNAL, {"setpoint_w": 0.0}),
     ({"dc": 2, "da": 0x42}, FOLLOW, {"follow_w": 0.0, "discharge_limit_w": 0.0}),
@@ -483,7 +461,7 @@ def test_set_and_get_in_one() -> None:
     at = node()
     (frame,) = answers(ask(at, Esv.SETGET, (0xDA, b"\x44"), more=(0xDA, 0xC5)))
     assert frame.esv is Esv.SETGET_RES
-    assert [p.edt for p in frame.more] == [b"\x44", (6000).to_bytes(4, "big")]
+    assert [p.edt for p in frame.more] == [b"\x44", (7000).to_bytes(4, "big")]
     (frame,) = answers(ask(at, Esv.SETGET, (0xDA, b"\x42"), more=(0xE4,)))
     assert (frame.esv, frame.more) == (Esv.SETGET_SNA, (Property(0xE4),))
 

@@ -20,11 +20,11 @@ SET, LIMIT, DROOP = "ieee2030_5.set", "ieee2030_5.limit", "ieee2030_5.droop"
         ("target_w", {"mode_enable": 1, "watts": -2000}, {SET: 2000.0}),
         ("target_w", {"mode_enable": 1, "watts": 1e8}, {SET: -12_000.0}),
         ("fixed_w", {"WSetEna": 1, "WSetMod": 0, "WSet": 50.0}, {SET: -6000.0}),
-        ("fixed_w", {"WSetEna": 1, "WSetMod": 0, "WSet": -25.0}, {SET: 3000.0}),
+        ("fixed_w", {"WSetEna": 1, "WSetMod": 0, "WSet": -25.0}, {SET: 3500.0}),
         ("p_lim", {"p_lim_mode_enable": 1, "p_lim_w": 25.0}, {LIMIT: (None, -3000.0)}),
         ("p_lim_inj", {"p_lim_watts": 0}, {LIMIT: (None, 0.0)}),
         ("p_lim_abs", {"p_lim_watts": 1500}, {LIMIT: (1500.0, None)}),
-        ("pct_absorb", {"mode_enable": 1, "pct": 10.0}, {LIMIT: (1200.0, None)}),
+        ("pct_absorb", {"mode_enable": 1, "pct": 10.0}, {LIMIT: (1400.0, None)}),
         ("exp_lim", {"exp_lim_w": 500}, {LIMIT: (None, -500.0)}),
         ("gen_lim", {"gen_lim_w": 500}, {LIMIT: (None, -500.0)}),
         ("imp_lim", {"imp_lim_w": 500}, {LIMIT: (500.0, None)}),
@@ -163,5 +163,5 @@ def test_what_the_process_is_told_of_the_station() -> None:
     stand.controls.report(sized(2))
     seen = stand.controls.seen()
     assert seen["power_w"] == -5980.0
-    assert (seen["charge_w"], seen["discharge_w"]) == (12_000, 12_000)
+    assert (seen["charge_w"], seen["discharge_w"]) == (14_000, 12_000)
     assert (seen["soc_pct"], seen["capacity_wh"], seen["up_w"]) == (55.0, 80_000, 6000)

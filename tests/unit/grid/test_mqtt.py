@@ -87,7 +87,7 @@ OFF = Segment(NOW, OperationMode.IDLE, limit_w=0.0, discharge_limit_w=0.0)
             "mode",
             "charge",
             "setpoint",
-            Segment(NOW, OperationMode.CHARGING_ONLY, 6000.0),
+            Segment(NOW, OperationMode.CHARGING_ONLY, 7000.0),
             900,
         ),
         ("mode", "discharge", "setpoint", Segment(NOW, EXTERNAL, -6000.0), 900),
@@ -290,7 +290,7 @@ def test_discovery_names_only_what_is_allowed() -> None:
     kinds = {topic.split("/")[1] for topic in outs}
     assert kinds == {"sensor", "binary_sensor", "number", "select"}
     number = outs["homeassistant/number/CS1_evse1/setpoint_w/config"]
-    assert (number["min"], number["max"]) == (-6000.0, 6000.0)
+    assert (number["min"], number["max"]) == (-6000.0, 7000.0)
     assert number["command_topic"] == "chargerd/CS1/evse/1/setpoint_w/set"
     assert number["availability_topic"] == "chargerd/CS1/status"
     ids = [payload["unique_id"] for payload in outs.values()]

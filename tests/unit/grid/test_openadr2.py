@@ -43,7 +43,7 @@ def control(kind: str, value: float, **changes: Any) -> dict[str, Any]:
     return signal(value, name="LOAD_CONTROL", type=f"x-loadControl{kind}", **changes)
 
 
-RATED = 6000.0  # of an EVSE as configured by default; the station has two
+CHARGE_W, DISCHARGE_W = 7000.0, 6000.0  # of an EVSE; the station has two
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ RATED = 6000.0  # of an EVSE as configured by default; the station has two
     [
         (signal(-3000), SET, -3000.0),
         (signal(2.5, scale="k"), SET, 2500.0),
-        (signal(-9e6), SET, -2 * RATED),
-        (simple(1), LIMIT, RATED),
+        (signal(-9e6), SET, -2 * DISCHARGE_W),
+        (simple(1), LIMIT, CHARGE_W),
         (simple(2), LIMIT, 0.0),
         (simple(3), LIMIT, 0.0),
-        (control("Capacity", 0.25), LIMIT, RATED / 2),
+        (control("Capacity", 0.25), LIMIT, CHARGE_W / 2),
         (control("Setpoint", 1400, **POWER), LIMIT, 1400.0),
         (control("Setpoint", -1400, **POWER), LIMIT, 0.0),
     ],
@@ -79,7 +79,7 @@ def test_level_0_says_nothing() -> None:
 def test_a_negative_level_discharges_and_the_sign_can_be_turned() -> None:
     stand = Stand(levels=(0.5, -0.5, -1.0))
     stand.up(event("E1", simple(3)))
-    assert stand.wishes()[SET][0][1] == pytest.approx(-2 * RATED)
+    assert stand.wishes()[SET][0][1] == pytest.approx(-2 * DISCHARGE_W)
     stand = Stand(positive="generation")
     stand.up(event("E1", signal(3000)))
     assert stand.wishes()[SET][0][1] == -3000.0
@@ -114,7 +114,7 @@ def test_of_two_wishes_the_better_priority_counts_and_of_caps_the_least() -> Non
     )
     found = stand.wishes()
     assert found[SET][0][1] == -2000.0
-    assert found[LIMIT][0][1] == pytest.approx(0.4 * RATED)
+    assert found[LIMIT][0][1] == pytest.approx(0.4 * CHARGE_W)
 
 
 def test_targets() -> None:

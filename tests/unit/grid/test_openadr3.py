@@ -17,7 +17,7 @@ from tests.unit.grid.openadr3_stand import Stand, event, interval, payload, size
 from tests.unit.grid.stand import report
 
 SET, LIMIT, ALERT = ("openadr3.set", 0), ("openadr3.limit", 0), ("openadr3.alert", 0)
-RATED = 6000.0  # of an EVSE as configured by default; the station has two
+CHARGE_W, DISCHARGE_W = 7000.0, 6000.0  # of an EVSE; the station has two
 
 
 def one(kind: str, value: Any, unit: str = "", **changes: Any) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def one(kind: str, value: Any, unit: str = "", **changes: Any) -> dict[str, Any]
     [
         (one("DISPATCH_SETPOINT", -3), SET, -3000.0),
         (one("DISPATCH_SETPOINT", 2500, "W"), SET, 2500.0),
-        (one("DISPATCH_SETPOINT", -9e5, "KW"), SET, -2 * RATED),
-        (one("SIMPLE", 1), LIMIT, (RATED, None)),
+        (one("DISPATCH_SETPOINT", -9e5, "KW"), SET, -2 * DISCHARGE_W),
+        (one("SIMPLE", 1), LIMIT, (CHARGE_W, None)),
         (one("SIMPLE", 2), LIMIT, (0.0, None)),
         (one("IMPORT_CAPACITY_LIMIT", 4.0, "KW"), LIMIT, (4000.0, None)),
         (one("EXPORT_CAPACITY_LIMIT", 2.0, "KW"), LIMIT, (None, -2000.0)),
@@ -60,12 +60,12 @@ def test_what_asks_for_no_power(kind: str) -> None:
 
 def test_levels_and_alerts_may_discharge() -> None:
     stand = Stand(levels=[0.5, 0.0, -0.5], alert=-1.0)
-    assert stand.asked(one("SIMPLE", 3)) == {SET: [(0.0, -RATED)]}
+    assert stand.asked(one("SIMPLE", 3)) == {SET: [(0.0, -DISCHARGE_W)]}
     stand.tell(one("ALERT_FLEX_ALERT", "x", modificationDateTime="2026-11-25T13"))
     stand.mono += 1.0
     signals = {s.source: s for s in stand.tick().signals}
     assert signals["openadr3.alert"].priority is Priority.EMERGENCY
-    assert signals["openadr3.alert"].segments[0].setpoint_w == -2 * RATED
+    assert signals["openadr3.alert"].segments[0].setpoint_w == -2 * DISCHARGE_W
     assert signals["openadr3.set"].segments == ()  # withdrawn
 
 
@@ -75,7 +75,7 @@ def test_charge_state_by_fraction_percent_and_kwh() -> None:
         (0.56, "PERCENT", 2400.0),
         (56, "PERCENTAGE", 2400.0),
         (22.4, "KWH", 2400.0),
-        (0.0, "PERCENT", -RATED),
+        (0.0, "PERCENT", -DISCHARGE_W),
     ):
         stand = Stand()
         stand.ven.report(sized())

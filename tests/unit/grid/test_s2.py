@@ -260,8 +260,8 @@ def test_an_envelope_caps_and_may_force() -> None:
 @pytest.mark.parametrize(
     ("elements", "change", "reason"),
     [
-        ([(60, -9000, 0)], {}, "range"),
-        ([(60, 0, 6001)], {}, "range"),
+        ([(60, -6001, 0)], {}, "range"),
+        ([(60, 0, 7001)], {}, "range"),
         ([(60, 1000, -1000)], {}, "range"),
         ([(0, 0, 0)], {}, "range"),
         ([(1e6, 0, 0)], {}, "range"),

@@ -147,9 +147,9 @@ ENERGY = SessionPhase.ENERGY
     ("given", "charge_w", "must_w", "least_w", "discharge_w"),
     [
         (_with(ENERGY, None), 32 * 230.0, 0.0, 6 * 230.0, 0.0),
-        (_with(ENERGY, DC), 6000.0, 0.0, 0.0, 4000.0),
+        (_with(ENERGY, DC), 7000.0, 0.0, 0.0, 4000.0),
         (_with(ENERGY, replace(DC, charge_a=5.0)), 5 * 400 / 0.94, 0.0, 0.0, 4000.0),
-        (_with(ENERGY, replace(DC, discharge_allowed=False)), 6000.0, 0.0, 0.0, 0.0),
+        (_with(ENERGY, replace(DC, discharge_allowed=False)), 7000.0, 0.0, 0.0, 0.0),
         (_with(ENERGY, AC), 5000.0, 0.0, 0.0, 3000.0),
         (_with(ENERGY, AC, forced=True), 5000.0, 5000.0, 0.0, 3000.0),
         (_with(ENERGY, AC, authorised=False), 0.0, 0.0, 0.0, 0.0),

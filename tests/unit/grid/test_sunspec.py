@@ -152,7 +152,7 @@ VALUES = [
     ("701.InvSt", 3),
     ("701.Alrm", 0),
     ("702.WMaxRtg", 6000),
-    ("702.WChaRteMaxRtg", 6000),
+    ("702.WChaRteMaxRtg", 7000),
     ("702.CtrlModes", 3),
     ("702.VNom", 2300),
     ("713.Sta", 0),
@@ -259,7 +259,7 @@ MEANINGS = [
     ({"WSet": -2500, "WSetEna": 1}, "setpoint_w", 2500.0),
     ({"WSet": 99_000, "WSetEna": 1}, "setpoint_w", -6000.0),
     ({"WSetMod": 0, "WSetPct": 500, "WSetEna": 1}, "setpoint_w", -3000.0),
-    ({"WSetMod": 0, "WSetPct": -250, "WSetEna": 1}, "setpoint_w", 1500.0),
+    ({"WSetMod": 0, "WSetPct": -250, "WSetEna": 1}, "setpoint_w", 1750.0),
     ({"WMaxLimPct": 250, "WMaxLimPctEna": 1}, "discharge_limit_w", -1500.0),
     ({"WMaxLimPct": 0, "WMaxLimPctEna": 1}, "discharge_limit_w", 0.0),
 ]
