@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chargerd.grid.site_coordinator import Coordinator
-from chargerd.grid.site_member import Member, Wish
+from chargerd.grid.site_member import Grant, Member, Wish
 from chargerd.grid.site_rules import DRIFT, Rules
 from chargerd.grid.site_words import Ask, Beacon, Lease
 
@@ -40,8 +40,8 @@ class _Charger:
     offset_s: float
     wish: Wish
     alive: bool = True
-    # (true time, limit): what its power may still be, as slow as allowed.
-    limits: list[tuple[float, float]] = field(default_factory=list)
+    # (true time, draw, feed): what its power may still be, as slow as allowed.
+    limits: list[tuple[float, float, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -132,31 +132,40 @@ class Site:
 
     # -- the chargers' power ---------------------------------------------------
 
-    def power_w(self, name: str) -> float:
-        """The most it may draw now: as slow to follow a cut as the rules allow."""
+    def _most(self, name: str) -> tuple[float, float]:
+        """The most it may draw and feed: as slow to follow a cut as the rules allow."""
         charger = self.chargers[name]
         if not charger.alive:
-            return 0.0
+            return 0.0, 0.0
         mono = charger.offset_s + self.now * charger.rate
-        held = charger.core.grant(mono).charge_w
+        held = charger.core.grant(mono)
         limits = charger.limits
-        limits.append((self.now, held))
+        limits.append((self.now, held.charge_w, held.discharge_w))
         while limits and limits[0][0] < self.now - self.rules.fall_s * 0.98:
             limits.pop(0)
-        return max(limit for _, limit in limits)
+        return max(draw for _, draw, _ in limits), max(feed for _, _, feed in limits)
 
     def _judge(self) -> None:
-        total = sum(self.power_w(name) for name in self.chargers)
-        self.worst_w = max(self.worst_w, total)
-        self.over_w = max(self.over_w, total - self.rules.charge_w)
+        most = [self._most(name) for name in self.chargers]
+        draw, feed = sum(d for d, _ in most), sum(f for _, f in most)
+        self.worst_w = max(self.worst_w, draw)
+        over_w = max(draw - self.rules.charge_w, feed - self.rules.discharge_w)
+        self.over_w = max(self.over_w, over_w)
 
     def held_w(self) -> float:
         """What all members may take now, by their own leases."""
-        return sum(
-            c.core.grant(c.offset_s + self.now * c.rate).charge_w
+        return sum(grant.charge_w for grant in self._held())
+
+    def held_out_w(self) -> float:
+        """What all members may feed now."""
+        return sum(grant.discharge_w for grant in self._held())
+
+    def _held(self) -> list[Grant]:
+        return [
+            c.core.grant(c.offset_s + self.now * c.rate)
             for c in self.chargers.values()
             if c.alive
-        )
+        ]
 
     # -- talking ---------------------------------------------------------------
 

@@ -62,6 +62,8 @@ def test_never_over_the_fuse(seed: int, members: int, coordinators: int) -> None
     assert site.over_w <= OVER_W
     wished_w = min(members * WISH.charge_w, site.rules.charge_w)
     assert site.held_w() > 0.99 * wished_w
+    wished_w = min(members * WISH.discharge_w, site.rules.discharge_w)
+    assert site.held_out_w() > 0.99 * wished_w
 
 
 def test_two_hundred_chargers() -> None:
@@ -73,6 +75,7 @@ def test_two_hundred_chargers() -> None:
     site.net.broker_up = False
     site.run(66.0)
     assert site.held_w() == 200 * site.rules.safe_w
+    assert site.held_out_w() == 0.0
     assert site.over_w <= OVER_W
 
 

@@ -212,6 +212,28 @@ def test_less_for_all_while_the_house_takes_more() -> None:
     assert (lease.charge_w, lease.discharge_w) == (9000.0 - 3 * 1400.0, 0.0)
 
 
+def test_what_one_still_may_feed_is_nobody_else_s() -> None:
+    """8 kW may go into the grid; m0 had all of it, alone."""
+    lead = Coordinator(ONE, "c0", "e1", 0.0)
+    for member in ("m1", "m2"):
+        ask = replace(ASK, member=member, number=1, held=0, stamp_mono=25.0)
+        lead.receive(ask, 30.0)
+    wants = {"held": 0, "stamp_mono": 30.0, "discharge_w": 9000.0}
+    first = lead.receive(replace(ASK, **wants), 40.0)  # type: ignore[arg-type]
+    assert first is not None
+    assert first.discharge_w == 8000.0
+    other = replace(ASK, member="m1", number=2, **wants)  # type: ignore[arg-type]
+    second = lead.receive(other, 45.0)
+    assert second is not None
+    assert second.discharge_w == 0.0
+    less = replace(ASK, number=4, **(wants | {"held": 3}))  # type: ignore[arg-type]
+    again = lead.receive(less, 46.0)
+    assert again is not None
+    assert again.discharge_w == 4000.0  # half: it holds 8 kW until it says otherwise
+    told = lead.status(46.0)
+    assert told["given_discharge_w"] == 8000.0
+
+
 @pytest.mark.parametrize(
     ("free", "wants", "expected"),
     [
