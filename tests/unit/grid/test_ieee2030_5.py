@@ -115,6 +115,14 @@ def test_an_event_s_end_ends_it_though_nobody_says_so() -> None:
     assert stand.controls.status()["modes"] == []
 
 
+@pytest.mark.parametrize("end_s", [-1.0, 0.0, 367 * 86_400.0])
+def test_an_end_that_is_over_or_too_far_is_refused(end_s: float) -> None:
+    stand = Stand()
+    stand.set("imp_lim", end_s, imp_lim_w=500)
+    assert stand.asked() == {}
+    assert stand.controls.status()["refused"] == {"stale": 1}
+
+
 def test_a_default_control_has_no_end() -> None:
     stand = Stand()
     stand.set("p_lim", end_s=None, p_lim_w=50.0)

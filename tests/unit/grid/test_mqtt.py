@@ -177,7 +177,10 @@ def test_time_on_the_way_counts_against_the_life() -> None:
     late = json.dumps({"value": -1, "ttl_s": 50, "sent_utc": "2026-11-25T12:00:01Z"})
     with pytest.raises(Refused, match="99 s ago"):
         told(door, "setpoint_w", late)
-    assert door.refused == {"replayed": 1, "stale": 1}
+    far = json.dumps({"value": -1, "ttl_s": 50, "sent_utc": "2030-01-01T00:00:00Z"})
+    with pytest.raises(Refused, match="in the future"):
+        told(door, "setpoint_w", far)
+    assert door.refused == {"replayed": 1, "stale": 2}
 
 
 def test_without_a_trusted_clock_the_stamp_only_orders() -> None:

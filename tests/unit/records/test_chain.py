@@ -84,6 +84,13 @@ def test_a_forged_line_with_a_hash_of_its_own_breaks_the_next() -> None:
     assert broken == "f:3: record 3 does not follow the one before it"
 
 
+def test_a_first_record_has_none_before_it() -> None:
+    """Records may be cut off in front, but not the number be forged to hide it."""
+    line = _honest(1, "0" * 63 + "1", kind="slot", import_wh=1)
+    assert verdict([line]).broken == "f:1: record 1 names another one before it"
+    assert verdict(lines(3)[1:]).broken == ""
+
+
 def test_a_cut_off_end_shows_against_a_noted_hash() -> None:
     found = lines(4)
     head = json.loads(found[-1])["hash"]
