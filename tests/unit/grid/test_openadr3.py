@@ -281,7 +281,7 @@ def test_a_deleted_event_ends_at_once() -> None:
     (made,) = stand.tick().signals
     assert (made.source, made.segments) == ("openadr3.set", ())
     assert made.valid_until_mono <= stand.mono
-    assert stand.ven.status()["deleted"] == 1
+    assert (stand.ven.status()["accepted"], stand.ven.status()["deleted"]) == (1, 1)
     assert stand.tick().signals == []  # withdrawn once
 
 

@@ -81,6 +81,15 @@ def test_what_the_vehicle_can_do() -> None:
     assert stand.described["PowerMeasurement"]["values"][0]["value"] == -2990.0
 
 
+def test_only_what_has_changed_is_told_again() -> None:
+    stand = Stand()
+    stand.up()
+    stand.said()
+    for _ in range(700):
+        stand.tick(0.2)  # longer than descriptions are held back
+    assert {m["message_type"] for m in stand.said()} == {"PowerMeasurement"}
+
+
 def test_without_a_state_of_charge_it_idles() -> None:
     stand = Stand()
     stand.up()

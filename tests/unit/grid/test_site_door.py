@@ -196,7 +196,12 @@ def test_a_car_that_takes_less_asks_for_less() -> None:
     assert wish_w(162.0, 2000.0, 7000.0, "s1") == pytest.approx(3800.0)  # peak 3 kW
     assert wish_w(164.0, 3700.0, 3800.0, "s1") == full_w  # it takes all: try more
     assert wish_w(166.0, 0.0, 7000.0, "s1") == pytest.approx(4570.0)
-    assert wish_w(168.0, 0.0, 7000.0, "s2") == full_w  # another car
+    assert wish_w(168.0, 0.0, 0.0, "s1") == full_w  # offered nothing: it tells nothing
+    assert wish_w(170.0, 0.0, 7000.0, "s1") == full_w  # watched anew
+    for mono in range(172, 234, 2):
+        wish_w(float(mono), 3000.0, 7000.0, "s1")
+    assert wish_w(234.0, 3000.0, 7000.0, "s1") == pytest.approx(3800.0)
+    assert wish_w(236.0, 0.0, 7000.0, "s2") == full_w  # another car
 
 
 def test_the_house_counts_with_its_peak() -> None:
