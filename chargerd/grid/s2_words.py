@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ DELAY_MS = 500  # from an instruction to power that follows
 # The longest envelope that s2-python takes (288 elements) has some 890. To say what is
 # wrong with each of 20,000 entries took it 70 ms.
 MOST_COMMAS = 1024
+_ID = re.compile(r"[a-zA-Z0-9\-_:]{2,64}")  # S2's schema
 
 
 class Bad(GridError):
@@ -50,7 +52,8 @@ def read(text: str) -> S2Message:
         raw = json.loads(text, parse_constant=_no_number)
         if not isinstance(raw, dict):
             raise Bad("malformed", "INVALID_DATA", "no object")
-        about = str(raw.get("message_id", ""))[:64]
+        ident = raw.get("message_id")
+        about = ident if isinstance(ident, str) and _ID.fullmatch(ident) else ""
         if not _finite(raw):
             raise Bad("range", "INVALID_MESSAGE", "a number is not finite", about)
         return S2Parser.parse_as_any_message(raw)

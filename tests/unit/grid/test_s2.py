@@ -17,6 +17,8 @@ from tests.unit.grid.openadr3_stand import sized
 from tests.unit.grid.s2_stand import ANYBODY, FRBC, PEBC, Stand
 from tests.unit.grid.stand import report
 
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
 
 def test_a_session_begins() -> None:
     stand = Stand()
@@ -53,6 +55,41 @@ def test_what_does_not_belong(kind: str, fields: Any, reason: str) -> None:
     (answer,) = stand.tell(kind, **fields)
     assert answer["status"] != "OK"
     assert stand.manager.status()["refused"] == {reason: 1}
+
+
+@pytest.mark.parametrize("value", ["1e400", '{"a": [1, -1e400]}', "[0.5, 1e999]"])
+def test_a_number_that_is_not_finite_is_refused_wherever_it_is(value: str) -> None:
+    stand = Stand()
+    stand.up()
+    head = f'"message_type":"Handshake","role":"CEM","message_id":"{ANYBODY}"'
+    text = f'{{{head},"x":{value}}}'
+    stand.manager.receive(text, stand.now)
+    (answer,) = stand.said()
+    assert answer["status"] == "INVALID_MESSAGE"
+    assert stand.manager.status()["refused"] == {"range": 1}
+
+
+@pytest.mark.parametrize(
+    ("ident", "about"),
+    [
+        ("msg-1", "msg-1"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, NOBODY),
+        ("m", NOBODY),
+        ("a b", NOBODY),
+        ("ab\n", NOBODY),
+        (["ab"], NOBODY),
+        (None, NOBODY),
+    ],
+)
+def test_an_answer_names_an_id_that_s2_knows_or_nobody(ident: Any, about: str) -> None:
+    """S2's schema of an ID: [a-zA-Z0-9\\-_:]{2,64}."""
+    stand = Stand()
+    stand.up()
+    text = json.dumps({"message_type": "Nonsense", "message_id": ident})
+    stand.manager.receive(text, stand.now)
+    (answer,) = map(json.loads, stand.manager.to_send)
+    assert answer["subject_message_id"] == about
 
 
 def test_what_the_vehicle_can_do() -> None:
