@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,9 @@ def test_an_end_that_is_over_or_too_far_is_refused(end_s: float) -> None:
     stand.set("imp_lim", end_s, imp_lim_w=500)
     assert stand.asked() == {}
     assert stand.controls.status()["refused"] == {"stale": 1}
+    assert stand.controls.status()["accepted"] == 0
+    stand.set("imp_lim", 600.0, imp_lim_w=500)
+    assert stand.controls.status()["accepted"] == 1
 
 
 def test_a_default_control_has_no_end() -> None:
@@ -173,3 +177,5 @@ def test_what_the_process_is_told_of_the_station() -> None:
     assert seen["power_w"] == -5980.0
     assert (seen["charge_w"], seen["discharge_w"]) == (14_000, 12_000)
     assert (seen["soc_pct"], seen["capacity_wh"], seen["up_w"]) == (55.0, 80_000, 6000)
+    stand.controls.report(replace(sized(2), flexibility=None))
+    assert stand.controls.seen()["up_w"] == 3000  # of those that say so

@@ -12,6 +12,7 @@ import pytest
 
 from chargerd.config_grid import Mqtt
 from chargerd.grid.mqtt import PLAIN, Core
+from chargerd.grid.mqtt_discovery import entities
 from chargerd.grid.mqtt_words import Refused
 from chargerd.model import (
     ActiveFault,
@@ -298,6 +299,61 @@ def test_discovery_names_only_what_is_allowed() -> None:
     assert number["availability_topic"] == "chargerd/CS1/status"
     ids = [payload["unique_id"] for payload in outs.values()]
     assert len(set(ids)) == len(ids)
+
+
+NUMBERS = {
+    "setpoint_w": (-6000.0, 7000.0),
+    "charge_limit_w": (0.0, 7000.0),
+    "discharge_limit_w": (0.0, 6000.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "evse", "controls"),
+    [
+        ("setpoint_w", {}, {"number/setpoint_w"}),
+        ("charge_limit_w", {}, {"number/charge_limit_w"}),
+        ("discharge_limit_w", {}, {"number/discharge_limit_w"}),
+        ("discharge_limit_w", {"discharge_w": 0.0}, set()),  # it has no such side
+        ("mode", {}, {"select/wish"}),
+        ("enable", {}, {"switch/enable"}),
+        ("operative", {}, {"switch/operative"}),
+        ("session", {}, {"button/start", "button/stop"}),
+        ("promise", {}, set()),
+    ],
+)
+def test_each_command_has_its_controls(
+    command: str, evse: dict[str, float], controls: set[str]
+) -> None:
+    made = config(mqtt={"commands": [command]})
+    assert made.grid.mqtt is not None
+    evses = (made.evse[0].model_copy(update=evse),)
+    station = made.station.model_copy(update={"id": "Süd 1/2"})
+    outs = dict(entities(made.grid.mqtt, station, evses, "p/CS1", "1.0"))
+    found = {}
+    for topic, payload in outs.items():
+        prefix, component, node, key, end = topic.split("/")
+        assert (prefix, node, end) == ("homeassistant", "S_d_1_2_evse1", "config")
+        assert None not in payload.values()
+        if component not in ("sensor", "binary_sensor"):
+            found[f"{component}/{key}"] = payload
+            assert payload["command_topic"] == f"p/CS1/evse/1/{command}/set"
+        if component == "number":
+            assert (payload["min"], payload["max"]) == NUMBERS[key]
+    assert found.keys() == controls
+
+
+@pytest.mark.parametrize(("discharge_w", "gives"), [(6000.0, True), (0.0, False)])
+def test_the_wish_to_discharge_is_for_those_that_can(
+    discharge_w: float, gives: bool
+) -> None:
+    made = config(mqtt={"commands": ["mode"]})
+    assert made.grid.mqtt is not None
+    evses = (made.evse[0].model_copy(update={"discharge_w": discharge_w}),)
+    outs = dict(entities(made.grid.mqtt, made.station, evses, "p/CS1", "1.0"))
+    wish = outs["homeassistant/select/CS1_evse1/wish/config"]
+    assert ("discharge" in wish["options"]) is gives
+    assert "charge" in wish["options"]
 
 
 def test_home_assistant_s_birth_brings_discovery_again() -> None:

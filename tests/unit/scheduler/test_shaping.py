@@ -117,6 +117,27 @@ def test_one_step_of_the_trim(
     assert (state.trim_w, state.steady_mono) == pytest.approx((trim_w, steady_mono))
 
 
+def test_the_trim_counts_the_time_between_two_readings() -> None:
+    state = follow.State(100.0, 250.0, 9.0, 10.0)  # it trims from 200 W on
+    state = follow.step(state, 250.0, 150.0, 10.2, 10.2, limited=False)
+    assert state.trim_w == pytest.approx(110.0)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "trim_w", "told_w"),
+    [
+        (3000.0, 100.0, 3100.0),
+        (-3000.0, 100.0, -2900.0),
+        (-3000.0, -100.0, -3100.0),
+        (-300.0, 400.0, 0.0),  # never across zero
+        (300.0, -400.0, 0.0),
+        (0.0, 100.0, 0.0),
+    ],
+)
+def test_the_trimmed_power(power_w: float, trim_w: float, told_w: float) -> None:
+    assert follow.apply(follow.State(trim_w=trim_w), power_w) == told_w
+
+
 @pytest.mark.parametrize(
     ("power_w", "since", "turned"),
     [
