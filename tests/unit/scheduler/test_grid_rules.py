@@ -180,6 +180,17 @@ def test_power_grows_on_both_sides_after_it_came_back() -> None:
     assert list(grid_rules.caps(entered, rules, WELL, 170.0)) == []
 
 
+@pytest.mark.parametrize(
+    ("setpoint_w", "power_w"), [(7000.0, 700.0), (-6000.0, -600.0)]
+)
+def test_each_side_grows_to_its_own_rating(setpoint_w: float, power_w: float) -> None:
+    """A tenth of the ramp's 100 s is over."""
+    state = grid_rules.State(grid_trips.State(entered_mono=MONO))
+    verdict = at(GridRules(enter=ENTER), setpoint_w, 10.1, state=state)
+    assert verdict.wanted_w == pytest.approx(power_w, rel=0.02)
+    assert verdict.source == "es"
+
+
 def test_without_a_window_the_grid_code_s_delay_counts() -> None:
     rules = GridRules(trips=(HIGH_HZ,))
     found = fold(rules, course(40.0, lambda t: hertz(53.0) if t < 1.0 else WELL), 30.0)

@@ -380,6 +380,18 @@ def test_a_newer_reading_of_the_site_waits_its_turn() -> None:
     assert (house.power_w, house.at_mono) == (-499.0, 1.2)
 
 
+def test_every_evse_s_meter_is_waited_for() -> None:
+    tracks = [(share.Track(), share.SPLIT_3) for _ in range(2)]
+    house = share.House()
+    site = Reading(MeterReading(900.0, 0.0, 0.0), 1.0)
+    tracks[0][0].add(1.1, 500.0)
+    house.update(site, tracks, 1.2)
+    assert house.at_mono == -math.inf
+    tracks[1][0].add(1.1, 300.0)
+    house.update(site, tracks, 1.2)
+    assert house.power_w == 100.0
+
+
 @pytest.mark.parametrize(
     ("meter", "phase_w"),
     [
