@@ -177,7 +177,15 @@ class Evening:
         text = f"central system: setpoint {power_w / 1000:+.0f} kW"
         self.record.signals.append(Signal(time.monotonic(), power_w, text))
         self._note(text)
-        await set_setpoint(self.peer, 1, power_w, round(120 * self._scale))
+        try:
+            await set_setpoint(self.peer, 1, power_w, round(120 * self._scale))
+        except CsmsError as error:
+            history = (await self.stand.local.ask(verb="faults"))["history"]
+            names = ", ".join(row["name"] for row in history) or "none"
+            raise CsmsError(
+                f"{error}. Faults of the station: {names}. On a machine that is busy "
+                "with other work the virtual MCU misses its 0.3 s and stops the session"
+            ) from error
 
     async def _leave(self) -> None:
         await self.stand.rig.ask(verb="swipe", token=TOKEN, connectors=[1])
