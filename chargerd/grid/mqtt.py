@@ -19,7 +19,13 @@ from chargerd.config_grid import Mqtt
 from chargerd.grid import mqtt_discovery, mqtt_prices, mqtt_words
 from chargerd.grid.mqtt_commands import Commands
 from chargerd.grid.mqtt_words import Refused
-from chargerd.model import DispatchSignal, EvseReport, Request
+from chargerd.model import (
+    DispatchSignal,
+    EvseReport,
+    PromiseRequest,
+    Request,
+    SessionPhase,
+)
 from chargerd.plan import PriceSeries
 
 EARLY_S = 0.2  # news is told at once, but not more often than this
@@ -50,6 +56,7 @@ class Out:
 @dataclass(slots=True)
 class _Told:
     at_mono: float
+    phase: SessionPhase
     news: tuple[Any, ...]
 
 
@@ -133,9 +140,16 @@ class Core:
             raise Refused("unknown", "no topic of ours")
         evse_id, name = int(match[1]), match[2]
         found = self._commands.receive(evse_id, name, payload, now, retained=retained)
+        if isinstance(found, PromiseRequest) and self._empty(evse_id):
+            raise Refused("no_vehicle", "plug it in first: a promise is a session's")
         if name == "enable" and isinstance(found, DispatchSignal):
             self._disabled[evse_id] = found
         return found
+
+    def _empty(self, evse_id: int) -> bool:
+        """As it was told last; the heart would drop what is asked of no vehicle."""
+        told = self._told.get(evse_id)
+        return told is not None and told.phase is SessionPhase.IDLE
 
     def early_prices(self, now: Now) -> PriceSeries | None:
         """Retained ones come with the connection, and once only: before the clock."""
@@ -152,8 +166,9 @@ class Core:
         """What to publish now: every `every_s`, and news at once."""
         evse_id, mono = report.snapshot.evse_id, report.snapshot.now.mono
         decision = report.decision
+        phase = report.snapshot.session.phase
         news = (
-            report.snapshot.session.phase,
+            phase,
             report.snapshot.operative,
             decision.mode,
             decision.source,
@@ -164,7 +179,7 @@ class Core:
             wait_s = EARLY_S if news != told.news else self._config.every_s
             if mono - told.at_mono < wait_s:
                 return []
-        self._told[evse_id] = _Told(mono, news)
+        self._told[evse_id] = _Told(mono, phase, news)
         return list(self._state(evse_id, report))
 
     def _state(self, evse_id: int, report: EvseReport) -> Iterator[Out]:

@@ -205,6 +205,20 @@ def test_a_stamp_of_the_future_is_forgotten_when_the_time_is_known() -> None:
         told(door, "setpoint_w", payload)
 
 
+def test_a_promise_to_no_vehicle_is_refused_not_dropped() -> None:
+    door = core()
+    given = report()
+    nobody = replace(given.snapshot.session, phase=SessionPhase.IDLE)
+    door.report(replace(given, snapshot=replace(given.snapshot, session=nobody)))
+    wish = json.dumps({"departure_in_s": 3600, "soc_pct": 80})
+    for payload in (wish, "null"):
+        with pytest.raises(Refused, match="plug it in first"):
+            told(door, "promise", payload)
+    assert door.refused == {"no_vehicle": 2}
+    door.report(report(mono=NOW + 60.0))
+    assert isinstance(told(door, "promise", wish, mono=NOW + 60.0), PromiseRequest)
+
+
 def test_a_flood_is_cut_off_and_ends() -> None:
     door = core(commands_per_s=5.0)
     taken = 0
