@@ -140,7 +140,8 @@ class Core:
             raise Refused("unknown", "no topic of ours")
         evse_id, name = int(match[1]), match[2]
         found = self._commands.receive(evse_id, name, payload, now, retained=retained)
-        if isinstance(found, PromiseRequest) and self._empty(evse_id):
+        asked = isinstance(found, PromiseRequest) and found.departure_mono is not None
+        if asked and self._empty(evse_id):
             raise Refused("no_vehicle", "plug it in first: a promise is a session's")
         if name == "enable" and isinstance(found, DispatchSignal):
             self._disabled[evse_id] = found
