@@ -209,6 +209,9 @@ class Session:
     energy_out_wh: float = 0.0
 
 
+NEVER_S = 1.0e6  # the age of what was never heard
+
+
 @dataclass(frozen=True, slots=True)
 class SiteState:
     """The grid connection as seen now. `export_limit_w` <= 0."""
@@ -219,7 +222,7 @@ class SiteState:
     permit: str = ""  # which permit, for the record
     others_w: float = 0.0  # house load plus the other EVSEs at most, signed
     others_least_w: float | None = None  # the same at least; None = `others_w`
-    meter_age_s: float | None = None  # None: no site meter fitted
+    meter_age_s: float | None = None  # None: no site meter; NEVER_S: not heard yet
     meter_delay_s: float = 0.0  # what a reading is older than its stamp, at most
     meter_mono: float = 0.0  # of the reading that `grid_w` rests on
     grid_w: float | None = None  # at the connection once all commands are obeyed

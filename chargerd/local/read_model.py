@@ -17,6 +17,7 @@ from chargerd.clock import Now
 from chargerd.faults import lookup
 from chargerd.local.promised import promised
 from chargerd.model import (
+    NEVER_S,
     ActiveFault,
     Decision,
     DispatchSignal,
@@ -29,7 +30,6 @@ from chargerd.records.decisions import bounds, decision
 from firmware_bridge.api import Reading
 
 Json = dict[str, Any]
-_NEVER_S = 1.0e6  # the age of a site meter that was never heard
 _SAME_W = 50.0  # a wish that moved less than this is the same decision
 
 
@@ -194,7 +194,7 @@ class ReadModel:
         site = next((r.snapshot.site for r in self._newest.values()), None)
         if site is None or site.meter_age_s is None:
             return None
-        heard = site.meter_age_s < _NEVER_S
+        heard = site.meter_age_s < NEVER_S
         age_s = round(site.meter_age_s, 3) if heard else None
         return {"grid_w": site.grid_w, "age_s": age_s}
 

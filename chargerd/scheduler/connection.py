@@ -12,14 +12,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from chargerd import config
-from chargerd.model import FrequencyTest, SiteState
+from chargerd.model import NEVER_S, FrequencyTest, SiteState
 from chargerd.scheduler.allot import ALL, Room, Share, Want, allot, beside
 from chargerd.scheduler.bounds import METER_MAX_AGE_S
 from chargerd.scheduler.share import House, Split, Track, others_w
 from chargerd.scheduler.terms import Verdict
 from firmware_bridge.api import MeterReading, Reading
-
-_NEVER_S = 1.0e6
 
 
 class Member(Protocol):
@@ -76,7 +74,7 @@ class Connection:
         self._members, self._meter = members, meter
         self._age_s = None
         if self._site.meter is not None:
-            self._age_s = meter.age_s(now_mono) if meter is not None else _NEVER_S
+            self._age_s = meter.age_s(now_mono) if meter is not None else NEVER_S
         tracks = [(m.track, m.split) for m in members.values()]
         self._house.update(meter, tracks, now_mono)
         self._room = self._rest()

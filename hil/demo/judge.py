@@ -18,10 +18,9 @@ from hil.demo.measure import (
     tracking,
     true_energy,
 )
-from hil.demo.record import CURRENCY, Record
+from hil.demo.record import CURRENCY, RATING_W, Record
 from hil.demo.report import Check, Sample, Story
 
-RATING_W = 10_000.0
 TRACKING_LIMIT = 0.02  # of rating, mean absolute, after settling
 ENERGY_LIMIT = 0.01
 

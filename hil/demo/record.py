@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CURRENCY = "JPY"
+RATING_W = 10_000.0  # of the EVSE, in and out
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from hil.csms.dispatch import set_setpoint
 from hil.csms.link import Peer
 from hil.csms.wire import CsmsError
 from hil.demo.cars import DemoCar
-from hil.demo.record import CURRENCY, Record, Signal, Tick
+from hil.demo.record import CURRENCY, RATING_W, Record, Signal, Tick
 from hil.stand import Stand, StandError
 
 TOKEN = "04A2B3C4D5"  # an RFID card's uid, not a secret of anything real
@@ -24,8 +24,8 @@ START_SOC = 60.0
 PROMISE_SOC = 61.5
 DEPARTURE_S = 54.0
 PRICE_PER_KWH = 35.0
-FEED_LIMIT_PCT = 40.0  # of the 10 kW that the EVSE may discharge
-FEED_LIMIT_W = -4000.0
+FEED_LIMIT_PCT = 40.0
+FEED_LIMIT_W = -RATING_W * FEED_LIMIT_PCT / 100.0
 SCRIPT_S = 60.0  # the script's own length; --seconds stretches it
 
 
